@@ -1,0 +1,79 @@
+"""Folders of Markdown articles."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from frontmatter.default_handlers import YAMLHandler
+
+from animelm.data.text_files import decode_utf8, read_utf8
+from animelm.errors import UserError
+
+_YAML = YAMLHandler()
+
+
+def find_articles(folder: Path) -> list[Path]:
+    """The ``.md`` files of a folder and of those below it, sorted by their path.
+
+    Raises:
+        UserError: there is no such folder, or no ``.md`` file in it.
+    """
+    if not folder.is_dir():
+        kind = "a file, not a folder" if folder.exists() else "no such folder"
+        raise UserError(f"{folder}: {kind}; expected a folder of Markdown articles (.md)")
+    paths = sorted(path for path in folder.rglob("*.md") if path.is_file())
+    if not paths:
+        raise UserError(f"{folder}: holds no .md file; expected Markdown articles")
+    return paths
+
+
+def article_names(folder: Path, paths: Sequence[Path]) -> list[str]:
+    """Paths below the folder, with ``/``; the same wherever the folder lies."""
+    return [path.relative_to(folder).as_posix() for path in paths]
+
+
+def read_article(path: Path) -> str:
+    """The text of an article without its YAML front matter, stripped.
+
+    Front matter is read with YAML's safe loader, which builds nothing but plain values. A rule of
+    dashes at the top with something else than ``key: value`` below it belongs to the text.
+
+    Raises:
+        UserError: not UTF-8, or front matter that is not valid YAML.
+    """
+    text = read_utf8(path).strip()
+    if not _YAML.detect(text):
+        return text
+    try:
+        front_matter, body = _YAML.split(text)
+    except ValueError:  # the rule of dashes is not closed
+        return text
+    try:
+        values = _YAML.load(front_matter)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "unreadable"
+        raise UserError(f"{path}{line}: front matter is not valid YAML: {problem}") from error
+    return body.strip() if isinstance(values, dict) or values is None else text
+
+
+def content_hash(folder: Path, paths: Sequence[Path]) -> str:
+    """SHA-256, in hexadecimal, over the names and bytes of articles.
+
+    Every file is checked on the way, so that a wrong one is told before any work begins.
+
+    Raises:
+        UserError: a file is not UTF-8 or cannot be read.
+    """
+    total = hashlib.sha256()
+    for name, path in zip(article_names(folder, paths), paths, strict=True):
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        decode_utf8(content, path)
+        total.update(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest())
+        total.update(hashlib.sha256(content).digest())
+    return total.hexdigest()

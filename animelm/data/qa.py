@@ -1,0 +1,155 @@
+"""Question-answer records, and reading them from the formats that people keep them in."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, cast
+
+from animelm.data import qa_pairs
+from animelm.data.qa_pairs import Pair
+from animelm.data.text_files import json_lines
+from animelm.errors import UserError
+
+DIRECTIONS = ("forward", "reverse")
+SUFFIXES = (".jsonl", ".csv", ".txt")
+
+
+@dataclass(frozen=True)
+class QARecord:
+    """One question on one fact, with every answer that is right.
+
+    Attributes:
+        id: unique in its file.
+        work: the work (or, outside anime, the subject) that the fact belongs to.
+        fact: one fact, such as ``鋼の錬金術師/protagonist``; the unit that a split keeps whole.
+        direction: ``forward`` (work to value) or ``reverse`` (value to work).
+        wording: the template of the question, shared by all works, as ``protagonist/forward/03``.
+        domain: ``anime``, or another subject.
+        question: the question as asked.
+        answers: right answers, each a full sentence.
+        keys: short forms; an answer that contains one is right.
+    """
+
+    id: str
+    work: str
+    fact: str
+    direction: str
+    wording: str
+    domain: str
+    question: str
+    answers: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
+_TEXTS = tuple(f.name for f in fields(QARecord) if f.name not in ("answers", "keys"))
+_LISTS = ("answers", "keys")
+
+
+def read_qa(path: Path | str, domain: str = "anime") -> list[QARecord]:
+    """Reads question-answer records.
+
+    ========  ==================================================================================
+    suffix    content
+    ========  ==================================================================================
+    .jsonl    one object a line: a full record (the fields of ``QARecord``), or a pair
+              ``{"質問": …, "出力": …}`` or ``{"question": …, "answer": …}``
+    .csv      columns ``質問,出力`` or ``question,answer``, named in the first line
+    .txt      ``質問: …`` and ``出力: …`` lines; several ``出力`` may follow one ``質問``
+    ========  ==================================================================================
+
+    Pairs say nothing of facts, so they are grouped: the answers of one question become one record,
+    and questions that share an answer, directly or through others, are wordings of one fact. Its
+    name is its first question; it stands for the work as well. A short answer that many questions
+    share therefore ties them into one fact: a split may then hold out too little, but never leaks.
+
+    Args:
+        path: the file, UTF-8.
+        domain: domain of records read from pairs.
+
+    Returns:
+        The records in the order of the file; at least one.
+
+    Raises:
+        UserError: the file is missing, empty, not UTF-8 or of another suffix, or a line of it is
+            malformed; the message names the file and the line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file of questions and answers")
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
+    if path.suffix == ".jsonl":
+        records = _read_json_lines(path, domain)
+    elif path.suffix == ".csv":
+        records = _group(qa_pairs.read_csv(path), domain)
+    else:
+        records = _group(qa_pairs.read_text(path), domain)
+    if not records:
+        raise UserError(f"{path}: holds no question; expected at least one question and its answer")
+    return records
+
+
+def _read_json_lines(path: Path, domain: str) -> list[QARecord]:
+    records: list[QARecord] = []
+    pairs: list[Pair] = []
+    seen: dict[str, int] = {}
+    for number, fields_ in json_lines(path):
+        where = f"{path}:{number}"
+        names = qa_pairs.pair_names(fields_)
+        if names and "answers" not in fields_:
+            pairs.append(qa_pairs.pair_from(fields_, names, where))
+            continue
+        record = _record_from(fields_, where)
+        if record.id in seen:
+            raise UserError(f'{where}: "id" {record.id!r} stands on line {seen[record.id]} already')
+        seen[record.id] = number
+        records.append(record)
+    if records and pairs:
+        raise UserError(f"{path}: holds full records and bare pairs; keep them in two files")
+    return records or _group(pairs, domain)
+
+
+def _record_from(values: dict[str, Any], where: str) -> QARecord:
+    missing = [name for name in (*_TEXTS, *_LISTS) if name not in values]
+    if missing:
+        raise UserError(
+            f"{where}: missing {', '.join(map(repr, missing))}; expected a record with the keys "
+            f"{', '.join((*_TEXTS, *_LISTS))}, or a pair 質問/出力 or question/answer"
+        )
+    for name in _TEXTS:
+        if not isinstance(values[name], str) or not values[name].strip():
+            raise UserError(f'{where}: "{name}" must be a text that is not empty')
+    for name in _LISTS:
+        items = values[name]
+        if not isinstance(items, list) or not items or not all(map(_is_text, items)):
+            raise UserError(f'{where}: "{name}" must be a list of one text or more')
+    if values["direction"] not in DIRECTIONS:
+        raise UserError(
+            f'{where}: "direction" must be forward or reverse, not {values["direction"]!r}'
+        )
+    texts = {name: cast(str, values[name]) for name in _TEXTS}
+    return QARecord(**texts, answers=tuple(values["answers"]), keys=tuple(values["keys"]))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _group(pairs: list[Pair], domain: str) -> list[QARecord]:
+    answers: dict[str, dict[str, None]] = {}  # question to its answers, in order, each once
+    for pair in pairs:
+        answers.setdefault(pair.question, {})[pair.answer] = None
+    facts = qa_pairs.connected_facts(pairs)
+    return [
+        QARecord(
+            id=f"pair-{number:06d}",
+            work=facts[question],
+            fact=facts[question],
+            direction="forward",
+            wording=question,
+            domain=domain,
+            question=question,
+            answers=tuple(given),
+            keys=tuple(given),
+        )
+        for number, (question, given) in enumerate(answers.items(), start=1)
+    ]

@@ -1,0 +1,129 @@
+"""What is trained and what is held out: by article, by wording and by work, never by line.
+
+Which names are held out follows from their SHA-256 and the seed alone. Nothing has to be stored,
+adding a name moves few others, and two programs that know the seed agree.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from animelm.data.qa import QARecord
+from animelm.errors import UserError
+
+
+def hash_order(names: Iterable[str], seed: int) -> list[str]:
+    """The distinct names in the order of ``sha256(f"{seed}:{name}")``."""
+    return sorted(set(names), key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+
+
+def held_out(names: Iterable[str], share: float, seed: int) -> set[str]:
+    """The first ``round(share × count)`` of the distinct names in hash order.
+
+    Raises:
+        UserError: ``share`` is not in [0, 1).
+    """
+    check_share("a held-out share", share)
+    ordered = hash_order(names, seed)
+    return set(ordered[: round(share * len(ordered))])
+
+
+def check_share(name: str, share: float) -> None:
+    """Raises a ``UserError`` unless ``0 <= share < 1``."""
+    if not 0 <= share < 1:
+        raise UserError(f"{name} must be at least 0 and below 1, not {share}")
+
+
+def split_articles(names: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
+    """Splits articles into those to train on and those held out, both in the order given.
+
+    A share above 0 holds out one article at least, where there are two or more.
+
+    Returns:
+        ``(train, validation)``.
+
+    Raises:
+        UserError: ``share`` is not in [0, 1).
+    """
+    chosen = held_out(names, share, seed)
+    if share > 0 and not chosen and len(set(names)) > 1:
+        chosen = {hash_order(names, seed)[0]}
+    return (
+        [name for name in names if name not in chosen],
+        [name for name in names if name in chosen],
+    )
+
+
+@dataclass(frozen=True)
+class QASplit:
+    """Question-answer records, split.
+
+    Attributes:
+        train: kept wordings of kept works.
+        unseen_wording: held-out wordings of kept works, whose facts are trained in other wordings.
+        unseen_work: held-out wordings of works that ``train`` never asks about (all wordings of a
+            fact that has no held-out one).
+    """
+
+    train: list[QARecord]
+    unseen_wording: list[QARecord]
+    unseen_work: list[QARecord]
+
+
+def split_qa(
+    records: Sequence[QARecord],
+    held_out_wordings: float = 0.25,
+    held_out_works: float = 0.25,
+    seed: int = 0,
+) -> QASplit:
+    """Splits records by fact and by work.
+
+    Of each fact and direction, the first ``max(1, round(share × count))`` wordings in hash order
+    are held out, but never all, and none where there is only one. As the order depends on the
+    wording alone, the facts of one relation hold out the same wordings. A question that is also
+    trained, word for word, for another fact is left out of both held-out sets.
+
+    Raises:
+        UserError: a share is not in [0, 1).
+    """
+    check_share("held_out_wordings", held_out_wordings)
+    check_share("held_out_works", held_out_works)
+    works = held_out((record.work for record in records), held_out_works, seed)
+    wordings = _held_out_wordings(records, held_out_wordings, seed)
+    split = QASplit([], [], [])
+    for record in records:
+        chosen = wordings[record.fact, record.direction]
+        if record.work not in works:
+            target = split.unseen_wording if record.wording in chosen else split.train
+            target.append(record)
+        elif record.wording in chosen or not chosen:
+            split.unseen_work.append(record)
+    trained = {record.question for record in split.train}
+    return QASplit(
+        split.train,
+        [record for record in split.unseen_wording if record.question not in trained],
+        [record for record in split.unseen_work if record.question not in trained],
+    )
+
+
+def _held_out_wordings(
+    records: Sequence[QARecord], share: float, seed: int
+) -> dict[tuple[str, str], set[str]]:
+    """The held-out wordings of each (fact, direction)."""
+    wordings: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for record in records:
+        wordings[record.fact, record.direction].add(record.wording)
+    chosen = {}
+    for fact, names in wordings.items():
+        count = min(max(1, round(share * len(names))), len(names) - 1) if share > 0 else 0
+        chosen[fact] = set(hash_order(names, seed)[:count])
+    return chosen
+
+
+def subsample(records: Sequence[QARecord], count: int | None, seed: int) -> list[QARecord]:
+    """At most ``count`` records, the first by the hash of their id; all of them for ``None``."""
+    if count is None or len(records) <= count:
+        return list(records)
+    chosen = set(hash_order((record.id for record in records), seed)[:count])
+    return [record for record in records if record.id in chosen]

@@ -1,0 +1,159 @@
+"""Tokenised articles on disk: tokenised once, then mapped into memory.
+
+A store is a folder of three files: ``tokens.bin`` (int32, little-endian, article after article),
+``offsets.npy`` (int64, where each begins, and the end) and ``names.json``. Its own name is a hash
+of the articles, the tokenizer and this layout, so a changed article or tokenizer makes a new one.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from animelm.data.articles import article_names, content_hash, find_articles, read_article
+from animelm.data.batch import Document
+from animelm.data.tokens import TextEncoder, document_end_token_id
+from animelm.errors import UserError
+
+_LAYOUT = "1"
+_TOKEN = np.dtype("<i4")
+# Starting a worker takes longer than tokenising this many articles.
+_ARTICLES_PER_WORKER = 200
+
+
+class TokenStore(Dataset[Document]):
+    """The articles of a store; every token is supervised.
+
+    Args:
+        folder: the store.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._tokens = np.memmap(folder / "tokens.bin", dtype=_TOKEN, mode="r")
+        self._offsets = np.load(folder / "offsets.npy", allow_pickle=False)
+        self.names: list[str] = json.loads((folder / "names.json").read_text("utf-8"))
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each article, ``[N]``; 0 for one without text."""
+        return np.diff(self._offsets)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Document:
+        tokens = self._tokens[self._offsets[index] : self._offsets[index + 1]]
+        return Document(tokens, np.ones(len(tokens), dtype=np.bool_), self.names[index])
+
+
+def default_cache() -> Path:
+    """``$XDG_CACHE_HOME/animelm``, by default ``~/.cache/animelm``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "animelm"
+
+
+def tokenise_folder(
+    folder: Path, tokenizer: PreTrainedTokenizerBase, workers: int = 1, cache: Path | None = None
+) -> TokenStore:
+    """Tokenises the articles of a folder, or finds them in the cache.
+
+    Each article is encoded as plain text and ended with the document's end token. The store
+    appears under its name whole or not at all.
+
+    Args:
+        folder: ``.md`` files, also in folders below it.
+        tokenizer: a fast tokenizer.
+        workers: processes that tokenise, where the articles are many.
+        cache: folder of stores; ``default_cache()`` for None.
+
+    Raises:
+        UserError: no folder, no article, none with any text, or one that is not UTF-8 or whose
+            front matter is not YAML.
+    """
+    paths = find_articles(folder)
+    end = document_end_token_id(tokenizer)
+    tokenizer_hash = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    key_parts = (_LAYOUT, tokenizer_hash, str(end), content_hash(folder, paths))
+    key = hashlib.sha256("\n".join(key_parts).encode()).hexdigest()[:32]
+    store = (default_cache() if cache is None else cache) / f"tokens-{key}"
+    if not store.is_dir():
+        store.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{store.name}-", dir=store.parent))
+        try:
+            _write_store(partial, folder, paths, TextEncoder(tokenizer), end, workers)
+            _rename(partial, store)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return TokenStore(store)
+
+
+def _write_store(
+    target: Path,
+    folder: Path,
+    paths: Sequence[Path],
+    encoder: TextEncoder,
+    end: int,
+    workers: int,
+) -> None:
+    lengths: list[int] = []
+    with (target / "tokens.bin").open("wb") as file:
+        for tokens in _tokenise(paths, encoder, end, workers, target / "work"):
+            file.write(tokens.astype(_TOKEN).tobytes())
+            lengths.append(len(tokens))
+    if not any(lengths):
+        raise UserError(f"{folder}: none of its {len(paths)} .md files holds any text")
+    np.save(target / "offsets.npy", np.cumsum([0, *lengths], dtype=np.int64))
+    names = json.dumps(article_names(folder, paths), ensure_ascii=False)
+    (target / "names.json").write_text(names, encoding="utf-8", errors="surrogateescape")
+    shutil.rmtree(target / "work")
+
+
+def _tokenise(
+    paths: Sequence[Path], encoder: TextEncoder, end: int, workers: int, scratch: Path
+) -> Iterator[NDArray[np.int32]]:
+    """Yields the tokens of each article in order; only a few are in memory at a time."""
+    import datasets  # takes a second; a run that finds its articles in the cache is spared it
+
+    scratch.mkdir()
+    workers = max(1, min(workers, len(paths) // _ARTICLES_PER_WORKER))
+    tokenised = datasets.Dataset.from_dict({"path": [str(path) for path in paths]}).map(
+        _tokenise_articles,
+        batched=True,
+        batch_size=100,
+        num_proc=workers if workers > 1 else None,
+        fn_kwargs={"encoder": encoder, "end": end, "alone": workers == 1},
+        remove_columns=["path"],
+        features=datasets.Features({"tokens": datasets.List(datasets.Value("int32"))}),
+        cache_file_name=str(scratch / "tokens.arrow"),
+        load_from_cache_file=False,
+        new_fingerprint="tokens",
+        desc="Tokenising articles",
+    )
+    for table in tokenised.with_format("arrow").iter(batch_size=100):
+        for tokens in table["tokens"]:
+            yield tokens.values.to_numpy()
+
+
+def _tokenise_articles(
+    batch: dict[str, list[str]], encoder: TextEncoder, end: int, alone: bool
+) -> dict[str, list[list[int]]]:
+    if not alone:  # several processes with a thread for each core would be in each other's way
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    texts = [read_article(Path(path)) for path in batch["path"]]
+    encoded = encoder.encode(texts)
+    return {"tokens": [[*ids, end] if ids else [] for ids in encoded]}
+
+
+def _rename(partial: Path, store: Path) -> None:
+    try:
+        partial.rename(store)
+    except OSError:
+        if not store.is_dir():  # else another process has just written the same store
+            raise

@@ -1,0 +1,102 @@
+"""The base's tokenizer, and text that can never become a control token."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from animelm.errors import UserError
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_DOCUMENT_END = "<|endoftext|>"
+
+
+def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
+    """Loads the tokenizer of a base: a folder, or a name on the Hugging Face hub.
+
+    Raises:
+        UserError: there is no such folder or name, or it holds no tokenizer.
+    """
+    folder = Path(base)
+    if not folder.is_dir():
+        parent_is_here = len(folder.parts) > 1 and Path(folder.parts[0]).is_dir()
+        if parent_is_here or not _HUB_ID.fullmatch(base) or base.startswith("."):
+            raise UserError(
+                f"base {base!r}: no such folder; expected a checkpoint folder or a hub name such "
+                "as unsloth/gpt-oss-20b"
+            )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"base {base!r}: its tokenizer cannot be loaded: {reason}") from error
+    if not tokenizer.is_fast:
+        raise UserError(f"base {base!r}: expected a tokenizer.json (a fast tokenizer)")
+    return tokenizer
+
+
+def control_token_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Tokens that mean something to the chat format: special ones, and added ones such as <x>.
+
+    The token for unknown characters is not among them: any text may contain such a character.
+    """
+    added = tokenizer.added_tokens_decoder.items()
+    ids = {i for i, token in added if token.special or re.fullmatch(r"<.+>", token.content)}
+    return frozenset((ids | set(tokenizer.all_special_ids)) - {tokenizer.unk_token_id})
+
+
+def document_end_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token that ends an article: ``<|endoftext|>`` where there is one, else ``eos_token``.
+
+    Raises:
+        UserError: the tokenizer has neither.
+    """
+    vocabulary = tokenizer.get_vocab()
+    if _DOCUMENT_END in vocabulary:
+        return vocabulary[_DOCUMENT_END]
+    if tokenizer.eos_token_id is None:
+        raise UserError(
+            f"the tokenizer has neither {_DOCUMENT_END} nor an eos_token: an article could not end"
+        )
+    return int(tokenizer.eos_token_id)
+
+
+class TextEncoder:
+    """Encodes what users and articles write; ``<|end|>`` in it stays the characters it is.
+
+    ``split_special_tokens`` does this for byte-level BPE. It is not enough everywhere: a Unigram
+    vocabulary holds ``</s>`` as an ordinary piece, a normaliser may compose one, and added tokens
+    that are not marked special are still matched. So the tokens are looked at, and a text that gave
+    a control token is encoded in two halves, and so on, until its spelling has been cut apart.
+
+    Args:
+        tokenizer: a fast tokenizer.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+        self._control = control_token_ids(tokenizer)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokens of each text, without any control token."""
+        if not texts:
+            return []
+        encoded = self.tokenizer(
+            list(texts),
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_attention_mask=False,
+            verbose=False,
+        )["input_ids"]
+        return [
+            ids if self._control.isdisjoint(ids) else self._encode_apart(text, ids)
+            for text, ids in zip(texts, encoded, strict=True)
+        ]
+
+    def _encode_apart(self, text: str, ids: list[int]) -> list[int]:
+        if len(text) < 2:  # a control token of one character cannot be spelt
+            return [token for token in ids if token not in self._control]
+        middle = len(text) // 2
+        first, second = self.encode([text[:middle], text[middle:]])
+        return first + second

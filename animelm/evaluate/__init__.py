@@ -1,0 +1,1 @@
+"""Answers, scores, intervals and the comparison of models."""

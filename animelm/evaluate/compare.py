@@ -1,0 +1,159 @@
+"""Base, CPT and CPT+SFT on the same held-out questions and articles.
+
+The base is loaded once; the adapters are put on it and taken off again in turn.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import torch
+from peft import LoraModel, PeftModel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn
+from transformers import GptOssForCausalLM, PreTrainedTokenizerBase
+
+from animelm.data.loaders import PackedLoader
+from animelm.data.tokens import load_tokenizer
+from animelm.errors import UserError
+from animelm.evaluate.examination import Examination, prepare
+from animelm.evaluate.generate import CausalModel, answer_questions
+from animelm.evaluate.perplexity import Perplexity, perplexity
+from animelm.evaluate.results import Result, make_result, write_results
+from animelm.evaluate.settings import CompareSettings
+from animelm.evaluate.summary import (
+    ModelSummary,
+    Summary,
+    paired_differences,
+    summarise_model,
+    write_summary,
+)
+from animelm.model.adapters import DEFAULT_TARGETS, audit_targets, load_adapter
+from animelm.model.checkpoint import load_base
+from animelm.model.precision import choose_compute_dtype
+
+__all__ = ["CompareSettings", "compare"]
+
+
+def compare(settings: CompareSettings) -> Summary:
+    """Runs the comparison; writes results.jsonl and summary.json, each whole or not at all.
+
+    Raises:
+        UserError: a file or folder is missing or malformed, an adapter does not fit the base, or
+            nothing is held out.
+    """
+    begin = time.monotonic()
+    tokenizer = load_tokenizer(settings.base)
+    examination = prepare(settings, tokenizer)
+    base = _load_base(settings)
+    results: dict[str, list[Result]] = {}
+    models: dict[str, ModelSummary] = {}
+    parameters: dict[str, int] = {}
+    with _progress() as progress:
+        for name, folder in {"base": None, **settings.adapters}.items():
+            with _adapted(base, folder) as model:
+                examined = _Examined(model, tokenizer, examination, settings, progress, name)
+                results[name] = examined.answers()
+                models[name] = summarise_model(
+                    results[name],
+                    settings.seed,
+                    anime=examined.perplexity(examination.anime),
+                    general=examined.perplexity(examination.general),
+                )
+                parameters = _trainable_parameters(model)
+    summary = Summary(
+        models=models,
+        differences=paired_differences(results, settings.seed),
+        seconds=settings.seconds_before + time.monotonic() - begin,
+        trainable_parameters_per_target=parameters,
+        seed=settings.seed,
+    )
+    write_results(
+        settings.output / "results.jsonl", (result for rows in results.values() for result in rows)
+    )
+    write_summary(settings.output / "summary.json", summary)
+    return summary
+
+
+class _Examined:
+    """One model under examination, with its line in the progress display."""
+
+    def __init__(
+        self,
+        model: CausalModel,
+        tokenizer: PreTrainedTokenizerBase,
+        examination: Examination,
+        settings: CompareSettings,
+        progress: Progress,
+        name: str,
+    ):
+        self._model, self._tokenizer, self._examination = model, tokenizer, examination
+        self._settings, self._progress, self._name = settings, progress, name
+        self._task = progress.add_task(name, total=examination.steps)
+
+    def answers(self) -> list[Result]:
+        """Answers every question and scores the answers."""
+        answers = answer_questions(
+            self._model,
+            self._tokenizer,
+            self._examination.question_batches(),
+            self._settings.max_new_tokens,
+            progress=self._advance,
+        )
+        score = self._examination.rivals.score
+        return [
+            make_result(
+                self._name, answer, score(answer.output, answer.record), self._settings.seed
+            )
+            for answer in answers
+        ]
+
+    def perplexity(self, articles: PackedLoader | None) -> Perplexity | None:
+        """Perplexity on held-out articles; None without any."""
+        return perplexity(self._model, articles, progress=self._advance) if articles else None
+
+    def _advance(self, steps: int) -> None:
+        self._progress.advance(self._task, steps)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("answering: {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+
+
+def _load_base(settings: CompareSettings) -> GptOssForCausalLM:
+    for folder in settings.adapters.values():  # told now, not after the base has been examined
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; expected an adapter that a fit has written")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = choose_compute_dtype(settings.compute_type, device)
+    base = load_base(settings.base, settings.quantization, dtype)
+    nn.Module.to(base, device)
+    return base
+
+
+@contextmanager
+def _adapted(base: GptOssForCausalLM, folder: Path | None) -> Iterator[CausalModel]:
+    """The base with an adapter on it, which is taken off again; for None, the base itself."""
+    if folder is None:
+        yield base
+        return
+    model = load_adapter(base, folder, trainable=True)  # so that its parameters can be counted
+    try:
+        yield model
+    finally:
+        cast(LoraModel, model.base_model).unload()
+
+
+def _trainable_parameters(model: CausalModel) -> dict[str, int]:
+    """Parameters of the model's adapter per target that it was trained for."""
+    if not isinstance(model, PeftModel):
+        return {}
+    counts = audit_targets(model, DEFAULT_TARGETS).per_target
+    return {target: count for target, count in counts.items() if count}

@@ -1,0 +1,85 @@
+"""The scores as torchmetrics, so that a trainer can sum them over batches and processes."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric, MetricCollection
+
+from animelm.data.qa import QARecord
+from animelm.evaluate.scoring import Rivals, character_f1, exact_match, key_accuracy
+
+
+class MeanScore(Metric):
+    """Mean over answers of a score from 0 to 1.
+
+    ``compute`` returns a float32 scalar, NaN when no answer was seen; ``answers`` counts them.
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+
+    total: Tensor
+    answers: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", default=torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("answers", default=torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, outputs: Sequence[str], records: Sequence[QARecord]) -> None:
+        """Adds generated answers and, in the same order, the records they answer.
+
+        Raises:
+            ValueError: the two differ in length.
+        """
+        for output, record in zip(outputs, records, strict=True):
+            self.total += self.score(output, record)
+        self.answers += len(outputs)
+
+    def compute(self) -> Tensor:
+        return self.total / self.answers
+
+    @abstractmethod
+    def score(self, output: str, record: QARecord) -> float:
+        """The score of one answer."""
+
+
+class ExactMatch(MeanScore):
+    """Share of outputs that are, normalised, an accepted answer."""
+
+    def score(self, output: str, record: QARecord) -> float:
+        return exact_match(output, record.answers)
+
+
+class CharacterF1(MeanScore):
+    """Mean of the best F1 over characters."""
+
+    def score(self, output: str, record: QARecord) -> float:
+        return character_f1(output, record.answers)
+
+
+class KeyAccuracy(MeanScore):
+    """Share of outputs that name a key and no rival of it."""
+
+    def __init__(self, rivals: Rivals) -> None:
+        super().__init__()
+        self.rivals = rivals
+
+    def score(self, output: str, record: QARecord) -> float:
+        context = self.rivals.context(record)
+        return key_accuracy(output, record.keys, self.rivals.of(record), context)
+
+
+def answer_metrics(rivals: Rivals) -> MetricCollection:
+    """``accuracy``, ``exact_match`` and ``character_f1`` in one collection."""
+    return MetricCollection(
+        {
+            "accuracy": KeyAccuracy(rivals),
+            "exact_match": ExactMatch(),
+            "character_f1": CharacterF1(),
+        },
+        compute_groups=False,
+    )

@@ -1,0 +1,129 @@
+"""Scores of one answer: exact match, key accuracy, character F1.
+
+The first and the last follow SQuAD's exact match and F1 (arXiv 1606.05250), over characters instead
+of words.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from animelm.data.qa import QARecord
+from animelm.evaluate.text import normalise, occurrences
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one answer, each from 0 to 1; ``accuracy`` is the key accuracy."""
+
+    accuracy: float
+    exact_match: float
+    character_f1: float
+
+
+def exact_match(output: str, answers: Iterable[str]) -> float:
+    """1.0 when the normalised output is one of the normalised accepted answers, else 0.0."""
+    return float(normalise(output) in {normalise(answer) for answer in answers})
+
+
+def character_f1(output: str, answers: Iterable[str]) -> float:
+    """Best F1 over the accepted answers, between multisets of the normalised characters."""
+    produced = Counter(normalise(output))
+    return max(
+        (_multiset_f1(produced, Counter(normalise(answer))) for answer in answers), default=0.0
+    )
+
+
+def _multiset_f1(produced: Counter[str], expected: Counter[str]) -> float:
+    shared = (produced & expected).total()
+    total = produced.total() + expected.total()
+    return 2 * shared / total if total else 1.0
+
+
+def key_accuracy(
+    output: str, keys: Iterable[str], rivals: Iterable[str], context: Iterable[str] = ()
+) -> float:
+    """1.0 when the output names an accepted key and no rival of it, else 0.0.
+
+    Args:
+        output: the generated answer.
+        keys: short accepted answers; one is enough. Found as whole words only (see
+            ``text.occurrences``).
+        rivals: other values of the same relation and direction, wrong here. A rival that stands
+            inside a key or inside ``context`` is none. Where names overlap in the output the
+            longest counts, so the key キラ is not found in the rival キラ・ヤマト, nor the rival
+            ヤマト in the key キラ・ヤマト.
+        context: the question and the accepted answers in full: naming again what they name is no
+            fault.
+    """
+    accepted = tuple(keys)
+    harmless = (*accepted, *context)
+    named = [(start, end, False) for key in accepted for start, end in occurrences(key, output)]
+    if not named:
+        return 0.0
+    for rival in rivals:
+        spans = occurrences(rival, output)
+        if spans and not any(occurrences(rival, text) for text in harmless):
+            named.extend((start, end, True) for start, end in spans)
+    return float(not any(is_rival for *_, is_rival in _without_overlaps(named)))
+
+
+def _without_overlaps(named: list[tuple[int, int, bool]]) -> list[tuple[int, int, bool]]:
+    """Names that remain when the longest, then the leftmost, takes the characters it covers."""
+    kept: list[tuple[int, int, bool]] = []
+    for start, end, is_rival in sorted(
+        named, key=lambda name: (name[0] - name[1], name[0], name[2])
+    ):
+        if all(end <= other_start or start >= other_end for other_start, other_end, _ in kept):
+            kept.append((start, end, is_rival))
+    return kept
+
+
+class Rivals:
+    """What each question could wrongly be answered with: the keys of its relation's other facts.
+
+    The relation is what follows the last "/" of ``fact`` (鋼の錬金術師/protagonist). Facts without
+    one, such
+    as those grouped from raw pairs, have no rivals: nothing says which values exclude each other.
+
+    Args:
+        records: every record of the domains that are evaluated, trained or held out.
+    """
+
+    def __init__(self, records: Iterable[QARecord]):
+        values: dict[tuple[str, str, str], dict[str, None]] = {}
+        statements: dict[tuple[str, str, str], dict[str, None]] = {}
+        for record in records:
+            if (kind := _relation(record)) is not None:
+                values.setdefault(kind, {}).update(dict.fromkeys(record.keys))
+            statements.setdefault(_fact(record), {}).update(dict.fromkeys(record.answers))
+        self._values = {kind: tuple(keys) for kind, keys in values.items()}
+        self._statements = {fact: tuple(answers) for fact, answers in statements.items()}
+
+    def of(self, record: QARecord) -> tuple[str, ...]:
+        """Keys of the record's domain, relation and direction, its own among them."""
+        kind = _relation(record)
+        return self._values.get(kind, ()) if kind is not None else ()
+
+    def context(self, record: QARecord) -> tuple[str, ...]:
+        """The question, its accepted answers and those of the fact's other wordings."""
+        return (record.question, *record.answers, *self._statements.get(_fact(record), ()))
+
+    def score(self, output: str, record: QARecord) -> Scores:
+        """All three scores of ``output`` as an answer to ``record``."""
+        return Scores(
+            accuracy=key_accuracy(output, record.keys, self.of(record), self.context(record)),
+            exact_match=exact_match(output, record.answers),
+            character_f1=character_f1(output, record.answers),
+        )
+
+
+def _relation(record: QARecord) -> tuple[str, str, str] | None:
+    # The fact of a raw pair is named by its question, as its work is; a "/" in there parts nothing.
+    if record.fact == record.work or "/" not in record.fact:
+        return None
+    return (record.domain, record.fact.rsplit("/", 1)[1], record.direction)
+
+
+def _fact(record: QARecord) -> tuple[str, str, str]:
+    return (record.domain, record.fact, record.direction)

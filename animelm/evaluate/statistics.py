@@ -1,0 +1,86 @@
+"""Intervals that respect that the questions on one work are not independent.
+
+Cluster bootstrap by work, and paired differences between models on the same questions: Miller,
+"Adding Error Bars to Evals" (arXiv 2411.00640), sections 2.2 and 4.
+
+Legend: Q questions, W works, R resamples.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and its percentile interval.
+
+    Attributes:
+        mean: over all questions, each with the same weight.
+        low: lower bound; NaN with fewer than two works, from which no spread between works can be
+            seen.
+        high: upper bound; NaN likewise.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+def bootstrap_interval(
+    scores: Sequence[float],
+    works: Sequence[str],
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Bootstraps the mean score, drawing whole works with replacement.
+
+    Args:
+        scores: [Q] one per question.
+        works: [Q] the work that each question is about.
+        level: share of the resampled means inside the interval, between 0 and 1.
+        resamples: R.
+        seed: of the draw; the same seed gives the same interval.
+
+    Raises:
+        ValueError: no scores, or not one work for each.
+    """
+    if not len(scores) or len(scores) != len(works):
+        raise ValueError(
+            f"{len(scores)} scores and {len(works)} works; expected as many, at least one"
+        )
+    values = np.asarray(scores, dtype=np.float64)
+    names, members = np.unique(np.asarray(works), return_inverse=True)
+    if len(names) < 2:
+        return Interval(float(values.mean()), float("nan"), float("nan"))
+    sums = np.bincount(members, weights=values)  # [W]
+    counts = np.bincount(members)  # [W]
+    share = np.full(len(names), 1 / len(names))
+    draws = np.random.default_rng(seed).multinomial(len(names), share, size=resamples)  # [R, W]
+    means = (draws @ sums) / (draws @ counts)  # [R]
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return Interval(float(values.mean()), float(low), float(high))
+
+
+def paired_difference(
+    scores: Sequence[float],
+    reference: Sequence[float],
+    works: Sequence[str],
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Interval of ``scores - reference``, question by question [Q].
+
+    The other parameters are those of ``bootstrap_interval``.
+
+    Raises:
+        ValueError: the two models did not answer the same number of questions.
+    """
+    if len(scores) != len(reference):
+        raise ValueError(f"paired scores differ in number: {len(scores)} and {len(reference)}")
+    differences = np.subtract(np.asarray(scores, float), np.asarray(reference, float))
+    return bootstrap_interval(differences.tolist(), works, level, resamples, seed)

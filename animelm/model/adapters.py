@@ -1,0 +1,213 @@
+"""LoRA adapters on attention and on every expert, placed by PEFT and saved as PEFT writes them.
+
+Target names are audited: each one must reach at least one linear layer, and what it reached is reported.
+"""
+
+import difflib
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
+from torch import nn
+from transformers import GptOssForCausalLM
+
+from animelm.errors import UserError
+
+DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+# gpt-oss fuses gate and up into one projection; its experts stand in lists of their own.
+_FUSED_NAMES = {"gate_proj": "gate_up_projs", "up_proj": "gate_up_projs", "down_proj": "down_projs"}
+ANCESTRY_FILE = "ancestry.json"
+STACKED = "stacked_on"
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """LoRA's shape (arXiv 2106.09685).
+
+    Args:
+        rank: Width r of the low-rank product.
+        alpha: The update is scaled by alpha / rank.
+        dropout: Share of an adapter's inputs that is zeroed in training.
+        target_modules: Projections that get an adapter: any of q_proj, k_proj, v_proj, o_proj, gate_proj,
+            up_proj, down_proj, or a module name of the model itself.
+    """
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.05
+    target_modules: tuple[str, ...] = DEFAULT_TARGETS
+
+
+@dataclass(frozen=True)
+class TargetRow:
+    """What the requested targets of one module name became.
+
+    Attributes:
+        requested: the names as the user wrote them (gate_proj and up_proj share one row).
+        resolved: the module name that they reached.
+        modules: how many linear layers that is.
+        trainable_parameters: their adapters' parameters.
+    """
+
+    requested: tuple[str, ...]
+    resolved: str
+    modules: int
+    trainable_parameters: int = 0
+
+    @property
+    def label(self) -> str:
+        return "+".join(self.requested)
+
+
+@dataclass(frozen=True)
+class TargetAudit:
+    """Trainable parameters per requested target."""
+
+    rows: tuple[TargetRow, ...] = field(default_factory=tuple)
+
+    @property
+    def per_target(self) -> dict[str, int]:
+        return {row.label: row.trainable_parameters for row in self.rows}
+
+    @property
+    def total(self) -> int:
+        return sum(row.trainable_parameters for row in self.rows)
+
+
+def _linear_names(model: nn.Module) -> dict[str, list[str]]:
+    """Linear layers by the name one would ask for: the last part of the path, or the list it stands in."""
+    found: dict[str, list[str]] = {}
+    for path, module in model.named_modules():
+        inside_adapter = re.search(r"\.(base_layer|lora_\w+)(\.|$)", path)
+        if isinstance(module, nn.Linear | LoraLayer) and not inside_adapter:
+            parts = path.split(".")
+            name = parts[-2] if parts[-1].isdigit() else parts[-1]
+            found.setdefault(name, []).append(path)
+    return found
+
+
+def resolve_targets(model: nn.Module, requested: tuple[str, ...]) -> tuple[TargetRow, ...]:
+    """Maps requested names to the model's linear layers.
+
+    Raises:
+        UserError: a name reaches no layer (the nearest names are given), or the list is empty.
+    """
+    if not requested:
+        raise UserError("target_modules is empty: nothing would be trained")
+    available = _linear_names(model)
+    reached: dict[str, list[str]] = {}
+    for name in requested:
+        resolved = name if name in available else _FUSED_NAMES.get(name, name)
+        if resolved not in available:
+            known = sorted(set(available) | {short for short, long in _FUSED_NAMES.items() if long in available})
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
+            raise UserError(
+                f"target_modules: {name!r} matches no linear layer of the model, so nothing of it would be "
+                f"trained. Nearest names: {', '.join(near)}"
+            )
+        reached.setdefault(resolved, []).append(name)
+    return tuple(TargetRow(tuple(names), resolved, len(available[resolved])) for resolved, names in reached.items())
+
+
+def _target_pattern(model: nn.Module, rows: tuple[TargetRow, ...]) -> str:
+    available = _linear_names(model)
+    in_lists = {row.resolved: available[row.resolved][0].rsplit(".", 1)[-1].isdigit() for row in rows}
+    names = "|".join(re.escape(name) + (r"\.\d+" if listed else "") for name, listed in in_lists.items())
+    return rf"(?:.*\.)?(?:{names})"
+
+
+def add_adapter(model: GptOssForCausalLM | PeftModel, settings: LoraSettings) -> PeftModel:
+    """Puts a fresh, trainable LoRA adapter on the model."""
+    plain = model.get_base_model() if isinstance(model, PeftModel) else model
+    rows = resolve_targets(plain, tuple(settings.target_modules))
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=_target_pattern(plain, rows),
+        task_type="CAUSAL_LM",
+        bias="none",
+    )
+    if isinstance(model, PeftModel):
+        model.add_adapter("default", config)
+        return model
+    return get_peft_model(model, config)
+
+
+def audit_targets(model: PeftModel, requested: tuple[str, ...]) -> TargetAudit:
+    """Counts the trainable parameters behind each requested target."""
+    counts: dict[str, int] = {}
+    for path, parameter in model.named_parameters():
+        if parameter.requires_grad and (match := re.search(r"\.([^.]+?)(?:\.\d+)?\.lora_[AB]\.", path)):
+            counts[match[1]] = counts.get(match[1], 0) + parameter.numel()
+    rows = resolve_targets(model.get_base_model(), requested)
+    return TargetAudit(
+        tuple(TargetRow(row.requested, row.resolved, row.modules, counts.get(row.resolved, 0)) for row in rows)
+    )
+
+
+def load_adapter(model: GptOssForCausalLM, folder: Path, trainable: bool) -> PeftModel:
+    """Loads an adapter that ``save_adapter`` or PEFT wrote, with the one it stands on.
+
+    Raises:
+        UserError: the folder holds no adapter, or one that does not fit the model.
+    """
+    if not (folder / STACKED).is_dir():
+        return _load_one(model, folder, trainable, "default")
+    stacked = _load_one(model, folder / STACKED, False, STACKED)
+    stacked = _load_one(stacked, folder, trainable, "default")
+    return _activate_stack(stacked, trainable)
+
+
+def stack_adapter(model: GptOssForCausalLM, folder: Path, settings: LoraSettings) -> PeftModel:
+    """A fresh trainable adapter on top of a frozen one that is loaded from ``folder``.
+
+    Raises:
+        UserError: as ``load_adapter``; or the adapter in ``folder`` is itself a stack.
+    """
+    if (folder / STACKED).is_dir():
+        raise UserError(f"{folder}: this adapter already stands on another one; continue it instead")
+    stacked = _load_one(model, folder, False, STACKED)
+    return _activate_stack(add_adapter(stacked, settings), True)
+
+
+def _activate_stack(model: PeftModel, trainable: bool) -> PeftModel:
+    model.base_model.set_adapter([STACKED, "default"])
+    for path, parameter in model.named_parameters():
+        parameter.requires_grad_(trainable and ".lora_" in path and ".default." in path)
+    return model
+
+
+def _load_one(model: GptOssForCausalLM | PeftModel, folder: Path, trainable: bool, name: str) -> PeftModel:
+    for file in ("adapter_config.json", "adapter_model.safetensors"):
+        if not (folder / file).is_file():
+            raise UserError(f"{folder}: no {file}; expected an adapter folder that a fit has written")
+    try:
+        if isinstance(model, PeftModel):
+            model.load_adapter(str(folder), adapter_name=name, is_trainable=trainable)
+            return model
+        return PeftModel.from_pretrained(model, str(folder), adapter_name=name, is_trainable=trainable)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"{folder}: the adapter does not fit this base: {error}") from error
+
+
+def save_adapter(model: PeftModel, folder: Path, ancestry: list[dict[str, str]]) -> None:
+    """Writes the trained adapter in PEFT's own files, its ancestry, and in ``stacked_on`` the frozen
+    adapter that it stands on, if any."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(str(folder), selected_adapters=["default"])
+    if STACKED in model.peft_config:
+        model.save_pretrained(str(folder), selected_adapters=[STACKED])
+    for card in folder.rglob("README.md"):  # PEFT's model card is an unfilled form
+        card.unlink()
+    text = json.dumps(ancestry, ensure_ascii=False, indent=2)
+    (folder / ANCESTRY_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_ancestry(folder: Path) -> list[dict[str, str]]:
+    """The steps that led to an adapter, oldest first; empty where none was recorded."""
+    path = folder / ANCESTRY_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []

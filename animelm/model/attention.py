@@ -1,0 +1,202 @@
+"""Attention that costs what the documents cost, not what the block costs.
+
+A packed batch holds many short documents. Instead of masking a block-sized score matrix, the documents are
+gathered into groups of similar length and each group runs one causal attention.
+
+Legend: B blocks, S tokens a block, T = B·S, G documents of a group, L tokens of its longest document,
+H heads, D head dimension.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from peft import PeftModel
+from transformers import PreTrainedModel
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.gpt_oss.modeling_gpt_oss import eager_attention_forward, repeat_kv
+
+DOCUMENT_ATTENTION = "document"
+# A document joins a group while the group's padding stays below this share of its longest member.
+_SHORTEST_SHARE = 0.75
+
+
+@dataclass(frozen=True)
+class DocumentGroup:
+    """Documents of similar length.
+
+    Attributes:
+        token_index: [G, L] int64, position of each token in the flattened batch; rows are filled up by
+            repeating the document's last token.
+        longest: L, in tokens.
+    """
+
+    token_index: Tensor
+    longest: int
+
+
+@dataclass(frozen=True)
+class DocumentLayout:
+    """Where the documents of a packed batch lie.
+
+    Attributes:
+        groups: documents by similar length.
+        inverse: [T] int64, for each token of the batch its row in the groups' concatenated output.
+    """
+
+    groups: tuple[DocumentGroup, ...]
+    inverse: Tensor
+
+    @staticmethod
+    def from_position_ids(position_ids: Tensor) -> "DocumentLayout":
+        """Reads the documents off positions that restart at 0 (``position_ids`` [B, S] int64)."""
+        flat = position_ids.reshape(-1)
+        starts = torch.nonzero(flat == 0).flatten()
+        ends = torch.cat([starts[1:], starts.new_tensor([flat.numel()])])
+        lengths = ends - starts
+        order = torch.argsort(lengths, descending=True, stable=True)
+        groups, inverse, offset = [], torch.empty_like(flat), 0
+        for members in _similar(lengths[order].tolist()):
+            rows = order[members]
+            longest = int(lengths[rows[0]])
+            steps = torch.arange(longest, device=flat.device)
+            inside = steps < lengths[rows, None]
+            token_index = torch.minimum(starts[rows, None] + steps, ends[rows, None] - 1)
+            cells = offset + torch.arange(token_index.numel(), device=flat.device).view_as(token_index)
+            inverse[token_index[inside]] = cells[inside]
+            groups.append(DocumentGroup(token_index, longest))
+            offset += token_index.numel()
+        return DocumentLayout(tuple(groups), inverse)
+
+
+def _similar(descending_lengths: list[int]) -> list[slice]:
+    slices, first = [], 0
+    for row, length in enumerate(descending_lengths):
+        if length < _SHORTEST_SHARE * descending_lengths[first]:
+            slices.append(slice(first, row))
+            first = row
+    slices.append(slice(first, len(descending_lengths)))
+    return slices
+
+
+class _SinkFlashAttention(torch.autograd.Function):
+    """Causal softmax attention with one learned sink logit per head, on PyTorch's flash kernel for CPUs.
+
+    The kernel knows no sinks. With lse = log Σ exp(scores), a sink z turns the output into
+    out · exp(lse - lse') where lse' = log(exp(lse) + exp(z)). Handing lse' and the rescaled output to the
+    kernel's own backward gives the exact gradients of query, key and value, since it recomputes the
+    probabilities as exp(scores - lse'); the sink's gradient is -Σ exp(z - lse') · (grad_out · out).
+    """
+
+    @staticmethod
+    def forward(ctx, query, key, value, sinks, mask, scale):  # noqa: ANN001 (autograd's signature)
+        causal = mask is None
+        out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            query, key, value, 0.0, causal, attn_mask=mask, scale=scale
+        )
+        sink = sinks.float().view(1, -1, 1)
+        total = torch.logaddexp(lse, sink)
+        out = out * torch.exp(lse - total).unsqueeze(-1).to(out.dtype)
+        ctx.save_for_backward(query, key, value, out, total, sinks, mask)
+        ctx.scale = scale
+        return out
+
+    @staticmethod
+    def backward(ctx, grad_out):  # noqa: ANN001 (autograd's signature)
+        query, key, value, out, total, sinks, mask = ctx.saved_tensors
+        grads = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            grad_out.contiguous(), query, key, value, out, total, 0.0, mask is None, attn_mask=mask, scale=ctx.scale
+        )
+        grad_sinks = None
+        if ctx.needs_input_grad[3]:
+            share = torch.exp(sinks.float().view(1, -1, 1) - total)
+            grad_sinks = -(share * (grad_out * out).sum(-1).float()).sum((0, 2)).to(sinks.dtype)
+        return *grads, grad_sinks, None, None
+
+
+def sink_attention(query: Tensor, key: Tensor, value: Tensor, sinks: Tensor, scale: float, window: int | None) -> Tensor:
+    """Causal attention inside documents, with sinks.
+
+    Args:
+        query: [G, H, L, D]; ``key`` and ``value`` alike (already repeated to H heads).
+        sinks: [H], one logit per head that takes probability and gives no value.
+        scale: factor on the scores.
+        window: a token sees itself and the ``window - 1`` tokens before it; None: every earlier token.
+
+    Returns:
+        [G, H, L, D].
+    """
+    length = query.shape[2]
+    sliding = window is not None and length > window
+    if query.device.type == "cpu":
+        mask = _window_mask(length, window, query) if sliding else None
+        return _SinkFlashAttention.apply(query, key, value, sinks, mask, scale)
+    mask = _window_mask(length, window if sliding else length, query)
+    logits = query @ key.transpose(2, 3) * scale + mask
+    sink = sinks.view(1, -1, 1, 1).expand(logits.shape[0], -1, length, 1).to(logits.dtype)
+    return torch.softmax(torch.cat([logits, sink], -1).float(), -1)[..., :-1].to(value.dtype) @ value
+
+
+def _window_mask(length: int, window: int | None, like: Tensor) -> Tensor:
+    steps = torch.arange(length, device=like.device)
+    distance = steps[:, None] - steps
+    visible = (distance >= 0) & (distance < (window or length))
+    mask = torch.zeros(length, length, dtype=like.dtype, device=like.device)
+    return mask.masked_fill_(~visible, torch.finfo(like.dtype).min)[None, None]
+
+
+def document_attention_forward(
+    module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float,
+    sliding_window: int | None = None, s_aux: Tensor | None = None, document_layout: DocumentLayout | None = None, **kwargs,
+) -> tuple[Tensor, None]:  # fmt: skip
+    """Attention function in the form that transformers registers (query [B, H, S, D]).
+
+    Without a ``document_layout`` (generation, or a stock caller) the model's own eager attention runs.
+    """
+    if document_layout is None:
+        return eager_attention_forward(module, query, key, value, attention_mask, scaling, **kwargs)
+    batch, heads, length, dimension = query.shape
+    # Under autocast the rotary embedding leaves query and key in fp32 and value in bf16.
+    query, key = query.to(value.dtype), key.to(value.dtype)
+
+    def flatten(states: Tensor) -> Tensor:  # [B, H, S, D] -> [T, H·D]
+        return states.transpose(1, 2).reshape(batch * length, -1)
+
+    repeats = module.num_key_value_groups
+    query, key, value = flatten(query), flatten(repeat_kv(key, repeats)), flatten(repeat_kv(value, repeats))
+    outputs = []
+    for group in document_layout.groups:
+        index = group.token_index.flatten()
+        q, k, v = (
+            states.index_select(0, index).view(-1, group.longest, heads, dimension).transpose(1, 2)
+            for states in (query, key, value)
+        )
+        out = sink_attention(q, k, v, module.sinks, scaling, sliding_window)
+        outputs.append(out.transpose(1, 2).reshape(index.numel(), -1))
+    merged = torch.cat(outputs).index_select(0, document_layout.inverse)
+    return merged.view(batch, length, heads, dimension), None
+
+
+ALL_ATTENTION_FUNCTIONS.register(DOCUMENT_ATTENTION, document_attention_forward)
+# Without a layout the eager attention runs, so the masks must be its masks.
+ALL_MASK_ATTENTION_FUNCTIONS.register(DOCUMENT_ATTENTION, eager_mask)
+
+
+def packed_hidden_states(model: PreTrainedModel | PeftModel, input_ids: Tensor, position_ids: Tensor) -> Tensor:
+    """Last hidden states [B, S, C] of packed documents that do not see each other.
+
+    Args:
+        model: as ``load_base`` made it, with or without adapters.
+        input_ids: [B, S] int64.
+        position_ids: [B, S] int64, 0 at every document's first token.
+    """
+    causal = model.get_base_model() if isinstance(model, PeftModel) else model
+    return causal.model(
+        input_ids=input_ids,
+        position_ids=position_ids,
+        # The layout takes the masks' place; given as None, they are not built.
+        attention_mask={"full_attention": None, "sliding_attention": None},
+        document_layout=DocumentLayout.from_position_ids(position_ids),
+        use_cache=False,
+    ).last_hidden_state

@@ -1,0 +1,21 @@
+"""The target audit as a table in the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from animelm.model.adapters import TargetAudit
+
+
+def print_audit(audit: TargetAudit, console: Console | None = None) -> None:
+    """Prints what each requested LoRA target became, and how many parameters of it are trained."""
+    table = Table(title="LoRA targets")
+    table.add_column("requested")
+    table.add_column("reaches")
+    table.add_column("linear layers", justify="right")
+    table.add_column("trainable parameters", justify="right")
+    for row in audit.rows:
+        note = f"{row.resolved} (fused)" if len(row.requested) > 1 else row.resolved
+        table.add_row(", ".join(row.requested), note, f"{row.modules:,}", f"{row.trainable_parameters:,}")
+    table.add_section()
+    table.add_row("all", "", f"{sum(row.modules for row in audit.rows):,}", f"{audit.total:,}")
+    (console or Console()).print(table)

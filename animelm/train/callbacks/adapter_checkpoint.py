@@ -1,0 +1,94 @@
+"""Saves the adapter alone, in the form that PEFT loads."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
+
+from animelm.train.callbacks.schedule import EveryNSteps
+
+
+class AdapterCheckpoint(Callback):
+    """Writes ``<dirpath>/adapter`` at the end of training and, if wanted, every few steps.
+
+    The folder appears whole or not at all: it is written beside and then moved into place. Should
+    the run be killed between moving the old folder away and the new one in, the next run puts the
+    old one back.
+
+    Args:
+        dirpath: folder that receives ``adapter``; None: the trainer's log folder.
+        every_n_steps: period in optimiser steps; None: at the end only.
+
+    Raises:
+        UserError: ``every_n_steps`` is below 1.
+    """
+
+    def __init__(self, dirpath: Path | None = None, every_n_steps: int | None = None) -> None:
+        self.dirpath = dirpath
+        self._periodic = every_n_steps is not None
+        self._schedule = EveryNSteps(1 if every_n_steps is None else every_n_steps)
+        self._adapter: Path | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        log_dir = trainer.log_dir  # asked on every process, since it broadcasts
+        folder = self.dirpath or Path(log_dir or trainer.default_root_dir)
+        trial = trainer.fast_dev_run  # type: ignore[attr-defined]
+        self._adapter = None if trial else folder / "adapter"
+        self._schedule.start(trainer.global_step)
+        if self._adapter and trainer.is_global_zero:
+            _clear_leftovers(self._adapter)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if self._periodic and self._schedule.due(trainer.global_step):
+            self._save(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # A run that ended on a saving step has nothing new.
+        missing = self._adapter is not None and not self._adapter.exists()
+        if self._schedule.newly_reached(trainer.global_step) or missing:
+            self._save(trainer, pl_module)
+
+    def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._adapter is None:
+            return
+        if trainer.is_global_zero:
+            partial = _beside(self._adapter, "partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                pl_module.save_adapter(partial)  # type: ignore[operator]
+                _move_into_place(partial, self._adapter)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+        trainer.strategy.barrier("adapter-checkpoint")
+
+
+def _beside(adapter: Path, state: str) -> Path:
+    return adapter.with_name(f".{adapter.name}.{state}")
+
+
+def _move_into_place(partial: Path, adapter: Path) -> None:
+    previous = _beside(adapter, "previous")
+    # os.replace cannot put a folder over one that holds files, so the old one steps aside first.
+    if adapter.exists():
+        os.replace(adapter, previous)
+    os.replace(partial, adapter)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def _clear_leftovers(adapter: Path) -> None:
+    previous = _beside(adapter, "previous")
+    if previous.exists() and not adapter.exists():
+        os.replace(previous, adapter)
+    for folder in (previous, _beside(adapter, "partial")):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,40 @@
+"""When a callback that acts every few optimiser steps is due."""
+
+from animelm.errors import UserError
+
+
+class EveryNSteps:
+    """Says yes once for each optimiser step that is a multiple of ``every_n_steps``.
+
+    Under gradient accumulation several micro-batches end at the same optimiser step, and a resumed
+    run begins at a step whose turn has passed: neither may act twice.
+
+    Args:
+        every_n_steps: period in optimiser steps.
+        name: the setting's name, for the error message.
+
+    Raises:
+        UserError: ``every_n_steps`` is below 1.
+    """
+
+    def __init__(self, every_n_steps: int, name: str = "every_n_steps") -> None:
+        if every_n_steps < 1:
+            raise UserError(f"{name} is {every_n_steps}, expected 1 or more optimiser steps")
+        self.every_n_steps = every_n_steps
+        self._done = 0
+
+    def start(self, global_step: int) -> None:
+        """Sets out from a run's first or resumed ``global_step``."""
+        self._done = global_step
+
+    def due(self, global_step: int) -> bool:
+        """Whether to act now; asked again at the same step, it says no."""
+        if global_step % self.every_n_steps:
+            return False
+        return self.newly_reached(global_step)
+
+    def newly_reached(self, global_step: int) -> bool:
+        """Whether ``global_step`` lies beyond the last action, which it now becomes."""
+        reached = global_step > self._done
+        self._done = max(self._done, global_step)
+        return reached

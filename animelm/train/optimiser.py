@@ -1,0 +1,58 @@
+"""Optimiser and learning-rate schedule."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import bitsandbytes as bnb
+import torch
+from torch.nn import Parameter
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import get_cosine_with_min_lr_schedule_with_warmup
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """How the weights move.
+
+    Args:
+        kind: adamw_8bit keeps AdamW's two states in 8 bits (arXiv 2110.02861); adamw keeps them in 32.
+        learning_rate: Peak learning rate. 2e-4 suits a 20B; a model of some ten million parameters
+            wants about twenty times as much.
+        weight_decay: Decoupled weight decay (arXiv 1711.05101).
+        beta2: AdamW's second decay rate.
+        warmup_share: Share of the steps, 0 to 1, over which the rate rises from 0.
+        final_share: The rate falls along a cosine to this share of its peak.
+    """
+
+    kind: Literal["adamw_8bit", "adamw"] = "adamw_8bit"
+    learning_rate: float = 2e-4
+    weight_decay: float = 0.0
+    beta2: float = 0.99
+    warmup_share: float = 0.03
+    final_share: float = 0.1
+
+
+def build_optimiser(parameters: Iterable[Parameter], settings: OptimiserSettings) -> Optimizer:
+    """The optimiser of the trainable parameters; matrices decay, vectors do not."""
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    betas = (0.9, settings.beta2)
+    if settings.kind == "adamw_8bit":
+        return bnb.optim.AdamW8bit(groups, lr=settings.learning_rate, betas=betas)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=betas, fused=True)
+
+
+def build_schedule(optimiser: Optimizer, settings: OptimiserSettings, steps: int) -> LambdaLR:
+    """Linear warm-up, then a cosine, over ``steps`` optimiser steps."""
+    return get_cosine_with_min_lr_schedule_with_warmup(
+        optimiser,
+        num_warmup_steps=max(1, round(settings.warmup_share * steps)),
+        num_training_steps=steps,
+        min_lr_rate=settings.final_share,
+    )

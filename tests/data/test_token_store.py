@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from animelm.data import token_store
+from animelm.data.articles import read_article
+from animelm.data.token_store import tokenise_folder
+from animelm.errors import UserError
+
+
+def test_each_article_is_its_text_and_the_end_token(tokenizer, articles, tmp_path):
+    store = tokenise_folder(articles, tokenizer, cache=tmp_path / "cache")
+    assert len(store) == 20 and store.lengths.sum() > 0
+    for i, name in enumerate(store.names):
+        document = store[i]
+        assert document.name == name and document.supervised.all()
+        expected = read_article(articles / name) + "<|endoftext|>"
+        assert tokenizer.decode(document.input_ids) == expected
+        assert len(document) == store.lengths[i]
+        assert (document.input_ids == tokenizer.pad_token_id).sum() == 1
+
+
+def test_several_workers_give_the_same_tokens(tokenizer, articles, tmp_path, monkeypatch):
+    alone = tokenise_folder(articles, tokenizer, workers=1, cache=tmp_path / "one")
+    monkeypatch.setattr(token_store, "_ARTICLES_PER_WORKER", 1)
+    together = tokenise_folder(articles, tokenizer, workers=2, cache=tmp_path / "two")
+    assert together.names == alone.names
+    for i in range(len(alone)):
+        np.testing.assert_array_equal(together[i].input_ids, alone[i].input_ids)
+
+
+def test_a_second_call_reads_the_cache(tokenizer, articles, tmp_path, monkeypatch):
+    first = tokenise_folder(articles, tokenizer, cache=tmp_path / "cache")
+
+    def fail(*_args):
+        raise AssertionError("tokenised again")
+
+    monkeypatch.setattr(token_store, "_tokenise", fail)
+    again = tokenise_folder(articles, tokenizer, cache=tmp_path / "cache")
+    np.testing.assert_array_equal(first.lengths, again.lengths)
+    (articles / "work-00.md").write_text("別の本文", encoding="utf-8")
+    with pytest.raises(AssertionError, match="tokenised again"):
+        tokenise_folder(articles, tokenizer, cache=tmp_path / "cache")
+
+
+def test_nothing_half_written_stays_behind(tokenizer, articles, tmp_path, monkeypatch):
+    def fail(*_args):
+        yield np.array([1, 2], dtype=np.int32)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(token_store, "_tokenise", fail)
+    with pytest.raises(KeyboardInterrupt):
+        tokenise_folder(articles, tokenizer, cache=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_wrong_front_matter_is_told_from_a_worker_too(
+    tokenizer, articles, tmp_path, monkeypatch, workers
+):
+    monkeypatch.setattr(token_store, "_ARTICLES_PER_WORKER", 1)
+    (articles / "work-03.md").write_text("---\na: [\n---\nb", encoding="utf-8")
+    with pytest.raises(UserError, match=r"work-03\.md"):
+        tokenise_folder(articles, tokenizer, workers, tmp_path / "cache")
+
+
+def test_articles_without_text_are_no_documents(tokenizer, tmp_path):
+    folder = tmp_path / "articles"
+    folder.mkdir()
+    (folder / "a.md").write_text("---\ntitle: A\n---\n", encoding="utf-8")
+    with pytest.raises(UserError, match="holds any text"):
+        tokenise_folder(folder, tokenizer, cache=tmp_path / "cache")
+    (folder / "b.md").write_text("本文", encoding="utf-8")
+    store = tokenise_folder(folder, tokenizer, cache=tmp_path / "cache")
+    assert store.lengths[0] == 0 and store.lengths[1] > 1
+
+
+def test_the_cache_can_be_moved_by_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert token_store.default_cache() == tmp_path / "animelm"

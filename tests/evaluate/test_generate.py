@@ -1,0 +1,129 @@
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import GptOssForCausalLM, PreTrainedTokenizerBase
+
+from animelm.data.loaders import QuestionLoader
+from animelm.data.prompts import ChatFormat
+from animelm.data.qa import QARecord
+from animelm.evaluate.generate import answer_questions
+from animelm.model.checkpoint import load_base
+
+Make = Callable[..., QARecord]
+QUESTIONS = (
+    "主人公は?",
+    "鋼の錬金術師の主人公は誰ですか?",
+    "「ONE PIECE」で活躍するのは誰?",
+    "誰?",
+)
+
+
+class ScriptedModel:
+    """Says what it is told to, and remembers how it was asked."""
+
+    def __init__(self, continuations: list[list[int]]):
+        self.device = torch.device("cpu")
+        self.training = True
+        self.training_while_generating: bool | None = None
+        self.settings: SimpleNamespace | None = None
+        self._continuations = continuations
+
+    def train(self, mode: bool = True) -> None:
+        self.training = mode
+
+    def eval(self) -> None:
+        self.training = False
+
+    def generate(self, input_ids: Tensor, attention_mask: Tensor, generation_config) -> Tensor:
+        self.training_while_generating, self.settings = self.training, generation_config
+        return torch.cat([input_ids, torch.tensor(self._continuations)], dim=1)
+
+
+@pytest.fixture
+def chat(tokenizer: PreTrainedTokenizerBase) -> ChatFormat:
+    return ChatFormat(tokenizer)
+
+
+@pytest.fixture(scope="session")
+def model(base: str) -> GptOssForCausalLM:
+    return load_base(base, "none")
+
+
+def _records(make_record: Make) -> list[QARecord]:
+    return [make_record(id=str(i), question=question) for i, question in enumerate(QUESTIONS)]
+
+
+def test_an_answer_ends_at_its_end_token(
+    tokenizer: PreTrainedTokenizerBase, chat: ChatFormat, make_record: Make
+) -> None:
+    text, more = chat.encode_text("エド"), chat.encode_text("ルフィ")
+    end, document_end, pad = chat.end_token_id, chat.document_end_token_id, chat.pad_token_id
+    scripts = [
+        [*text, end, *more],
+        [*text, document_end, *more],
+        [*text, *more],
+        [end],
+    ]
+    length = max(map(len, scripts))
+    scripted = ScriptedModel([s + [pad] * (length - len(s)) for s in scripts])
+    seen: list[int] = []
+    loader = QuestionLoader(_records(make_record), chat, "unseen_work")
+    answers = list(answer_questions(scripted, tokenizer, loader, 20, seen.append))  # type: ignore[arg-type]
+    assert [a.output for a in answers[:2]] == ["エド", "エド"]
+    assert answers[2].output.startswith("エドルフィ")
+    assert [a.reached_end for a in answers] == [True, False, False, True]
+    assert answers[3].output == ""
+    assert {a.held_out_set for a in answers} == {"unseen_work"}
+    lengths = [len(chat.encode_prompt(a.record.question)) for a in answers]
+    assert lengths == sorted(lengths, reverse=True)
+    assert seen == [4]
+    assert scripted.settings.max_new_tokens == 20
+    assert scripted.settings.do_sample is False
+    assert end in scripted.settings.eos_token_id
+
+
+def test_the_models_mode_is_put_back(
+    tokenizer: PreTrainedTokenizerBase, chat: ChatFormat, make_record: Make
+) -> None:
+    scripted = ScriptedModel([[chat.end_token_id]])
+    list(answer_questions(scripted, tokenizer, QuestionLoader([make_record()], chat, "set")))  # type: ignore[arg-type]
+    assert scripted.training_while_generating is False
+    assert scripted.training is True
+
+
+def test_answers_in_a_batch_are_those_given_alone_without_cache_or_padding(
+    base: str,
+    model: GptOssForCausalLM,
+    tokenizer: PreTrainedTokenizerBase,
+    chat: ChatFormat,
+    make_record: Make,
+) -> None:
+    batches = QuestionLoader(_records(make_record), chat, "set", questions_per_batch=4)
+    answers = list(answer_questions(model, tokenizer, batches, max_new_tokens=12))
+    stock = GptOssForCausalLM.from_pretrained(base, attn_implementation="eager")
+    for answer in answers:
+        tokens = chat.encode_prompt(answer.record.question)
+        start = len(tokens)
+        while len(tokens) < start + 12 and tokens[-1] != chat.end_token_id:
+            logits = stock(input_ids=torch.tensor([tokens]), use_cache=False).logits
+            tokens.append(int(logits[0, -1].argmax()))
+        assert answer.output == tokenizer.decode(tokens[start:], skip_special_tokens=True).strip()
+    assert len({answer.output for answer in answers}) > 1
+
+
+def test_generation_ends_when_every_row_has(
+    base: str, tokenizer: PreTrainedTokenizerBase, chat: ChatFormat, make_record: Make
+) -> None:
+    model = load_base(base, "none")
+    bias = torch.zeros(model.config.vocab_size)
+    bias[chat.end_token_id] = 1e6
+    model.lm_head.bias = nn.Parameter(bias)
+    passes: list[int] = []
+    model.lm_head.register_forward_hook(lambda *_: passes.append(1))
+    batches = QuestionLoader(_records(make_record), chat, "set")
+    answers = list(answer_questions(model, tokenizer, batches, max_new_tokens=50))
+    assert all(answer.reached_end and not answer.output for answer in answers)
+    assert len(passes) == 1

@@ -1,0 +1,84 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from animelm.data.qa import QARecord
+from animelm.evaluate.generate import Answer
+from animelm.evaluate.perplexity import Perplexity
+from animelm.evaluate.results import Result, make_result
+from animelm.evaluate.scoring import Scores
+from animelm.evaluate.summary import Summary, paired_differences, summarise_model, write_summary
+
+Make = Callable[..., QARecord]
+
+
+def _results(make_record: Make, model: str, right: set[int]) -> list[Result]:
+    """Eight questions on four works; those numbered in ``right`` are answered."""
+    results = []
+    for number in range(8):
+        direction = "reverse" if number % 2 else "forward"
+        record = make_record(id=str(number), work=f"作品{number // 2}", direction=direction)
+        scores = Scores(float(number in right), 0.0, 0.5)
+        answer = Answer(record, "anime_unseen_wording", "", reached_end=True)
+        results.append(make_result(model, answer, scores, seed=0))
+    return results
+
+
+def test_scores_are_means_per_set_and_direction(make_record: Make) -> None:
+    results = _results(make_record, "sft", right={0, 2, 4, 5})
+    model = summarise_model(results, 0, Perplexity(12.5, 100), None)
+    scores = model.sets["anime_unseen_wording"]
+    assert (scores.n, scores.accuracy, scores.character_f1) == (8, 0.5, 0.5)
+    assert scores.ci95 is not None and 0 <= scores.ci95[0] < 0.5 < scores.ci95[1] <= 1
+    assert scores.directions["forward"].accuracy == 0.75
+    assert scores.directions["reverse"].accuracy == 0.25
+    assert scores.directions["reverse"].n == 4
+    assert (model.perplexity_anime, model.perplexity_general) == (12.5, None)
+
+
+def test_a_set_without_questions_has_no_scores(make_record: Make) -> None:
+    scores = summarise_model(_results(make_record, "sft", set()), 0, None, None).sets["general"]
+    assert (scores.n, scores.accuracy, scores.ci95, scores.directions) == (0, None, None, {})
+
+
+def test_summary_json_puts_the_sets_under_their_model(make_record: Make, tmp_path: Path) -> None:
+    model = summarise_model(
+        _results(make_record, "base", {1}), 0, Perplexity(float("inf"), 9), None
+    )
+    path = tmp_path / "summary.json"
+    write_summary(path, Summary({"base": model}, {}, 1.5, {"q_proj": 10}))
+    written = json.loads(path.read_text(encoding="utf-8"))
+    assert set(written["models"]["base"]) == {
+        "anime_unseen_wording",
+        "anime_unseen_work",
+        "general",
+        "perplexity_anime",
+        "perplexity_general",
+    }
+    assert written["models"]["base"]["anime_unseen_wording"]["n"] == 8
+    assert written["models"]["base"]["perplexity_anime"] is None  # JSON has no infinity
+    assert written["trainable_parameters_per_target"] == {"q_proj": 10}
+    assert written["seconds"] == 1.5
+
+
+def test_differences_pair_every_later_model_with_every_earlier_one(make_record: Make) -> None:
+    results = {
+        "base": _results(make_record, "base", set()),
+        "cpt": _results(make_record, "cpt", {0}),
+        "sft": _results(make_record, "sft", set(range(8))),
+    }
+    differences = paired_differences(results, seed=0)
+    assert list(differences) == ["cpt-base", "sft-base", "sft-cpt"]
+    assert differences["sft-base"]["anime_unseen_wording"].accuracy == 1.0
+    assert differences["sft-base"]["anime_unseen_wording"].ci95 == (1.0, 1.0)
+    assert differences["sft-cpt"]["anime_unseen_wording"].accuracy == 7 / 8
+
+
+def test_models_asked_different_questions_are_not_paired(make_record: Make) -> None:
+    results = _results(make_record, "base", set())
+    other = [replace(result, id=f"other-{result.id}") for result in results]
+    with pytest.raises(ValueError, match="same questions"):
+        paired_differences({"base": results, "cpt": other}, seed=0)

@@ -1,0 +1,216 @@
+"""Rules that every shipped file obeys."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import animelm
+
+ROOT = Path(__file__).resolve().parent.parent
+MEGABYTE = 1_000_000
+
+# Put together from parts, so that this file obeys the rules that it checks.
+MACHINE_PATH = re.compile(
+    r"(?<![\w.\-/:}\])])/(?:"
+    + "|".join(["home", "root", "Users", "work", "farm", "tmp", "opt", "mnt"])
+    + r")/\w"
+    r"|\b[A-Z]:\\\\?(?:Users|Documents)\b"
+)
+REGISTRY_HOSTS = [
+    ".".join(parts)
+    for parts in [
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("registry", "npmjs", "org"),
+        ("download", "pytorch", "org"),
+        ("anaconda", "org"),
+        ("repo", "anaconda", "com"),
+        ("index", "crates", "io"),
+        ("proxy", "golang", "org"),
+    ]
+]
+# Distributions whose import name differs from their own.
+IMPORT_NAMES = {"python-frontmatter": "frontmatter", "pyyaml": "yaml"}
+
+
+@cache
+def shipped_files() -> list[Path]:
+    """What a commit of the working tree would hold: tracked files, and new ones not ignored."""
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("this is no git clone, so nothing says which files are shipped")
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [
+        ROOT / name for name in sorted(set(names.split("\0"))) if name and (ROOT / name).is_file()
+    ]
+
+
+def shipped_texts() -> dict[str, str]:
+    """Text of each shipped file by its name; weights and pictures are left out."""
+    texts = {}
+    for path in shipped_files():
+        content = path.read_bytes()
+        if b"\0" not in content[:8192]:
+            texts[path.relative_to(ROOT).as_posix()] = content.decode("utf-8")
+    return texts
+
+
+@cache
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def declared() -> list[Requirement]:
+    names = [*project()["dependencies"], *project()["optional-dependencies"]["dev"]]
+    return [Requirement(name) for name in names]
+
+
+def headings(name: str) -> list[int]:
+    """Levels of the headings of a Markdown file in order, code blocks left out."""
+    prose = re.sub(r"^```.*?^```", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.M | re.S)
+    return [len(marks) for marks in re.findall(r"^(#+) ", prose, flags=re.M)]
+
+
+def test_no_shipped_file_names_a_path_of_one_machine():
+    found = {
+        name: match[0]
+        for name, text in shipped_texts().items()
+        if (match := MACHINE_PATH.search(text))
+    }
+    assert not found
+
+
+def test_no_shipped_file_names_a_package_registry():
+    found = [
+        (name, host)
+        for name, text in shipped_texts().items()
+        for host in REGISTRY_HOSTS
+        if host in text
+    ]
+    assert not found
+
+
+def test_shipped_files_stay_under_60_megabytes():
+    sizes = {path.relative_to(ROOT).as_posix(): path.stat().st_size for path in shipped_files()}
+    largest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
+    assert sum(sizes.values()) < 60 * MEGABYTE, largest
+
+
+@pytest.mark.parametrize(
+    "text", ["see /" + "home/someone/x", "open('/" + "work/a.txt')", "C:\\" + "Users\\me"]
+)
+def test_the_search_for_machine_paths_finds_one(text):
+    assert MACHINE_PATH.search(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["https://example.com/home/a", "{fact}/work/b", "../work/c", "runs/tmp/d"]
+)
+def test_the_search_for_machine_paths_leaves_other_paths_alone(text):
+    assert not MACHINE_PATH.search(text)
+
+
+def test_the_japanese_readme_has_the_same_headings_as_the_english_one():
+    assert headings("README.ja.md") == headings("README.md")
+    assert len(headings("README.md")) > 5
+
+
+def test_both_readmes_show_the_same_commands():
+    english, japanese = (
+        (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ja.md")
+    )
+    command = re.compile(r"^(make \w+|python -m animelm.*|tensorboard .*)$", flags=re.M)
+
+    def commands(text: str) -> list[str]:
+        return command.findall(re.sub(r" +#.*$", "", text, flags=re.M))
+
+    assert commands(japanese) == commands(english)
+    assert {"make demo", "make test"} <= set(commands(english))
+
+
+def test_continuous_integration_runs_what_the_readme_and_the_guide_tell_people_to_run():
+    script = ROOT / ".ci" / "run"
+    steps = [line for line in script.read_text().splitlines() if line.startswith("make ")]
+    assert steps == ["make check", "make test"]
+    assert "set -euo pipefail" in script.read_text()
+    assert os.access(script, os.X_OK)
+    assert "\nmake test " in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_links_between_documents_lead_somewhere():
+    broken = []
+    for name, text in shipped_texts().items():
+        if name.endswith(".md"):
+            for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+                if "://" not in target and not ((ROOT / name).parent / target).exists():
+                    broken.append((name, target))
+    assert not broken
+
+
+def test_every_dependency_has_a_line_that_says_what_it_does_for_us():
+    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    explained = {
+        canonicalize_name(name)
+        for name in re.findall(r"^\| ([\w.-]+) \| [^|]+ \| [^|]+ \|$", page, flags=re.M)
+    }
+    explained.discard("package")
+    assert explained == {canonicalize_name(requirement.name) for requirement in declared()}
+
+
+def test_constraints_pin_torch_first_and_every_dependency_within_its_declared_range():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    assert lines[0] == "torch==2.13.0"
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    pins = {canonicalize_name(name): version for name, version in pins.items()}
+    for requirement in declared():
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), (
+            requirement
+        )
+
+
+def test_every_imported_package_is_declared():
+    imported = set()
+    for path in (ROOT / "animelm").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                imported.add(node.module.split(".")[0])
+    run_time = [Requirement(name).name for name in project()["dependencies"]]
+    known = (
+        {IMPORT_NAMES.get(name, name) for name in run_time} | {"animelm"} | sys.stdlib_module_names
+    )
+    assert imported - known == set()
+
+
+def test_the_licence_named_is_the_licence_shipped():
+    assert project()["license"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text()[:200]
+
+
+def test_the_version_has_three_numbers():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", animelm.__version__)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_alone_lists_every_target():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.search(r"^\.PHONY: (.*)$", makefile, flags=re.M)
+    assert targets is not None
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    listing = subprocess.run(
+        ["make"], cwd=ROOT, check=True, capture_output=True, text=True, env=environment
+    ).stdout
+    assert [line.split()[0] for line in listing.splitlines() if line.startswith("  ")] == targets[
+        1
+    ].split()
