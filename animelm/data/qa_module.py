@@ -111,6 +111,12 @@ class QADataModule(L.LightningDataModule):
         return {name: records for name, records in kept.items() if records}
 
     @property
+    def records_for_scoring(self) -> list[QARecord]:
+        """Every record, trained or held out: rival answers are found among them."""
+        general = self.general_records or self.replay_records
+        return [*read_qa(self.records), *(read_qa(general, domain="general") if general else [])]
+
+    @property
     def validation_names(self) -> list[str]:
         """Names of the validation sets, in the order of the loaders."""
         return list(self.held_out_sets)

@@ -69,6 +69,16 @@ def write_base_corpus(folder: Path, plain_text: Path | None, reading: int = 14_0
     return corpus
 
 
+def corpus_texts(corpus: BaseCorpus) -> Iterator[str]:
+    """The corpus's text, file by file and question by question, for the tokenizer's training."""
+    for folder in filter(None, (corpus.articles, corpus.plain)):
+        for path in sorted(folder.glob("*.md")):
+            yield path.read_text(encoding="utf-8")
+    for path in (corpus.questions, corpus.reading):
+        with path.open(encoding="utf-8") as lines:
+            yield from (json.loads(line)["question"] for line in lines)
+
+
 def _write_lines(path: Path, records: Iterator[dict] | list[dict]) -> None:
     with path.open("w", encoding="utf-8") as lines:
         for record in records:

@@ -31,7 +31,10 @@ class LoadBalance:
         if router.training:
             self._logits.append(output[0])
 
+    def begin(self) -> None:
+        """Forgets what earlier passes left, such as logits computed again for activation checkpointing."""
+        self._logits = []
+
     def loss(self) -> Tensor:
-        """The weighted auxiliary loss of the forward pass since the last call, a scalar."""
-        logits, self._logits = tuple(self._logits), []
-        return self.weight * load_balancing_loss_func(logits, self._experts, self._chosen)
+        """The weighted auxiliary loss of the forward pass since ``begin``, a scalar."""
+        return self.weight * load_balancing_loss_func(tuple(self._logits), self._experts, self._chosen)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import lightning as L
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from peft import PeftModel
 from torch import Tensor
@@ -67,6 +68,8 @@ class AdaptedLM(L.LightningModule):
         init_adapter: Folder of an adapter to start from, such as CPT's for SFT. Default: a fresh one.
         init_mode: continue trains the adapter of init_adapter further; stack freezes it and trains a
             second one on top.
+        evaluated_adapter: Folder of the adapter that validate, test and predict load. Default: that of
+            init_adapter.
         optimiser: Optimiser and learning-rate schedule.
         activation_checkpointing: Forget the activations inside each layer and compute them again in the
             backward pass: less memory, more time.
@@ -87,6 +90,7 @@ class AdaptedLM(L.LightningModule):
         dropout: float = 0.05,
         init_adapter: Path | None = None,
         init_mode: Literal["continue", "stack"] = "continue",
+        evaluated_adapter: Path | None = None,
         optimiser: OptimiserSettings = OptimiserSettings(),  # noqa: B008 (frozen)
         activation_checkpointing: bool = False,
         compute_type: ComputeType = "auto",
@@ -100,6 +104,7 @@ class AdaptedLM(L.LightningModule):
         self.lora = LoraSettings(rank, alpha, dropout, tuple(target_modules))
         self.init_adapter = init_adapter
         self.init_mode = init_mode
+        self.evaluated_adapter = evaluated_adapter
         self.optimiser_settings = optimiser
         self.activation_checkpointing = activation_checkpointing
         self.compute_type: ComputeType = compute_type
@@ -129,11 +134,15 @@ class AdaptedLM(L.LightningModule):
                 print_audit(self.audit)
         if self.activation_checkpointing:
             self._causal.gradient_checkpointing_enable({"use_reentrant": False})
+        # Loading leaves the model in evaluation mode, in which dropout and checkpointing rest.
+        self.model.train()
 
     def _adapted_model(self) -> PeftModel:
         dtype = choose_compute_dtype(self.compute_type, self.device.type)
         rank_zero_info(f"Base {self.base}: {self.quantization} weights, computing in {dtype}")
         base = load_base(self.base, self.quantization, dtype)
+        if self.evaluated_adapter and self.trainer.state.fn != TrainerFn.FITTING:
+            return load_adapter(base, self.evaluated_adapter, trainable=False)
         if self.init_adapter is None:
             return add_adapter(base, self.lora)
         if self.init_mode == "stack":
@@ -151,6 +160,8 @@ class AdaptedLM(L.LightningModule):
 
     def training_step(self, batch: PackedBatch, batch_idx: int) -> Tensor:
         """Mean token loss over the supervised positions."""
+        if self._balance:
+            self._balance.begin()
         loss = self.loss_sum(batch) / max(1, batch.supervised_tokens)
         self.log("train/loss", loss.detach(), prog_bar=True)
         self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])

@@ -48,6 +48,8 @@ def test_fit_shows_every_training_article_and_validates_on_the_others(
     assert {batch.name for batch in model.validated} == {"articles", "replay"}
     validated = [b.input_ids.tolist() for b in model.validated if b.name == "articles"]
     assert all(heads[name] in texts_of(validated, tokenizer) for name in held_out)
+    validated = [b.input_ids.tolist() for b in model.validated if b.name == "replay"]
+    assert "作品" not in texts_of(validated, tokenizer)
     assert len(model.trained) == len(module.train_dataloader())
     assert module.validation_names == ["articles", "replay"]
 

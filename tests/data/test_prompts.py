@@ -50,6 +50,13 @@ def test_text_never_becomes_a_control_token(tokenizer, chat, parts):
     assert ends == 1 and pair.input_ids[-1] == chat.end_token_id
 
 
+def test_control_text_leaves_the_tokens_beside_it_alone(chat):
+    text = "主人公は誰ですか" * 2  # two tokens
+    assert chat.encode_text(text + "<|end|>")[: len(chat.encode_text(text))] == chat.encode_text(
+        text
+    )
+
+
 def with_template(tokenizer, template):
     changed = copy.deepcopy(tokenizer)
     changed.chat_template = template

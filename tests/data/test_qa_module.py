@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from animelm.data.batch import IGNORED
@@ -68,7 +70,7 @@ def test_replay_is_trained_without_its_held_out_wordings(make_module, tokenizer)
 def test_a_question_in_replay_is_not_asked(make_module, make_records, write_records, tmp_path):
     general = make_records(6, 4, "general")
     asked = split_qa(general, 0.25, 0.0).unseen_wording[0]
-    trained = [type(asked)(**{**vars(asked), "fact": "other", "work": "other"})]
+    trained = [replace(asked, fact="other", work="other")]
     replay = write_records(tmp_path / "replay.jsonl", trained)
     settings = {"general_records": tmp_path / "general.jsonl"}
     sets = make_module(replay_records=replay, **settings).held_out_sets

@@ -19,7 +19,8 @@ class AdapterCheckpoint(Callback):
     old one back.
 
     Args:
-        dirpath: folder that receives ``adapter``; None: the trainer's log folder.
+        dirpath: folder that receives ``adapter``; None: the trainer's
+            ``default_root_dir``, so that the next step finds it whatever the log's version.
         every_n_steps: period in optimiser steps; None: at the end only.
 
     Raises:
@@ -33,8 +34,7 @@ class AdapterCheckpoint(Callback):
         self._adapter: Path | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        log_dir = trainer.log_dir  # asked on every process, since it broadcasts
-        folder = self.dirpath or Path(log_dir or trainer.default_root_dir)
+        folder = self.dirpath or Path(trainer.default_root_dir)
         trial = trainer.fast_dev_run  # type: ignore[attr-defined]
         self._adapter = None if trial else folder / "adapter"
         self._schedule.start(trainer.global_step)

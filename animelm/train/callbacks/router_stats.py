@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
@@ -86,7 +87,7 @@ class RouterStatistics(Callback):
             self._table.start(trainer.global_step)
         if self.texts:
             self._start_probe(trainer, pl_module, self._routers, restored)
-        self._hook(self._routers)
+        self._hook(pl_module, self._routers)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -128,9 +129,9 @@ class RouterStatistics(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._restored = state_dict
 
-    def _hook(self, routers: RouterLayers) -> None:
+    def _hook(self, module: nn.Module, routers: RouterLayers) -> None:
         self._handles = [
-            routers.decoder.register_forward_pre_hook(self._open),
+            routers.decoder.register_forward_pre_hook(partial(self._open, module)),
             # always_call: a forward that fails must not leave the counting open.
             routers.decoder.register_forward_hook(self._close, always_call=True),
         ]
@@ -143,8 +144,9 @@ class RouterStatistics(Callback):
         self._handles = []
         self._batch_open = self._recording = False
 
-    def _open(self, decoder: nn.Module, args: Any) -> None:
-        self._recording = self._batch_open and decoder.training
+    def _open(self, module: nn.Module, decoder: nn.Module, args: Any) -> None:
+        # Not decoder.training: from_pretrained leaves a frozen base in evaluation mode.
+        self._recording = self._batch_open and module.training and torch.is_grad_enabled()
 
     def _close(self, decoder: nn.Module, args: Any, output: Any) -> None:
         self._recording = False
@@ -186,7 +188,7 @@ class RouterStatistics(Callback):
     ) -> None:
         sums = self._window.take()
         if sums is None:
-            rank_zero_warn("Router statistics: the decoder's own forward was never called.")
+            rank_zero_warn("Router statistics: the decoder ran no training forward.")
             return
         summary = RouterSummary.from_sums(trainer.strategy.reduce(sums, reduce_op="sum"))
         drift = self._drift(trainer, pl_module, routers)

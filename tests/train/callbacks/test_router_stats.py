@@ -149,17 +149,31 @@ def test_validation_sanity_checks_and_forwards_between_batches_are_not_counted(t
     assert_agrees(table[2], reference(tiny_model(), BATCHES[:2]))
 
 
-def test_a_forward_in_eval_mode_inside_the_training_step_is_not_counted(tmp_path):
+def without_gradients(module, batch):
+    with torch.no_grad():
+        module.model(input_ids=batch.input_ids)
+
+
+def in_evaluation_mode(module, batch):
+    module.eval()
+    module.model(input_ids=batch.input_ids)
+    module.train()
+
+
+@pytest.mark.parametrize("look", [without_gradients, in_evaluation_mode])
+def test_a_look_at_the_model_inside_the_training_step_is_not_counted(tmp_path, look):
     class LooksTwice(TinyModule):
         def training_step(self, batch, batch_idx):
-            self.model.eval()
-            with torch.no_grad():
-                self.model(input_ids=batch.input_ids)
-            self.model.train()
+            look(self, batch)
             return super().training_step(batch, batch_idx)
 
     make_trainer(tmp_path, [RouterStatistics(1, {})]).fit(LooksTwice(), loader(BATCHES[:1]))
     assert_agrees(read_table(tmp_path)[1], reference(tiny_model(), BATCHES[:1]))
+
+
+def test_a_frozen_base_that_stays_in_evaluation_mode_is_counted(tmp_path):
+    table = fit(tmp_path, BATCHES[:1], tiny_model().eval())  # as from_pretrained returns it
+    assert_agrees(table[1], reference(tiny_model(), BATCHES[:1]))
 
 
 def test_two_processes_are_summed(tmp_path):

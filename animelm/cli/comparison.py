@@ -1,0 +1,28 @@
+"""compare: base, CPT and CPT+SFT side by side."""
+
+from jsonargparse import ArgumentParser
+from rich.console import Console
+
+from animelm.cli.configs import find_configs
+from animelm.evaluate.compare import CompareSettings, compare
+from animelm.evaluate.summary import Summary
+from animelm.report.table import summary_tables
+
+
+def run(command: str, arguments: list[str]) -> None:
+    """Compares, prints the tables, and says where the files are."""
+    parser = ArgumentParser(prog="python -m animelm compare", description=compare.__doc__)
+    parser.add_argument("--config", action="config", help="YAML file with any of the options below.")
+    parser.add_class_arguments(CompareSettings)
+    parsed = parser.instantiate_classes(parser.parse_args(find_configs(arguments)))
+    del parsed["config"]
+    compare_and_print(CompareSettings(**parsed.as_dict()))
+
+
+def compare_and_print(settings: CompareSettings) -> Summary:
+    """The comparison, printed."""
+    summary = compare(settings)
+    console = Console()
+    console.print(summary_tables(summary))
+    console.print(f"Every answer: {settings.output / 'results.jsonl'}; the numbers: {settings.output / 'summary.json'}")
+    return summary

@@ -1,0 +1,31 @@
+"""inspect: the model of a config, from its configuration alone."""
+
+import argparse
+import json
+
+from animelm.cli.configs import find_configs
+from animelm.cli.trainer import TrainerCLI
+from animelm.model.inspection import inspect_base
+from animelm.model.precision import choose_compute_dtype
+from animelm.report.inspection import print_inspection
+from animelm.train.module import AdaptedLM
+
+
+def run(command: str, arguments: list[str]) -> None:
+    """Prints modules and trainable parameters, as a table or as JSON."""
+    parser = argparse.ArgumentParser(
+        prog="python -m animelm inspect",
+        description="Prints the model's modules (name, type, in, out, bias, bits) and the trainable parameters "
+        "of each LoRA target. Weights are not loaded.",
+        epilog="Every option of `fit` is understood as well, such as --model.target_modules=[q_proj,gate_proj].",
+    )
+    parser.add_argument("--format", choices=("table", "json"), default="table", help="a table to read, or JSON")
+    parser.add_argument("--config", help="the config whose model is described, such as cpt.yaml", required=True)
+    options, rest = parser.parse_known_args(arguments)
+    model: AdaptedLM = TrainerCLI(find_configs(["--config", options.config, *rest]), run=False).model
+    dtype = choose_compute_dtype(model.compute_type)
+    inspection = inspect_base(model.base, model.quantization, model.lora, dtype)
+    if options.format == "json":
+        print(json.dumps(inspection.to_json(), ensure_ascii=False, indent=1))
+    else:
+        print_inspection(inspection)

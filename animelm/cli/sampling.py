@@ -1,0 +1,24 @@
+"""sample: articles and questions from the tables of facts."""
+
+from pathlib import Path
+
+from jsonargparse import auto_cli
+
+from animelm.sample.writer import GENERATED, write_sample
+
+
+def run(command: str, arguments: list[str]) -> None:
+    """Parses the options of ``sample`` and writes."""
+    auto_cli(sample, args=arguments, prog="python -m animelm sample")
+
+
+def sample(out: Path = GENERATED, works: int | None = 48) -> None:
+    """Writes articles and questions from the tables of facts, the same on every machine.
+
+    Args:
+        out: Folder to write to; the default is the sample that the configs use.
+        works: How many anime works; null writes all of the table.
+    """
+    written = write_sample(out, works)
+    print(f"{out}: {written.works} anime works with {written.anime_questions:,} questions, "
+          f"{written.subjects} other subjects with {written.general_questions:,}")

@@ -1,0 +1,96 @@
+"""A model's modules in figures: what is loaded, in how many bits, and what would be trained."""
+
+from dataclasses import asdict, dataclass
+
+import torch
+from peft import PeftModel
+from peft.tuners.lora import LoraLayer
+from torch import nn
+from transformers import GptOssForCausalLM
+from transformers.models.gpt_oss.modeling_gpt_oss import GptOssRMSNorm, GptOssTopKRouter
+
+from animelm.model.adapters import LoraSettings, TargetAudit, add_adapter, audit_targets
+from animelm.model.checkpoint import empty_model, load_config
+from animelm.model.quantize import Quantization, bits_per_weight
+
+
+@dataclass(frozen=True)
+class ModuleRow:
+    """One module that holds weights.
+
+    Attributes:
+        name: path in the model.
+        type: class.
+        in_features, out_features: widths; an embedding's are its vocabulary and its width.
+        bias: whether it has one.
+        bits: bits a weight is held in.
+    """
+
+    name: str
+    type: str
+    in_features: int
+    out_features: int
+    bias: bool
+    bits: int
+
+    def to_json(self) -> dict:
+        """As printed by ``inspect --format json``: name, type, in, out, bias, bits."""
+        row = asdict(self)
+        return {key.removesuffix("_features"): value for key, value in row.items()}
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A model's modules, its parameters, and what each LoRA target would train."""
+
+    modules: tuple[ModuleRow, ...]
+    parameters: int
+    audit: TargetAudit
+
+    def to_json(self) -> dict:
+        """The object that ``inspect --format json`` prints."""
+        return {
+            "modules": [row.to_json() for row in self.modules],
+            "parameters": self.parameters,
+            "trainable_parameters": self.audit.total,
+            "trainable_parameters_per_target": self.audit.per_target,
+        }
+
+
+def inspect_base(base: str, quantization: Quantization, lora: LoraSettings, compute_dtype: torch.dtype) -> Inspection:
+    """Describes a base from its configuration alone; no weight is read.
+
+    Raises:
+        UserError: the base is not there, or a LoRA target matches nothing.
+    """
+    model = empty_model(load_config(base), quantization, compute_dtype).to(compute_dtype)
+    modules = tuple(describe_modules(model))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    adapted = add_adapter(model, lora)
+    return Inspection(modules, parameters, audit_targets(adapted, lora.target_modules))
+
+
+def describe_modules(model: GptOssForCausalLM | PeftModel) -> list[ModuleRow]:
+    """Every linear layer, router, norm and embedding, in the order of the model; adapters left out."""
+    rows = []
+    for path, module in model.named_modules():
+        if ".lora_" in path or isinstance(module, LoraLayer):
+            continue
+        widths = _widths(module)
+        if widths:
+            bias = getattr(module, "bias", None) is not None
+            name = path.replace(".base_layer", "").removeprefix("base_model.model.")
+            rows.append(ModuleRow(name, type(module).__name__, *widths, bias, bits_per_weight(module)))
+    return rows
+
+
+def _widths(module: nn.Module) -> tuple[int, int] | None:
+    if isinstance(module, nn.Linear):
+        return module.in_features, module.out_features
+    if isinstance(module, nn.Embedding):
+        return module.num_embeddings, module.embedding_dim
+    if isinstance(module, GptOssTopKRouter):
+        return module.hidden_dim, module.num_experts
+    if isinstance(module, GptOssRMSNorm):
+        return module.weight.numel(), module.weight.numel()
+    return None

@@ -1,0 +1,37 @@
+"""An inspected model as a table in the terminal: lists of equal modules on one line."""
+
+import re
+
+from rich.console import Console
+from rich.table import Table
+
+from animelm.model.inspection import Inspection, ModuleRow
+from animelm.report.audit import print_audit
+
+
+def print_inspection(inspection: Inspection, console: Console | None = None) -> None:
+    """Prints the modules, then what each LoRA target trains."""
+    console = console or Console()
+    table = Table(title=f"{inspection.parameters:,} parameters")
+    for heading in ("module", "type"):
+        table.add_column(heading)
+    for heading in ("count", "in", "out", "bias", "bits"):
+        table.add_column(heading, justify="right")
+    for rows in _alike(inspection.modules):
+        row = rows[0]
+        figures = (f"{len(rows):,}", f"{row.in_features:,}", f"{row.out_features:,}", "yes" if row.bias else "no", str(row.bits))
+        table.add_row(_pattern(row), row.type, *figures)
+    console.print(table)
+    print_audit(inspection.audit, console)
+
+
+def _alike(modules: tuple[ModuleRow, ...]) -> list[list[ModuleRow]]:
+    groups: dict[tuple, list[ModuleRow]] = {}
+    for row in modules:
+        key = (_pattern(row), row.type, row.in_features, row.out_features, row.bias, row.bits)
+        groups.setdefault(key, []).append(row)
+    return list(groups.values())
+
+
+def _pattern(row: ModuleRow) -> str:
+    return re.sub(r"\.\d+(?=\.|$)", ".*", row.name)

@@ -1,0 +1,68 @@
+"""Writes the sample to disk: articles and questions of both domains.
+
+    anime/articles/*.md   anime/qa.jsonl
+    general/articles/*.md general/qa.jsonl
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from animelm.errors import UserError
+from animelm.sample.articles import write_article
+from animelm.sample.facts import Domain, Fact, by_subject, load_facts
+from animelm.sample.questions import write_questions
+
+GENERATED = Path(__file__).parent / "generated"
+
+
+@dataclass(frozen=True)
+class WrittenSample:
+    """How much was written."""
+
+    works: int
+    anime_questions: int
+    subjects: int
+    general_questions: int
+
+
+def write_sample(folder: Path, works: int | None = None) -> WrittenSample:
+    """Writes both domains; each appears whole or not at all.
+
+    Args:
+        folder: gets the folders ``anime`` and ``general``, in place of those that are there.
+        works: how many anime works, those whose titles hash lowest; None for all.
+
+    Raises:
+        UserError: the table has not so many works.
+    """
+    anime, general = load_facts("anime"), load_facts("general")
+    titles = list(by_subject(anime))
+    if works is not None and not 0 < works <= len(titles):
+        raise UserError(f"works must be from 1 to {len(titles)}, the works of the table, not {works}")
+    chosen = set(sorted(titles, key=_hash)[:works])
+    anime_questions = _write_domain(folder, "anime", [fact for fact in anime if fact.subject in chosen])
+    general_questions = _write_domain(folder, "general", general)
+    return WrittenSample(len(chosen), anime_questions, len(by_subject(general)), general_questions)
+
+
+def _hash(title: str) -> str:
+    return hashlib.sha256(title.encode()).hexdigest()
+
+
+def _write_domain(folder: Path, domain: Domain, facts: list[Fact]) -> int:
+    partial = folder / f".{domain}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    (partial / "articles").mkdir(parents=True)
+    for number, (_, rows) in enumerate(by_subject(facts).items(), start=1):
+        # A number is a safe file name for any title; the title stands in the front matter.
+        (partial / "articles" / f"{number:04}.md").write_text(write_article(number, rows).text, encoding="utf-8")
+    records = write_questions(facts, domain)
+    with (partial / "qa.jsonl").open("w", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    shutil.rmtree(folder / domain, ignore_errors=True)
+    os.replace(partial, folder / domain)
+    return len(records)

@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import GptOssForCausalLM
+
+from animelm.model.attention import DocumentLayout, packed_hidden_states, sink_attention
+from animelm.model.checkpoint import load_base
+
+LENGTHS = [3, 21, 8, 1, 13]  # shorter than, equal to and longer than the sliding window of 8
+
+
+def packed_positions(blocks: int) -> torch.Tensor:
+    return torch.cat([torch.arange(length) for length in LENGTHS]).repeat(blocks, 1)
+
+
+def test_packed_documents_give_the_logits_of_one_document_at_a_time(
+    checkpoint: Path, stock_model: GptOssForCausalLM
+) -> None:
+    model = load_base(str(checkpoint), "none")
+    positions = packed_positions(2)
+    input_ids = torch.randint(2, 97, positions.shape, generator=torch.Generator().manual_seed(0))
+    packed = model.lm_head(packed_hidden_states(model, input_ids, positions))
+    for block, ids in enumerate(input_ids):
+        begin = 0
+        for length in LENGTHS:
+            alone = stock_model(ids[None, begin : begin + length]).logits[0]
+            torch.testing.assert_close(packed[block, begin : begin + length], alone, rtol=1e-4, atol=1e-4)
+            begin += length
+
+
+def test_a_document_is_blind_to_its_neighbours(checkpoint: Path) -> None:
+    model = load_base(str(checkpoint), "none")
+    positions = packed_positions(1)
+    first = torch.randint(2, 97, positions.shape)
+    second = first.clone()
+    second[0, : LENGTHS[0]] = 96 - second[0, : LENGTHS[0]]
+    one, other = (packed_hidden_states(model, ids, positions) for ids in (first, second))
+    assert torch.equal(one[0, LENGTHS[0] :], other[0, LENGTHS[0] :])
+    assert not torch.equal(one[0, : LENGTHS[0]], other[0, : LENGTHS[0]])
+
+
+@pytest.mark.parametrize("window", [None, 4])
+def test_gradients_equal_those_of_the_plain_formula(window: int | None) -> None:
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, 3, 9, 8, requires_grad=True) for _ in range(3))
+    sinks = torch.randn(3, requires_grad=True)
+    inputs = (query, key, value, sinks)
+    out = sink_attention(query, key, value, sinks, 0.3, window)
+
+    distance = torch.arange(9)[:, None] - torch.arange(9)
+    hidden = (distance < 0) | (distance >= (window or 9))
+    logits = (query @ key.transpose(2, 3) * 0.3).masked_fill(hidden, float("-inf"))
+    with_sink = torch.cat([logits, sinks.view(1, -1, 1, 1).expand(2, -1, 9, 1)], -1)
+    plain = with_sink.softmax(-1)[..., :-1] @ value
+
+    torch.testing.assert_close(out, plain, rtol=1e-5, atol=1e-5)
+    direction = torch.randn_like(out)
+    for ours, theirs in zip(
+        torch.autograd.grad(out, inputs, direction), torch.autograd.grad(plain, inputs, direction), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_layout_finds_each_token_again() -> None:
+    positions = packed_positions(2)
+    layout = DocumentLayout.from_position_ids(positions)
+    cells = torch.cat([group.token_index.flatten() for group in layout.groups])
+    assert torch.equal(cells[layout.inverse], torch.arange(positions.numel()))
+
+
+def test_layout_costs_what_the_documents_cost() -> None:
+    many_short = torch.arange(16).repeat(1, 64)
+    layout = DocumentLayout.from_position_ids(many_short)
+    scores = sum(group.token_index.shape[0] * group.longest**2 for group in layout.groups)
+    assert scores == 64 * 16**2

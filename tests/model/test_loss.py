@@ -1,0 +1,39 @@
+import torch
+import torch.nn.functional as F
+
+from animelm.model import loss as loss_module
+from animelm.model.loss import IGNORED, chunked_cross_entropy
+
+
+def example() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    hidden = torch.randn(2, 11, 6, requires_grad=True)
+    weight = torch.randn(13, 6, requires_grad=True)
+    targets = torch.randint(0, 13, (2, 11))
+    targets[0, ::3] = IGNORED
+    return hidden, weight, targets
+
+
+def test_loss_and_gradients_equal_cross_entropy_over_full_logits(monkeypatch) -> None:
+    monkeypatch.setattr(loss_module, "_CHUNK_POSITIONS", 4)  # several chunks, the last not full
+    hidden, weight, targets = example()
+    ours = chunked_cross_entropy(hidden, weight, targets)
+    full = F.cross_entropy((hidden @ weight.T).flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+    torch.testing.assert_close(ours, full)
+    for mine, theirs in zip(
+        torch.autograd.grad(ours / 7, (hidden, weight)), torch.autograd.grad(full / 7, (hidden, weight)), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_frozen_head_gets_no_gradient() -> None:
+    hidden, weight, targets = example()
+    chunked_cross_entropy(hidden, weight.detach(), targets).backward()
+    assert hidden.grad is not None
+
+
+def test_nothing_supervised_costs_nothing() -> None:
+    hidden, weight, _ = example()
+    loss = chunked_cross_entropy(hidden, weight, torch.full((2, 11), IGNORED))
+    loss.backward()
+    assert loss == 0 and not hidden.grad.any()

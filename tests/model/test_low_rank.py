@@ -1,0 +1,70 @@
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import nn
+
+from animelm.model.low_rank import adapted_linear
+from animelm.model.quantize import Linear4bit, dequantized_weight
+
+
+def adapted(bits: int, dropout: float = 0.0) -> nn.Module:
+    torch.manual_seed(0)
+    layer: nn.Linear = nn.Linear(64, 48)
+    if bits == 4:
+        packed = Linear4bit(64, 48, True, torch.float32)
+        packed.load_weight(layer.weight.detach())
+        packed.bias = layer.bias
+        layer = packed
+    holder = nn.Module()
+    holder.proj = layer
+    holder.is_loaded_in_4bit = bits == 4
+    config = LoraConfig(r=4, lora_alpha=8, lora_dropout=dropout, target_modules=["proj"])
+    proj = get_peft_model(holder, config).base_model.model.proj
+    nn.init.normal_(proj.lora_B["default"].weight)
+    return proj.train()
+
+
+@pytest.mark.parametrize("bits", [32, 4])
+def test_output_and_gradients_equal_pefts_own_layer(bits: int) -> None:
+    layer = adapted(bits)
+    x = torch.randn(10, 64, requires_grad=True)
+    parameters = (x, layer.lora_A["default"].weight, layer.lora_B["default"].weight)
+    ours, theirs = adapted_linear(x, layer), layer(x)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    direction = torch.randn_like(ours)
+    for mine, other in zip(
+        torch.autograd.grad(ours, parameters, direction), torch.autograd.grad(theirs, parameters, direction), strict=True
+    ):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
+
+
+def test_dropout_zeroes_the_adapters_inputs_only() -> None:
+    layer = adapted(32, dropout=0.5)
+    x = torch.randn(200, 64)
+    torch.manual_seed(1)
+    update = adapted_linear(x, layer) - layer.base_layer(x)
+    torch.manual_seed(1)
+    mask = torch.empty_like(x).bernoulli_(0.5) / 0.5
+    down, up = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    torch.testing.assert_close(update, 2.0 * (x * mask) @ down.T @ up.T, rtol=1e-3, atol=1e-3)
+
+
+def test_dropout_rests_in_evaluation() -> None:
+    layer = adapted(32, dropout=0.5).eval()
+    x = torch.randn(5, 64)
+    torch.testing.assert_close(adapted_linear(x, layer), layer(x))
+
+
+def test_the_frozen_weight_gets_no_gradient_and_stays_in_four_bits() -> None:
+    layer = adapted(4)
+    adapted_linear(torch.randn(3, 64, requires_grad=True), layer).sum().backward()
+    assert layer.base_layer.weight.grad is None
+    assert layer.base_layer.weight.dtype == torch.uint8
+
+
+def test_a_disabled_adapter_changes_nothing() -> None:
+    layer = adapted(4)
+    layer.enable_adapters(False)
+    x = torch.randn(3, 64)
+    plain = x @ dequantized_weight(layer.base_layer).T + layer.base_layer.bias
+    torch.testing.assert_close(adapted_linear(x, layer), plain, rtol=1e-4, atol=1e-4)
