@@ -8,36 +8,42 @@ from jsonargparse import auto_cli
 from animelm.cli.configs import find_configs
 from animelm.cli.trainer import run as run_trainer
 from animelm.errors import UserError
-from animelm.sample.base_corpus import corpus_texts, write_base_corpus
+from animelm.sample.base_corpus import real_texts, write_base_corpus
 from animelm.sample.base_tokenizer import train_tokenizer
 
 _VOCABULARY_SIZE = 4608
+_WORK = Path("runs/base")  # as base.yaml has it
 
 
 def run(command: str, arguments: list[str]) -> None:
     """Parses the options of ``base`` and makes it."""
-    auto_cli(make_base, args=find_configs(arguments), prog="python -m animelm base")
+    auto_cli(
+        make_base,
+        args=find_configs(arguments),
+        prog="python -m animelm base",
+        exit_on_error=False,
+    )
 
 
 def make_base(
     plain_text: Path = Path("../shared/data"),
     checkpoint: Path = Path("checkpoints/nano-gpt-oss-ja"),
-    work: Path = Path("runs/base"),
     train: bool = True,
 ) -> None:
-    """Writes the base's corpus, trains its tokenizer, then all its weights (``fit --config base.yaml``).
+    """Writes the base's corpus, trains its tokenizer, then all its weights.
 
     Args:
-        plain_text: Folder with qa/jsquad-v1.3-valid.json (JGLUE) and dumps/jawiki-countries.xml.bz2.
-        checkpoint: Folder of the base; its config.json says the model's shape and is kept.
-        work: Folder for the corpus and the run.
+        plain_text: Folder with qa/jsquad-v1.3-valid.json (JGLUE) and
+            dumps/jawiki-countries.xml.bz2.
+        checkpoint: Folder of the base; its config.json says the shape of the model and is kept.
         train: False stops after corpus and tokenizer.
     """
     if not (checkpoint / "config.json").is_file():
         raise UserError(f"{checkpoint}: no config.json; it says the shape of the model to make")
-    corpus = write_base_corpus(work / "corpus", plain_text)
-    train_tokenizer(corpus_texts(corpus), _VOCABULARY_SIZE, checkpoint)
+    corpus = write_base_corpus(_WORK / "corpus", plain_text)
+    train_tokenizer(real_texts(corpus), _VOCABULARY_SIZE, checkpoint)
     if not train:
         return
-    run_trainer("fit", ["--config=base.yaml"])
-    shutil.copy2(work / "adapter" / "model.safetensors", checkpoint / "model.safetensors")
+    config = find_configs(["--config=base.yaml"])
+    run_trainer("fit", [*config, f"--model.base={checkpoint}", f"--data.base={checkpoint}"])
+    shutil.copy2(_WORK / "adapter" / "model.safetensors", checkpoint / "model.safetensors")

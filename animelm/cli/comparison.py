@@ -8,11 +8,20 @@ from animelm.evaluate.compare import CompareSettings, compare
 from animelm.evaluate.summary import Summary
 from animelm.report.table import summary_tables
 
+_DESCRIPTION = """\
+Lets the base, CPT and CPT+SFT answer the same held-out questions and measures their perplexity on
+held-out articles. Prints the comparison with 95 % intervals; writes results.jsonl (every answer)
+and summary.json."""
+
 
 def run(command: str, arguments: list[str]) -> None:
     """Compares, prints the tables, and says where the files are."""
-    parser = ArgumentParser(prog="python -m animelm compare", description=compare.__doc__)
-    parser.add_argument("--config", action="config", help="YAML file with any of the options below.")
+    parser = ArgumentParser(
+        prog="python -m animelm compare", description=_DESCRIPTION, exit_on_error=False
+    )
+    parser.add_argument(
+        "--config", action="config", help="YAML file with any of the options below."
+    )
     parser.add_class_arguments(CompareSettings)
     parsed = parser.instantiate_classes(parser.parse_args(find_configs(arguments)))
     del parsed["config"]
@@ -24,5 +33,6 @@ def compare_and_print(settings: CompareSettings) -> Summary:
     summary = compare(settings)
     console = Console()
     console.print(summary_tables(summary))
-    console.print(f"Every answer: {settings.output / 'results.jsonl'}; the numbers: {settings.output / 'summary.json'}")
+    console.print(f"Every answer: {settings.output / 'results.jsonl'}")
+    console.print(f"The numbers: {settings.output / 'summary.json'}")
     return summary

@@ -2,27 +2,40 @@
 
 import argparse
 import json
+from typing import NoReturn
 
 from animelm.cli.configs import find_configs
 from animelm.cli.trainer import TrainerCLI
+from animelm.errors import UserError
 from animelm.model.inspection import inspect_base
 from animelm.model.precision import choose_compute_dtype
 from animelm.report.inspection import print_inspection
 from animelm.train.module import AdaptedLM
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}\n`{self.prog} --help` lists the options")
+
+
 def run(command: str, arguments: list[str]) -> None:
     """Prints modules and trainable parameters, as a table or as JSON."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m animelm inspect",
-        description="Prints the model's modules (name, type, in, out, bias, bits) and the trainable parameters "
-        "of each LoRA target. Weights are not loaded.",
-        epilog="Every option of `fit` is understood as well, such as --model.target_modules=[q_proj,gate_proj].",
+        description="Prints the model's modules (name, type, in, out, bias, bits) and the "
+        "trainable parameters of each LoRA target. Weights are not loaded.",
+        epilog="Every option of `fit` is understood as well, such as "
+        "--model.target_modules=[q_proj,gate_proj].",
+        allow_abbrev=False,
     )
-    parser.add_argument("--format", choices=("table", "json"), default="table", help="a table to read, or JSON")
-    parser.add_argument("--config", help="the config whose model is described, such as cpt.yaml", required=True)
+    parser.add_argument(
+        "--format", choices=("table", "json"), default="table", help="a table to read, or JSON"
+    )
+    parser.add_argument(
+        "--config", help="the config whose model is described, such as cpt.yaml", required=True
+    )
     options, rest = parser.parse_known_args(arguments)
-    model: AdaptedLM = TrainerCLI(find_configs(["--config", options.config, *rest]), run=False).model
+    model: AdaptedLM = TrainerCLI(find_configs(["--config", options.config, *rest]), False).model
     dtype = choose_compute_dtype(model.compute_type)
     inspection = inspect_base(model.base, model.quantization, model.lora, dtype)
     if options.format == "json":

@@ -9,7 +9,7 @@ from animelm.sample.writer import GENERATED, write_sample
 
 def run(command: str, arguments: list[str]) -> None:
     """Parses the options of ``sample`` and writes."""
-    auto_cli(sample, args=arguments, prog="python -m animelm sample")
+    auto_cli(sample, args=arguments, prog="python -m animelm sample", exit_on_error=False)
 
 
 def sample(out: Path = GENERATED, works: int | None = 48) -> None:
@@ -20,5 +20,7 @@ def sample(out: Path = GENERATED, works: int | None = 48) -> None:
         works: How many anime works; null writes all of the table.
     """
     written = write_sample(out, works)
-    print(f"{out}: {written.works} anime works with {written.anime_questions:,} questions, "
-          f"{written.subjects} other subjects with {written.general_questions:,}")
+    print(
+        f"{out}: {written.works} anime works with {written.anime_questions:,} questions, "
+        f"{written.subjects} other subjects with {written.general_questions:,}"
+    )

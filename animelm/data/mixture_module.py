@@ -1,19 +1,21 @@
 """Several sources of text in one stream: what the embedded base is trained on."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import lightning as L
 import numpy as np
-from torch.utils.data import ConcatDataset
+from numpy.typing import NDArray
+from torch.utils.data import ConcatDataset, Dataset
+from transformers import PreTrainedTokenizerBase
 
-from animelm.data.batch import Document
+from animelm.data.batch import Document, Documents
 from animelm.data.loaders import PackedLoader, QuestionLoader
 from animelm.data.packing import pack_selected
 from animelm.data.prompts import ChatFormat
-from animelm.data.qa import read_qa
+from animelm.data.qa import QARecord, read_qa
 from animelm.data.sampler import BlockSampler
 from animelm.data.split import split_qa, subsample
 from animelm.data.token_store import tokenise_folder
@@ -29,10 +31,12 @@ class Source:
     Args:
         path: Folder of Markdown files, or a file of QA records.
         repeats: How often its text comes in one epoch.
+        leads: Whether it comes before the others, unmixed: a first, easy lesson.
     """
 
     path: Path
     repeats: int = 1
+    leads: bool = False
 
 
 class MixtureDataModule(L.LightningDataModule):
@@ -85,7 +89,7 @@ class MixtureDataModule(L.LightningDataModule):
         self.cache = cache
 
     @cached_property
-    def _tokenizer(self):
+    def _tokenizer(self) -> PreTrainedTokenizerBase:
         return load_tokenizer(self.base)
 
     @cached_property
@@ -93,10 +97,10 @@ class MixtureDataModule(L.LightningDataModule):
         return ChatFormat(self._tokenizer)
 
     @cached_property
-    def _documents(self) -> list[Sequence[Document]]:
+    def _documents(self) -> list[Documents]:
         return [self._read(source.path) for source in self.sources]
 
-    def _read(self, path: Path) -> Sequence[Document]:
+    def _read(self, path: Path) -> Documents:
         if path.is_dir():
             return tokenise_folder(path, self._tokenizer, self.workers, self.cache)
         split = split_qa(read_qa(path, domain="general"), self.held_out_wordings, 0.0, self.seed)
@@ -105,7 +109,7 @@ class MixtureDataModule(L.LightningDataModule):
         )
 
     @property
-    def records_for_scoring(self):
+    def records_for_scoring(self) -> list[QARecord]:
         """Every record of ``asked``: rival answers are found among them."""
         return read_qa(self.asked, domain="general")
 
@@ -115,23 +119,32 @@ class MixtureDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> PackedLoader:
         """Packed blocks of all sources."""
-        parts, repeats = self._documents, [source.repeats for source in self.sources]
-        lengths = np.array([len(document) for part in parts for document in part], dtype=np.int64)
-        first = np.cumsum([0, *(len(part) for part in parts)])
-        chosen = np.concatenate(
-            [np.tile(np.arange(first[i], first[i + 1]), repeat) for i, repeat in enumerate(repeats)]
-        )
         rank, world_size = rank_and_world_size(self)
-        order = np.random.default_rng(self.seed).permutation(chosen)
+        parts = self._documents
+        lengths = np.array([len(part[i]) for part in parts for i in range(len(part))], np.int64)
         sampler = BlockSampler(
-            pack_selected(lengths, order, self.block_size),
+            pack_selected(lengths, self._order(leads=False), self.block_size),
+            lead=pack_selected(lengths, self._order(leads=True), self.block_size),
             block_size=self.block_size,
             blocks_per_batch=self.blocks_per_batch,
             seed=self.seed,
             rank=rank,
             world_size=world_size,
         )
-        return PackedLoader(ConcatDataset(parts), sampler, self._chat.pad_token_id)
+        # A list is data set enough: it has a length and its items by number.
+        documents = ConcatDataset[Document](cast(list[Dataset[Document]], parts))
+        return PackedLoader(documents, sampler, self._chat.pad_token_id)
+
+    def _order(self, leads: bool) -> NDArray[np.int64]:
+        """Numbers of the documents of the leading or of the other sources, as often as each comes."""
+        first = np.cumsum([0, *map(len, self._documents)])
+        numbers = [
+            np.tile(np.arange(first[i], first[i + 1]), source.repeats)
+            for i, source in enumerate(self.sources)
+            if source.leads == leads
+        ]
+        together = np.concatenate([np.empty(0, np.int64), *numbers])
+        return np.random.default_rng(self.seed).permutation(together)
 
     def val_dataloader(self) -> list[QuestionLoader]:
         """Held-out wordings of ``asked``."""

@@ -70,6 +70,7 @@ class BlockSampler:
         rank: this process, from 0.
         world_size: number of processes.
         shuffle: False for the order given and no replay, as in validation.
+        lead: blocks that come before all others in every epoch, in their own order.
 
     Raises:
         UserError: ``blocks_per_batch`` is below 1, or there are fewer blocks to train on than
@@ -94,13 +95,14 @@ class BlockSampler:
         self.blocks_per_batch = blocks_per_batch
         self.epoch = 0
         self._blocks = list(blocks)
+        self._lead = list(lead)
         self._replay = replay
         self._seed = seed
         self._rank, self._world_size = rank, world_size
         self._shuffle = shuffle
         self._next = 0  # batch that comes next
         self._begin = 0  # batch that the next iteration begins with
-        count = len(self._blocks) + (replay.blocks if replay else 0)
+        count = len(self._lead) + len(self._blocks) + (replay.blocks if replay else 0)
         if not shuffle:
             count += -count % world_size
         elif count < world_size:
@@ -132,7 +134,8 @@ class BlockSampler:
     def _order(self) -> list[Block]:
         """The blocks of this epoch, of all processes, in order."""
         if not self._shuffle:
-            return self._blocks + [[] for _ in range(self._count - len(self._blocks))]
+            given = self._lead + self._blocks
+            return given + [[] for _ in range(self._count - len(given))]
         rng = np.random.default_rng((self._seed, self.epoch))
         parts = [self._blocks]
         if self._replay:
@@ -144,7 +147,7 @@ class BlockSampler:
             chosen = rng.permutation(len(part))
             mixed += [(float(p), part[i]) for p, i in zip(places, chosen, strict=True)]
         mixed.sort(key=lambda placed: placed[0])
-        return [block for _, block in mixed][: self._count]
+        return (self._lead + [block for _, block in mixed])[: self._count]
 
     def __str__(self) -> str:
         replayed = self._replay.blocks if self._replay else 0
@@ -160,7 +163,7 @@ class BlockSampler:
             "block_size": self.block_size,
             "blocks_per_batch": self.blocks_per_batch,
             "processes": self._world_size,
-            "blocks": len(self._blocks),
+            "blocks": len(self._lead) + len(self._blocks),
             "replay_blocks": self._replay.blocks if self._replay else 0,
         }
 

@@ -53,7 +53,7 @@ def compare(settings: CompareSettings) -> Summary:
     parameters: dict[str, int] = {}
     with _progress() as progress:
         for name, folder in {"base": None, **settings.adapters}.items():
-            with _adapted(base, folder) as model:
+            with adapted(base, folder) as model:
                 examined = _Examined(model, tokenizer, examination, settings, progress, name)
                 results[name] = examined.answers()
                 models[name] = summarise_model(
@@ -139,7 +139,7 @@ def _load_base(settings: CompareSettings) -> GptOssForCausalLM:
 
 
 @contextmanager
-def _adapted(base: GptOssForCausalLM, folder: Path | None) -> Iterator[CausalModel]:
+def adapted(base: GptOssForCausalLM, folder: Path | None) -> Iterator[CausalModel]:
     """The base with an adapter on it, which is taken off again; for None, the base itself."""
     if folder is None:
         yield base

@@ -1,6 +1,7 @@
 """LoRA adapters on attention and on every expert, placed by PEFT and saved as PEFT writes them.
 
-Target names are audited: each one must reach at least one linear layer, and what it reached is reported.
+Target names are audited: each one must reach at least one linear layer, and what it reached is
+reported.
 """
 
 import difflib
@@ -8,8 +9,9 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, LoraModel, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import nn
 from transformers import GptOssForCausalLM
@@ -31,14 +33,24 @@ class LoraSettings:
         rank: Width r of the low-rank product.
         alpha: The update is scaled by alpha / rank.
         dropout: Share of an adapter's inputs that is zeroed in training.
-        target_modules: Projections that get an adapter: any of q_proj, k_proj, v_proj, o_proj, gate_proj,
-            up_proj, down_proj, or a module name of the model itself.
+        target_modules: Projections that get an adapter: any of q_proj, k_proj, v_proj, o_proj,
+            gate_proj, up_proj, down_proj, or a module name of the model itself.
+
+    Raises:
+        UserError: a value that LoRA has no meaning for.
     """
 
     rank: int = 16
     alpha: int = 32
     dropout: float = 0.05
     target_modules: tuple[str, ...] = DEFAULT_TARGETS
+
+    def __post_init__(self) -> None:
+        for name in ("rank", "alpha"):
+            if getattr(self, name) < 1:
+                raise UserError(f"LoRA's {name} is {getattr(self, name)}; expected 1 or more")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"LoRA's dropout is {self.dropout}; expected at least 0 and below 1")
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,7 @@ class TargetAudit:
 
 
 def _linear_names(model: nn.Module) -> dict[str, list[str]]:
-    """Linear layers by the name one would ask for: the last part of the path, or the list it stands in."""
+    """Linear layers by the name one would ask for: the path's last part, or their list's name."""
     found: dict[str, list[str]] = {}
     for path, module in model.named_modules():
         inside_adapter = re.search(r"\.(base_layer|lora_\w+)(\.|$)", path)
@@ -102,20 +114,30 @@ def resolve_targets(model: nn.Module, requested: tuple[str, ...]) -> tuple[Targe
     for name in requested:
         resolved = name if name in available else _FUSED_NAMES.get(name, name)
         if resolved not in available:
-            known = sorted(set(available) | {short for short, long in _FUSED_NAMES.items() if long in available})
+            known = sorted(
+                set(available)
+                | {short for short, long in _FUSED_NAMES.items() if long in available}
+            )
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
             raise UserError(
-                f"target_modules: {name!r} matches no linear layer of the model, so nothing of it would be "
-                f"trained. Nearest names: {', '.join(near)}"
+                f"target_modules: {name!r} matches no linear layer of the model, so nothing of it "
+                f"would be trained. Nearest names: {', '.join(near)}"
             )
         reached.setdefault(resolved, []).append(name)
-    return tuple(TargetRow(tuple(names), resolved, len(available[resolved])) for resolved, names in reached.items())
+    return tuple(
+        TargetRow(tuple(names), resolved, len(available[resolved]))
+        for resolved, names in reached.items()
+    )
 
 
 def _target_pattern(model: nn.Module, rows: tuple[TargetRow, ...]) -> str:
     available = _linear_names(model)
-    in_lists = {row.resolved: available[row.resolved][0].rsplit(".", 1)[-1].isdigit() for row in rows}
-    names = "|".join(re.escape(name) + (r"\.\d+" if listed else "") for name, listed in in_lists.items())
+    in_lists = {
+        row.resolved: available[row.resolved][0].rsplit(".", 1)[-1].isdigit() for row in rows
+    }
+    names = "|".join(
+        re.escape(name) + (r"\.\d+" if listed else "") for name, listed in in_lists.items()
+    )
     return rf"(?:.*\.)?(?:{names})"
 
 
@@ -141,11 +163,16 @@ def audit_targets(model: PeftModel, requested: tuple[str, ...]) -> TargetAudit:
     """Counts the trainable parameters behind each requested target."""
     counts: dict[str, int] = {}
     for path, parameter in model.named_parameters():
-        if parameter.requires_grad and (match := re.search(r"\.([^.]+?)(?:\.\d+)?\.lora_[AB]\.", path)):
+        if parameter.requires_grad and (
+            match := re.search(r"\.([^.]+?)(?:\.\d+)?\.lora_[AB]\.", path)
+        ):
             counts[match[1]] = counts.get(match[1], 0) + parameter.numel()
     rows = resolve_targets(model.get_base_model(), requested)
     return TargetAudit(
-        tuple(TargetRow(row.requested, row.resolved, row.modules, counts.get(row.resolved, 0)) for row in rows)
+        tuple(
+            TargetRow(row.requested, row.resolved, row.modules, counts.get(row.resolved, 0))
+            for row in rows
+        )
     )
 
 
@@ -162,6 +189,34 @@ def load_adapter(model: GptOssForCausalLM, folder: Path, trainable: bool) -> Pef
     return _activate_stack(stacked, trainable)
 
 
+def continue_adapter(model: GptOssForCausalLM, folder: Path, settings: LoraSettings) -> PeftModel:
+    """The adapter in ``folder``, to be trained further with the dropout of ``settings``.
+
+    Raises:
+        UserError: as ``load_adapter``; or its rank, alpha or targets are not those of ``settings``.
+    """
+    continued = load_adapter(model, folder, trainable=True)
+    config = cast(LoraConfig, continued.peft_config["default"])
+    for name, own in (("rank", config.r), ("alpha", config.lora_alpha)):
+        wanted = getattr(settings, name)
+        if own != wanted:
+            raise UserError(
+                f"{folder}: this adapter's {name} is {own}, the settings say {wanted}; set it to "
+                f"{own}, or stack a second adapter on it (init_mode: stack)"
+            )
+    for row in audit_targets(continued, settings.target_modules).rows:
+        if not row.trainable_parameters:
+            raise UserError(
+                f"{folder}: this adapter has nothing on {row.label}; leave it out of "
+                "target_modules, or stack a second adapter on it (init_mode: stack)"
+            )
+    config.lora_dropout = settings.dropout
+    for module in continued.modules():
+        if isinstance(module, LoraLayer) and "default" in module.lora_dropout:
+            module.lora_dropout["default"] = nn.Dropout(settings.dropout)
+    return continued
+
+
 def stack_adapter(model: GptOssForCausalLM, folder: Path, settings: LoraSettings) -> PeftModel:
     """A fresh trainable adapter on top of a frozen one that is loaded from ``folder``.
 
@@ -169,34 +224,44 @@ def stack_adapter(model: GptOssForCausalLM, folder: Path, settings: LoraSettings
         UserError: as ``load_adapter``; or the adapter in ``folder`` is itself a stack.
     """
     if (folder / STACKED).is_dir():
-        raise UserError(f"{folder}: this adapter already stands on another one; continue it instead")
+        raise UserError(
+            f"{folder}: this adapter already stands on another one; continue it instead"
+        )
     stacked = _load_one(model, folder, False, STACKED)
     return _activate_stack(add_adapter(stacked, settings), True)
 
 
 def _activate_stack(model: PeftModel, trainable: bool) -> PeftModel:
-    model.base_model.set_adapter([STACKED, "default"])
+    cast(LoraModel, model.base_model).set_adapter([STACKED, "default"])
     for path, parameter in model.named_parameters():
         parameter.requires_grad_(trainable and ".lora_" in path and ".default." in path)
     return model
 
 
-def _load_one(model: GptOssForCausalLM | PeftModel, folder: Path, trainable: bool, name: str) -> PeftModel:
+def _load_one(
+    model: GptOssForCausalLM | PeftModel, folder: Path, trainable: bool, name: str
+) -> PeftModel:
     for file in ("adapter_config.json", "adapter_model.safetensors"):
         if not (folder / file).is_file():
-            raise UserError(f"{folder}: no {file}; expected an adapter folder that a fit has written")
+            raise UserError(
+                f"{folder}: no {file}; expected an adapter folder that a fit has written"
+            )
     try:
         if isinstance(model, PeftModel):
             model.load_adapter(str(folder), adapter_name=name, is_trainable=trainable)
             return model
-        return PeftModel.from_pretrained(model, str(folder), adapter_name=name, is_trainable=trainable)
+        return PeftModel.from_pretrained(
+            model, str(folder), adapter_name=name, is_trainable=trainable
+        )
     except (RuntimeError, ValueError) as error:
         raise UserError(f"{folder}: the adapter does not fit this base: {error}") from error
 
 
 def save_adapter(model: PeftModel, folder: Path, ancestry: list[dict[str, str]]) -> None:
-    """Writes the trained adapter in PEFT's own files, its ancestry, and in ``stacked_on`` the frozen
-    adapter that it stands on, if any."""
+    """Writes the trained adapter in PEFT's own files, with its ancestry.
+
+    The frozen adapter that it stands on, if any, goes into the folder ``stacked_on`` in it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(str(folder), selected_adapters=["default"])
     if STACKED in model.peft_config:

@@ -1,21 +1,26 @@
 """Attention that costs what the documents cost, not what the block costs.
 
-A packed batch holds many short documents. Instead of masking a block-sized score matrix, the documents are
-gathered into groups of similar length and each group runs one causal attention.
+A packed batch holds many short documents. Instead of masking a block-sized score matrix, the
+documents are gathered into groups of similar length and each group runs one causal attention.
 
-Legend: B blocks, S tokens a block, T = B·S, G documents of a group, L tokens of its longest document,
-H heads, D head dimension.
+Legend: B blocks, S tokens a block, T = B·S, G documents of a group, L tokens of its longest
+document, H heads, D head dimension.
 """
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
-from torch import Tensor
 from peft import PeftModel
-from transformers import PreTrainedModel
+from torch import Tensor
+from transformers import GptOssForCausalLM, PreTrainedModel
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.models.gpt_oss.modeling_gpt_oss import eager_attention_forward, repeat_kv
+from transformers.models.gpt_oss.modeling_gpt_oss import (
+    GptOssAttention,
+    eager_attention_forward,
+    repeat_kv,
+)
 
 DOCUMENT_ATTENTION = "document"
 # A document joins a group while the group's padding stays below this share of its longest member.
@@ -27,8 +32,8 @@ class DocumentGroup:
     """Documents of similar length.
 
     Attributes:
-        token_index: [G, L] int64, position of each token in the flattened batch; rows are filled up by
-            repeating the document's last token.
+        token_index: [G, L] int64, position of each token in the flattened batch; rows are filled
+            up by repeating the document's last token.
         longest: L, in tokens.
     """
 
@@ -63,7 +68,9 @@ class DocumentLayout:
             steps = torch.arange(longest, device=flat.device)
             inside = steps < lengths[rows, None]
             token_index = torch.minimum(starts[rows, None] + steps, ends[rows, None] - 1)
-            cells = offset + torch.arange(token_index.numel(), device=flat.device).view_as(token_index)
+            cells = offset + torch.arange(token_index.numel(), device=flat.device).view_as(
+                token_index
+            )
             inverse[token_index[inside]] = cells[inside]
             groups.append(DocumentGroup(token_index, longest))
             offset += token_index.numel()
@@ -81,16 +88,17 @@ def _similar(descending_lengths: list[int]) -> list[slice]:
 
 
 class _SinkFlashAttention(torch.autograd.Function):
-    """Causal softmax attention with one learned sink logit per head, on PyTorch's flash kernel for CPUs.
+    """Causal softmax attention with one learned sink logit per head, on PyTorch's CPU flash kernel.
 
     The kernel knows no sinks. With lse = log Σ exp(scores), a sink z turns the output into
-    out · exp(lse - lse') where lse' = log(exp(lse) + exp(z)). Handing lse' and the rescaled output to the
-    kernel's own backward gives the exact gradients of query, key and value, since it recomputes the
-    probabilities as exp(scores - lse'); the sink's gradient is -Σ exp(z - lse') · (grad_out · out).
+    out · exp(lse - lse') where lse' = log(exp(lse) + exp(z)). Handing lse' and the rescaled output
+    to the kernel's own backward gives the exact gradients of query, key and value, since it
+    recomputes the probabilities as exp(scores - lse'); the sink's gradient is
+    -Σ exp(z - lse') · (grad_out · out).
     """
 
     @staticmethod
-    def forward(ctx, query, key, value, sinks, mask, scale):  # noqa: ANN001 (autograd's signature)
+    def forward(ctx, query, key, value, sinks, mask, scale):
         causal = mask is None
         out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             query, key, value, 0.0, causal, attn_mask=mask, scale=scale
@@ -103,10 +111,19 @@ class _SinkFlashAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, grad_out):  # noqa: ANN001 (autograd's signature)
+    def backward(ctx, grad_out):
         query, key, value, out, total, sinks, mask = ctx.saved_tensors
         grads = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
-            grad_out.contiguous(), query, key, value, out, total, 0.0, mask is None, attn_mask=mask, scale=ctx.scale
+            grad_out.contiguous(),
+            query,
+            key,
+            value,
+            out,
+            total,
+            0.0,
+            mask is None,
+            attn_mask=mask,
+            scale=ctx.scale,
         )
         grad_sinks = None
         if ctx.needs_input_grad[3]:
@@ -115,14 +132,17 @@ class _SinkFlashAttention(torch.autograd.Function):
         return *grads, grad_sinks, None, None
 
 
-def sink_attention(query: Tensor, key: Tensor, value: Tensor, sinks: Tensor, scale: float, window: int | None) -> Tensor:
+def sink_attention(
+    query: Tensor, key: Tensor, value: Tensor, sinks: Tensor, scale: float, window: int | None
+) -> Tensor:
     """Causal attention inside documents, with sinks.
 
     Args:
         query: [G, H, L, D]; ``key`` and ``value`` alike (already repeated to H heads).
         sinks: [H], one logit per head that takes probability and gives no value.
         scale: factor on the scores.
-        window: a token sees itself and the ``window - 1`` tokens before it; None: every earlier token.
+        window: a token sees itself and the ``window - 1`` tokens before it; None: every earlier
+            token.
 
     Returns:
         [G, H, L, D].
@@ -135,7 +155,9 @@ def sink_attention(query: Tensor, key: Tensor, value: Tensor, sinks: Tensor, sca
     mask = _window_mask(length, window if sliding else length, query)
     logits = query @ key.transpose(2, 3) * scale + mask
     sink = sinks.view(1, -1, 1, 1).expand(logits.shape[0], -1, length, 1).to(logits.dtype)
-    return torch.softmax(torch.cat([logits, sink], -1).float(), -1)[..., :-1].to(value.dtype) @ value
+    return (
+        torch.softmax(torch.cat([logits, sink], -1).float(), -1)[..., :-1].to(value.dtype) @ value
+    )
 
 
 def _window_mask(length: int, window: int | None, like: Tensor) -> Tensor:
@@ -147,12 +169,21 @@ def _window_mask(length: int, window: int | None, like: Tensor) -> Tensor:
 
 
 def document_attention_forward(
-    module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float,
-    sliding_window: int | None = None, s_aux: Tensor | None = None, document_layout: DocumentLayout | None = None, **kwargs,
-) -> tuple[Tensor, None]:  # fmt: skip
+    module: GptOssAttention,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    sliding_window: int | None = None,
+    s_aux: Tensor | None = None,
+    document_layout: DocumentLayout | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor | None]:
     """Attention function in the form that transformers registers (query [B, H, S, D]).
 
-    Without a ``document_layout`` (generation, or a stock caller) the model's own eager attention runs.
+    Without a ``document_layout`` (generation, or a stock caller) the model's own eager attention
+    runs.
     """
     if document_layout is None:
         return eager_attention_forward(module, query, key, value, attention_mask, scaling, **kwargs)
@@ -164,7 +195,11 @@ def document_attention_forward(
         return states.transpose(1, 2).reshape(batch * length, -1)
 
     repeats = module.num_key_value_groups
-    query, key, value = flatten(query), flatten(repeat_kv(key, repeats)), flatten(repeat_kv(value, repeats))
+    query, key, value = (
+        flatten(query),
+        flatten(repeat_kv(key, repeats)),
+        flatten(repeat_kv(value, repeats)),
+    )
     outputs = []
     for group in document_layout.groups:
         index = group.token_index.flatten()
@@ -183,7 +218,9 @@ ALL_ATTENTION_FUNCTIONS.register(DOCUMENT_ATTENTION, document_attention_forward)
 ALL_MASK_ATTENTION_FUNCTIONS.register(DOCUMENT_ATTENTION, eager_mask)
 
 
-def packed_hidden_states(model: PreTrainedModel | PeftModel, input_ids: Tensor, position_ids: Tensor) -> Tensor:
+def packed_hidden_states(
+    model: PreTrainedModel | PeftModel, input_ids: Tensor, position_ids: Tensor
+) -> Tensor:
     """Last hidden states [B, S, C] of packed documents that do not see each other.
 
     Args:
@@ -191,12 +228,16 @@ def packed_hidden_states(model: PreTrainedModel | PeftModel, input_ids: Tensor, 
         input_ids: [B, S] int64.
         position_ids: [B, S] int64, 0 at every document's first token.
     """
-    causal = model.get_base_model() if isinstance(model, PeftModel) else model
-    return causal.model(
-        input_ids=input_ids,
-        position_ids=position_ids,
-        # The layout takes the masks' place; given as None, they are not built.
-        attention_mask={"full_attention": None, "sliding_attention": None},
-        document_layout=DocumentLayout.from_position_ids(position_ids),
-        use_cache=False,
-    ).last_hidden_state
+    stock = model.get_base_model() if isinstance(model, PeftModel) else model
+    return (
+        cast(GptOssForCausalLM, stock)
+        .model(
+            input_ids=input_ids,
+            position_ids=position_ids,
+            # The layout takes the masks' place; given as None, they are not built.
+            attention_mask={"full_attention": None, "sliding_attention": None},
+            document_layout=DocumentLayout.from_position_ids(position_ids),
+            use_cache=False,
+        )
+        .last_hidden_state
+    )

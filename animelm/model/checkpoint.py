@@ -12,7 +12,12 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import safe_open
 from torch import Tensor, nn
-from transformers import GptOssConfig, GptOssForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import (
+    GptOssConfig,
+    GptOssForCausalLM,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssRotaryEmbedding
 
 from animelm.errors import UserError
@@ -25,7 +30,9 @@ _FUSED = {"gate_up_proj": "gate_up_projs", "down_proj": "down_projs"}
 
 
 def resolve_base(base: str) -> Path:
-    """The folder of a base: a local path, or a hub id that is fetched (safetensors and JSON files only).
+    """The folder of a base: a local path, or a hub id that is fetched.
+
+    Of a hub id only safetensors, JSON files and the chat template are fetched.
 
     Raises:
         UserError: neither a folder with a config.json nor a hub id that can be reached.
@@ -34,13 +41,16 @@ def resolve_base(base: str) -> Path:
     if (folder / "config.json").is_file():
         return folder
     if folder.exists():
-        raise UserError(f"{base}: no config.json in this folder; expected a checkpoint as transformers writes it")
+        raise UserError(
+            f"{base}: no config.json here; expected a checkpoint as transformers writes it"
+        )
     try:
         return Path(snapshot_download(base, allow_patterns=["*.safetensors", "*.json", "*.jinja"]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise UserError(
-            f"{base}: no such folder, and the model hub gave no model of that name ({type(error).__name__}). "
-            "Expected a folder with config.json, or a hub id such as unsloth/gpt-oss-20b"
+            f"{base}: no such folder, and the model hub gave no model of that name "
+            f"({type(error).__name__}). Expected a folder with config.json, or a hub id such as "
+            "unsloth/gpt-oss-20b"
         ) from error
 
 
@@ -50,7 +60,9 @@ def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
 
 
 def empty_model(
-    config: GptOssConfig, quantization: Quantization = "nf4", compute_dtype: torch.dtype = torch.float32
+    config: GptOssConfig,
+    quantization: Quantization = "nf4",
+    compute_dtype: torch.dtype = torch.float32,
 ) -> GptOssForCausalLM:
     """The model in the form that is trained, on the meta device: shapes and types, no memory."""
     with torch.device("meta"):
@@ -60,12 +72,16 @@ def empty_model(
         for name in _ATTENTION:
             stock = getattr(layer.self_attn, name)
             linear = make_linear(
-                stock.in_features, stock.out_features, stock.bias is not None, quantization, compute_dtype
+                stock.in_features,
+                stock.out_features,
+                stock.bias is not None,
+                quantization,
+                compute_dtype,
             )
             setattr(layer.self_attn, name, linear)
     model.set_attn_implementation(DOCUMENT_ATTENTION)
     # PEFT asks the model before it builds its 4-bit LoRA layers.
-    model.is_loaded_in_4bit = quantization == "nf4"
+    model.is_loaded_in_4bit = quantization == "nf4"  # type: ignore[assignment]
     return model
 
 
@@ -79,7 +95,10 @@ def load_config(base: str) -> GptOssConfig:
     config = GptOssConfig.from_pretrained(folder)
     architectures = config.architectures or ["GptOssForCausalLM"]
     if "GptOssForCausalLM" not in architectures:
-        raise UserError(f"{folder / 'config.json'}: architectures is {architectures}; expected GptOssForCausalLM")
+        raise UserError(
+            f"{folder / 'config.json'}: architectures is {architectures}; "
+            "expected GptOssForCausalLM"
+        )
     return config
 
 
@@ -88,8 +107,8 @@ def load_base(
 ) -> GptOssForCausalLM:
     """Loads a checkpoint folder or hub id, one tensor at a time; every weight comes out frozen.
 
-    Attention projections and experts become 4-bit (``quantization="nf4"``) or stay as they are; router,
-    norms, embeddings, sinks and head are held in ``compute_dtype``.
+    Attention projections and experts become 4-bit (``quantization="nf4"``) or stay as they are;
+    router, norms, embeddings, sinks and head are held in ``compute_dtype``.
 
     Raises:
         UserError: the folder, a file or a tensor of the model is missing.
@@ -102,7 +121,9 @@ def load_base(
     for name, tensor in _checkpoint_tensors(folder):
         missing -= _place(model, name, tensor, compute_dtype)
     if missing:
-        raise UserError(f"{folder}: the checkpoint lacks {len(missing)} tensors, the first is {min(missing)}")
+        raise UserError(
+            f"{folder}: the checkpoint lacks {len(missing)} tensors, the first is {min(missing)}"
+        )
     model.tie_weights()
     model.model.rotary_emb = GptOssRotaryEmbedding(model.config)
     model.requires_grad_(False)
@@ -117,6 +138,7 @@ def initial_model(base: str, seed: int) -> GptOssForCausalLM:
     model = empty_model(config, "none")
     for name, tensor in stock.state_dict().items():
         _place(model, name, tensor, torch.float32)
+    model.tie_weights()
     model.model.rotary_emb = GptOssRotaryEmbedding(config)
     return model.requires_grad_(True)
 
@@ -124,7 +146,9 @@ def initial_model(base: str, seed: int) -> GptOssForCausalLM:
 def _checkpoint_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
     shards = sorted(folder.glob("*.safetensors"))
     if not shards:
-        raise UserError(f"{folder}: no .safetensors file; expected the weights as transformers writes them")
+        raise UserError(
+            f"{folder}: no .safetensors file; expected the weights as transformers writes them"
+        )
     for shard in shards:
         with safe_open(shard, framework="pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 (safe_open has no iterator)
@@ -135,12 +159,17 @@ def _place(model: nn.Module, name: str, tensor: Tensor, compute_dtype: torch.dty
     """Puts one tensor of the checkpoint where it belongs; returns the parameter names it filled."""
     path, _, leaf = name.rpartition(".")
     if path.endswith(".experts"):
-        fused, _, kind = leaf.partition("_bias")
+        fused = leaf.removesuffix("_bias")
         experts = getattr(model.get_submodule(path), _FUSED[fused])
         is_bias = leaf.endswith("_bias")
         for layer, part in zip(experts, tensor.unbind(0), strict=True):
-            _fill(layer, "bias" if is_bias else "weight", part if is_bias else part.T, compute_dtype)
-        return {f"{path}.{_FUSED[fused]}.{i}.{'bias' if is_bias else 'weight'}" for i in range(len(experts))}
+            _fill(
+                layer, "bias" if is_bias else "weight", part if is_bias else part.T, compute_dtype
+            )
+        return {
+            f"{path}.{_FUSED[fused]}.{i}.{'bias' if is_bias else 'weight'}"
+            for i in range(len(experts))
+        }
     _fill(model.get_submodule(path), leaf, tensor, compute_dtype)
     return {name}
 
@@ -155,7 +184,8 @@ def _fill(module: nn.Module, leaf: str, tensor: Tensor, compute_dtype: torch.dty
 
 def save_base(model: GptOssForCausalLM, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
     """Writes an unquantised model as stock transformers reads it, experts fused."""
-    stock = GptOssForCausalLM(model.config).to(dtype)
+    stock = GptOssForCausalLM(model.config)
+    nn.Module.to(stock, dtype)
     state = {}
     for name, tensor in model.state_dict().items():
         if ".experts." not in name:
@@ -164,8 +194,12 @@ def save_base(model: GptOssForCausalLM, folder: Path, dtype: torch.dtype = torch
         prefix = f"model.layers.{index}.mlp.experts"
         for fused, listed in _FUSED.items():
             linears = getattr(layer.mlp.experts, listed)
-            state[f"{prefix}.{fused}"] = torch.stack([linear.weight.T for linear in linears]).to(dtype)
-            state[f"{prefix}.{fused}_bias"] = torch.stack([linear.bias for linear in linears]).to(dtype)
+            state[f"{prefix}.{fused}"] = torch.stack([linear.weight.T for linear in linears]).to(
+                dtype
+            )
+            state[f"{prefix}.{fused}_bias"] = torch.stack([linear.bias for linear in linears]).to(
+                dtype
+            )
     stock.load_state_dict(state)
     stock.set_attn_implementation("eager")
     stock.save_pretrained(folder)

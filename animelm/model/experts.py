@@ -1,7 +1,8 @@
 """gpt-oss experts as one linear layer each, run over tokens sorted by expert.
 
-Stock transformers keeps the experts of a layer as 3-D parameters, which bitsandbytes cannot quantise and
-LoRA cannot reach. Here each expert has two linear layers of its own (4-bit or not), so both can.
+Stock transformers keeps the experts of a layer as 3-D parameters, which bitsandbytes cannot
+quantise and LoRA cannot reach. Here each expert has two linear layers of its own (4-bit or not), so
+both can.
 
 Legend: T tokens, K experts chosen per token, E experts, C hidden width, F intermediate width.
 """
@@ -18,7 +19,8 @@ def clamped_gate(gate_up: Tensor, alpha: float, limit: float) -> Tensor:
     """gpt-oss's gated unit: (up + 1) · gate · sigmoid(alpha · gate), clamped.
 
     Args:
-        gate_up: [T, 2F], interleaved: even columns gate (clamped above), odd columns up (clamped both ways).
+        gate_up: [T, 2F], interleaved: even columns gate (clamped above), odd columns up (clamped
+            both ways).
 
     Returns:
         [T, F].
@@ -31,19 +33,25 @@ def clamped_gate(gate_up: Tensor, alpha: float, limit: float) -> Tensor:
 class Experts(nn.Module):
     """The experts of one layer; takes the place of transformers' ``GptOssExperts``."""
 
-    def __init__(self, config: GptOssConfig, quantization: Quantization, compute_dtype: torch.dtype):
+    def __init__(
+        self, config: GptOssConfig, quantization: Quantization, compute_dtype: torch.dtype
+    ):
         super().__init__()
         hidden, intermediate = config.hidden_size, config.intermediate_size
         self.num_experts, self.chosen = config.num_local_experts, config.num_experts_per_tok
         self.alpha, self.limit = config.swiglu_alpha, config.swiglu_limit
         self.gate_up_projs = nn.ModuleList(
-            make_linear(hidden, 2 * intermediate, True, quantization, compute_dtype) for _ in range(self.num_experts)
+            make_linear(hidden, 2 * intermediate, True, quantization, compute_dtype)
+            for _ in range(self.num_experts)
         )
         self.down_projs = nn.ModuleList(
-            make_linear(intermediate, hidden, True, quantization, compute_dtype) for _ in range(self.num_experts)
+            make_linear(intermediate, hidden, True, quantization, compute_dtype)
+            for _ in range(self.num_experts)
         )
 
-    def forward(self, hidden_states: Tensor, router_indices: Tensor, routing_weights: Tensor) -> Tensor:
+    def forward(
+        self, hidden_states: Tensor, router_indices: Tensor, routing_weights: Tensor
+    ) -> Tensor:
         """hidden_states [T, C], router_indices [T, K], routing_weights [T, K] -> [T, C]."""
         flat = router_indices.flatten()
         order = torch.argsort(flat, stable=True)
@@ -57,8 +65,10 @@ class Experts(nn.Module):
         inverse = torch.empty_like(order)
         inverse[order] = torch.arange(order.numel(), device=order.device)
         chosen = torch.cat(outputs).index_select(0, inverse).view(*router_indices.shape, -1)
-        return torch.einsum("tkc,tk->tc", chosen, routing_weights.to(chosen.dtype))
+        return (chosen * routing_weights.unsqueeze(-1).to(chosen.dtype)).sum(1)
 
     def _expert(self, expert: int, rows: Tensor) -> Tensor:
         gate_up = adapted_linear(rows, self.gate_up_projs[expert])
-        return adapted_linear(clamped_gate(gate_up, self.alpha, self.limit), self.down_projs[expert])
+        return adapted_linear(
+            clamped_gate(gate_up, self.alpha, self.limit), self.down_projs[expert]
+        )

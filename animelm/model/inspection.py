@@ -57,13 +57,16 @@ class Inspection:
         }
 
 
-def inspect_base(base: str, quantization: Quantization, lora: LoraSettings, compute_dtype: torch.dtype) -> Inspection:
+def inspect_base(
+    base: str, quantization: Quantization, lora: LoraSettings, compute_dtype: torch.dtype
+) -> Inspection:
     """Describes a base from its configuration alone; no weight is read.
 
     Raises:
         UserError: the base is not there, or a LoRA target matches nothing.
     """
-    model = empty_model(load_config(base), quantization, compute_dtype).to(compute_dtype)
+    model = empty_model(load_config(base), quantization, compute_dtype)
+    nn.Module.to(model, compute_dtype)
     modules = tuple(describe_modules(model))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     adapted = add_adapter(model, lora)
@@ -71,7 +74,7 @@ def inspect_base(base: str, quantization: Quantization, lora: LoraSettings, comp
 
 
 def describe_modules(model: GptOssForCausalLM | PeftModel) -> list[ModuleRow]:
-    """Every linear layer, router, norm and embedding, in the order of the model; adapters left out."""
+    """Every linear layer, router, norm and embedding in the model's order, without adapters."""
     rows = []
     for path, module in model.named_modules():
         if ".lora_" in path or isinstance(module, LoraLayer):
@@ -80,7 +83,9 @@ def describe_modules(model: GptOssForCausalLM | PeftModel) -> list[ModuleRow]:
         if widths:
             bias = getattr(module, "bias", None) is not None
             name = path.replace(".base_layer", "").removeprefix("base_model.model.")
-            rows.append(ModuleRow(name, type(module).__name__, *widths, bias, bits_per_weight(module)))
+            rows.append(
+                ModuleRow(name, type(module).__name__, *widths, bias, bits_per_weight(module))
+            )
     return rows
 
 

@@ -14,12 +14,12 @@ _CHUNK_POSITIONS = 1024
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """Sum of token losses; the gradients are formed chunk by chunk in the forward pass.
 
-    The loss is a scalar, so its gradient is known up to one factor as soon as a chunk's logits are: no
-    chunk's logits outlive the chunk, and nothing is computed twice.
+    The loss is a scalar, so its gradient is known up to one factor as soon as a chunk's logits
+    are: no chunk's logits outlive the chunk, and nothing is computed twice.
     """
 
     @staticmethod
-    def forward(ctx, hidden, weight, targets):  # noqa: ANN001 (autograd's signature)
+    def forward(ctx, hidden, weight, targets):
         need_hidden, need_weight = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
         grad_hidden = torch.empty_like(hidden) if need_hidden else None
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if need_weight else None
@@ -43,7 +43,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx, grad_out):  # noqa: ANN001 (autograd's signature)
+    def backward(ctx, grad_out):
         grad_hidden, grad_weight = ctx.saved_tensors
         if grad_hidden is not None:
             grad_hidden = grad_hidden * grad_out.to(grad_hidden.dtype)
@@ -65,4 +65,6 @@ def chunked_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Te
     """
     flat_targets = targets.reshape(-1)
     supervised = flat_targets != IGNORED
-    return _ChunkedCrossEntropy.apply(hidden.reshape(-1, hidden.shape[-1])[supervised], weight, flat_targets[supervised])
+    return _ChunkedCrossEntropy.apply(
+        hidden.reshape(-1, hidden.shape[-1])[supervised], weight, flat_targets[supervised]
+    )

@@ -1,5 +1,7 @@
-"""Which compute type is fast here: measured, because bf16 is 3.5 times faster on one server and 260 times
-slower on another."""
+"""Which compute type is fast here.
+
+It is measured, because bf16 is 3.5 times faster on one server and 260 times slower on another.
+"""
 
 import time
 from typing import Literal
@@ -11,9 +13,10 @@ _ROWS, _WIDTH, _REPEATS = 512, 256, 8
 
 
 def choose_compute_dtype(requested: ComputeType = "auto", device: str = "cpu") -> torch.dtype:
-    """The requested type, or under "auto" the faster of fp32 and bf16 for a matrix product on ``device``.
+    """The requested type; for "auto", the faster of fp32 and bf16 on ``device``.
 
-    The measurement takes a few milliseconds where bf16 has instructions of its own.
+    A matrix product is measured, which takes a few milliseconds where bf16 has instructions of its
+    own.
     """
     if requested != "auto":
         return getattr(torch, requested)

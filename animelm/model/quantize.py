@@ -1,6 +1,6 @@
-"""Linear layers whose frozen weight is held in 4 bits (NF4, QLoRA, arXiv 2305.14314) through bitsandbytes."""
+"""Linear layers whose frozen weight bitsandbytes holds in 4 bits (NF4, QLoRA, arXiv 2305.14314)."""
 
-from typing import Literal
+from typing import Any, Literal, cast
 
 import bitsandbytes as bnb
 import torch
@@ -13,11 +13,19 @@ Quantization = Literal["nf4", "none"]
 class Linear4bit(bnb.nn.Linear4bit):
     """bitsandbytes' 4-bit linear layer, kept in one memory layout.
 
-    On processors with AVX-512 bf16, bitsandbytes repacks the weight in place at the first evaluation; the
-    packed bytes would then mean something else to the next training step. This class keeps the layout.
+    On processors with AVX-512 bf16, bitsandbytes repacks the weight in place at the first
+    evaluation; the packed bytes would then mean something else to the next training step. This
+    class keeps the layout.
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool, compute_dtype: torch.dtype, device=None):
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool,
+        compute_dtype: torch.dtype,
+        device=None,
+    ):
         super().__init__(
             in_features,
             out_features,
@@ -33,14 +41,20 @@ class Linear4bit(bnb.nn.Linear4bit):
     def load_weight(self, weight: Tensor) -> None:
         """Quantises ``weight`` [out, in] of any float type; only its 4-bit form is kept."""
         full = weight.float().contiguous()
-        self.weight = bnb.nn.Params4bit(
+        quantised: Any = bnb.nn.Params4bit(
             full, requires_grad=False, compress_statistics=False, quant_type="nf4", module=self
-        ).to(weight.device)
-        self.weight.quant_state.dtype = self.compute_dtype
+        )
+        quantised = quantised.to(weight.device)  # moving it is what quantises it
+        quantised.quant_state.dtype = self.compute_dtype
+        self.weight = quantised
 
 
 def make_linear(
-    in_features: int, out_features: int, bias: bool, quantization: Quantization, compute_dtype: torch.dtype
+    in_features: int,
+    out_features: int,
+    bias: bool,
+    quantization: Quantization,
+    compute_dtype: torch.dtype,
 ) -> nn.Linear:
     """A linear layer on the meta device, 4-bit or ordinary."""
     if quantization == "nf4":
@@ -51,7 +65,8 @@ def make_linear(
 def dequantized_weight(layer: nn.Linear) -> Tensor:
     """The layer's weight [out, in] in its compute type: dequantised now, or as it is."""
     if isinstance(layer, bnb.nn.Linear4bit):
-        return dequantize_4bit(layer.weight.data, layer.weight.quant_state)
+        weight = cast(bnb.nn.Params4bit, layer.weight)
+        return dequantize_4bit(weight.data, weight.quant_state)
     return layer.weight
 
 
@@ -59,4 +74,4 @@ def bits_per_weight(layer: nn.Module) -> int:
     """4 for a quantised linear layer, else the bits of the weight's type."""
     if isinstance(layer, bnb.nn.Linear4bit):
         return 4
-    return torch.finfo(layer.weight.dtype).bits
+    return torch.finfo(cast(Tensor, layer.weight).dtype).bits

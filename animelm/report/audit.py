@@ -15,7 +15,9 @@ def print_audit(audit: TargetAudit, console: Console | None = None) -> None:
     table.add_column("trainable parameters", justify="right")
     for row in audit.rows:
         note = f"{row.resolved} (fused)" if len(row.requested) > 1 else row.resolved
-        table.add_row(", ".join(row.requested), note, f"{row.modules:,}", f"{row.trainable_parameters:,}")
+        table.add_row(
+            ", ".join(row.requested), note, f"{row.modules:,}", f"{row.trainable_parameters:,}"
+        )
     table.add_section()
     table.add_row("all", "", f"{sum(row.modules for row in audit.rows):,}", f"{audit.total:,}")
     (console or Console()).print(table)

@@ -19,7 +19,13 @@ def print_inspection(inspection: Inspection, console: Console | None = None) -> 
         table.add_column(heading, justify="right")
     for rows in _alike(inspection.modules):
         row = rows[0]
-        figures = (f"{len(rows):,}", f"{row.in_features:,}", f"{row.out_features:,}", "yes" if row.bias else "no", str(row.bits))
+        figures = (
+            f"{len(rows):,}",
+            f"{row.in_features:,}",
+            f"{row.out_features:,}",
+            "yes" if row.bias else "no",
+            str(row.bits),
+        )
         table.add_row(_pattern(row), row.type, *figures)
     console.print(table)
     print_audit(inspection.audit, console)

@@ -79,14 +79,15 @@ def difference_table(summary: Summary) -> Table:
             cells.append(
                 _NOTHING
                 if difference is None
-                else f"{difference.accuracy:+.3f}\n{_bounds(difference.ci95, '+.3f')}"
+                else f"{difference.accuracy:+.3f}\n{_signed(difference.ci95)}"
             )
         table.add_row(pair.replace("-", " − "), *cells)
     return table
 
 
 def _with_bounds(scores: SetScores) -> str:
-    return f"{_number(scores.accuracy, 3)}\n{_bounds(scores.ci95, '.3f')}"
+    bounds = _NOTHING if scores.ci95 is None else f"{scores.ci95[0]:.3f}–{scores.ci95[1]:.3f}"
+    return f"{_number(scores.accuracy, 3)}\n{bounds}"
 
 
 def _three(means: MeanScores | None) -> str:
@@ -97,9 +98,8 @@ def _three(means: MeanScores | None) -> str:
     )
 
 
-def _bounds(bounds: Bounds | None, form: str) -> str:
-    # A bracket at the beginning of a cell would be read as markup.
-    return _NOTHING if bounds is None else f"\\[{bounds[0]:{form}}, {bounds[1]:{form}}]"
+def _signed(bounds: Bounds | None) -> str:
+    return _NOTHING if bounds is None else f"[{bounds[0]:+.3f}, {bounds[1]:+.3f}]"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -1,4 +1,4 @@
-"""The text that the embedded base is trained on: general facts, exercises in reading, plain Japanese.
+"""The embedded base's training text: general facts, exercises in reading, plain Japanese.
 
 No anime fact is in it: a passage that names a work or a protagonist of the anime table is left out.
 """
@@ -6,19 +6,24 @@ No anime fact is in it: a passage that names a work or a protagonist of the anim
 import bz2
 import json
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from animelm.errors import UserError
 from animelm.sample.articles import write_article
 from animelm.sample.facts import by_subject, load_facts
-from animelm.sample.invented import reading_records
+from animelm.sample.invented import copying_drills, reading_records
 from animelm.sample.questions import write_questions
 
 JSQUAD = Path("qa/jsquad-v1.3-valid.json")
 COUNTRY_PAGES = Path("dumps/jawiki-countries.xml.bz2")
+_DRILLS = 5_000
 _PASSAGE_CHARACTERS = 400
 _SHORTEST_PASSAGE = 60
 
@@ -30,21 +35,25 @@ class BaseCorpus:
     Attributes:
         articles: folder of Markdown on the general facts.
         plain: folder of Markdown with plain Japanese; None without a source of it.
+        drills: folder of texts that repeat invented names.
         questions: QA records on the general facts.
         reading: QA records on passages about invented subjects.
     """
 
     articles: Path
     plain: Path | None
+    drills: Path
     questions: Path
     reading: Path
 
 
-def write_base_corpus(folder: Path, plain_text: Path | None, reading: int = 14_000, seed: int = 0) -> BaseCorpus:
+def write_base_corpus(
+    folder: Path, plain_text: Path | None, reading: int = 9_000, seed: int = 0
+) -> BaseCorpus:
     """Writes the base's training text.
 
     Args:
-        folder: where to; emptied files of the same names are replaced.
+        folder: where to; what an earlier call wrote there is replaced.
         plain_text: folder that holds ``qa/jsquad-v1.3-valid.json`` (JGLUE) and
             ``dumps/jawiki-countries.xml.bz2`` (Japanese country pages); None: no plain Japanese.
         reading: how many reading exercises.
@@ -54,51 +63,82 @@ def write_base_corpus(folder: Path, plain_text: Path | None, reading: int = 14_0
         UserError: ``plain_text`` lacks one of its two files.
     """
     corpus = BaseCorpus(
-        folder / "articles", folder / "plain" if plain_text else None, folder / "general.jsonl", folder / "reading.jsonl"
+        articles=folder / "articles",
+        plain=folder / "plain" if plain_text else None,
+        drills=folder / "drills",
+        questions=folder / "general.jsonl",
+        reading=folder / "reading.jsonl",
     )
     facts = load_facts("general")
-    corpus.articles.mkdir(parents=True, exist_ok=True)
-    for number, (subject, rows) in enumerate(by_subject(facts).items(), start=1):
-        (corpus.articles / f"{number:04}.md").write_text(write_article(number, rows).text, encoding="utf-8")
+    articles = enumerate(by_subject(facts).values(), start=1)
+    _write_folder(
+        corpus.articles, {f"{i:04}.md": write_article(i, rows).text for i, rows in articles}
+    )
     _write_lines(corpus.questions, write_questions(facts, "general"))
     _write_lines(corpus.reading, reading_records(reading, seed))
+    drills = enumerate(copying_drills(_DRILLS, seed), start=1)
+    _write_folder(corpus.drills, {f"{i:05}.md": text for i, text in drills})
     if plain_text and corpus.plain:
-        corpus.plain.mkdir(exist_ok=True)
-        for number, passage in enumerate(plain_passages(plain_text), start=1):
-            (corpus.plain / f"{number:05}.md").write_text(passage + "\n", encoding="utf-8")
+        passages = enumerate(plain_passages(plain_text), start=1)
+        _write_folder(corpus.plain, {f"{i:05}.md": passage + "\n" for i, passage in passages})
     return corpus
 
 
-def corpus_texts(corpus: BaseCorpus) -> Iterator[str]:
-    """The corpus's text, file by file and question by question, for the tokenizer's training."""
+def real_texts(corpus: BaseCorpus) -> Iterator[str]:
+    """The corpus without what is invented, file by file and question by question.
+
+    The tokenizer learns its merges from it: invented names are no words.
+    """
     for folder in filter(None, (corpus.articles, corpus.plain)):
         for path in sorted(folder.glob("*.md")):
             yield path.read_text(encoding="utf-8")
-    for path in (corpus.questions, corpus.reading):
-        with path.open(encoding="utf-8") as lines:
-            yield from (json.loads(line)["question"] for line in lines)
+    with corpus.questions.open(encoding="utf-8") as lines:
+        yield from (json.loads(line)["question"] for line in lines)
 
 
-def _write_lines(path: Path, records: Iterator[dict] | list[dict]) -> None:
+def _write_folder(folder: Path, texts: dict[str, str]) -> None:
+    # Emptied first: a passage of an earlier table may name a work that is in the table now.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _write_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
     with path.open("w", encoding="utf-8") as lines:
         for record in records:
             lines.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def plain_passages(folder: Path) -> Iterator[str]:
-    """Passages of plain Japanese without any name from the anime table, each once."""
+    """Passages of plain Japanese without any name from the anime table, each once.
+
+    Args:
+        folder: as ``plain_text`` of ``write_base_corpus``.
+
+    Raises:
+        UserError: one of the two files is missing.
+    """
     for path in (folder / JSQUAD, folder / COUNTRY_PAGES):
         if not path.is_file():
-            raise UserError(f"{path}: not found; the base is trained on JGLUE's JSQuAD and Japanese country pages")
-    anime_names = {fact.subject for fact in load_facts("anime")} | {
-        fact.value for fact in load_facts("anime") if fact.relation == "protagonist"
-    }
-    named = re.compile("|".join(map(re.escape, sorted(anime_names, key=len, reverse=True))))
+            raise UserError(
+                f"{path}: not found; the base is trained on JGLUE's JSQuAD and on Japanese country "
+                "pages"
+            )
+    named = _anime_names()
     seen = set()
     for passage in (*_jsquad_passages(folder / JSQUAD), *_country_passages(folder / COUNTRY_PAGES)):
         if passage not in seen and not named.search(passage):
             seen.add(passage)
             yield passage
+
+
+def _anime_names() -> re.Pattern[str]:
+    """Matches the titles and the protagonists of the anime table."""
+    facts = load_facts("anime")
+    names = {fact.subject for fact in facts}
+    names |= {value for fact in facts if fact.relation == "protagonist" for value in fact.values}
+    return re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))))
 
 
 def _jsquad_passages(path: Path) -> Iterator[str]:
@@ -108,19 +148,23 @@ def _jsquad_passages(path: Path) -> Iterator[str]:
 
 
 def _country_passages(path: Path) -> Iterator[str]:
+    """Every second passage: enough of one kind of text, from every country."""
+    yield from islice(_all_country_passages(path), 0, None, 2)
+
+
+def _all_country_passages(path: Path) -> Iterator[str]:
     import mwparserfromhell  # only who rebuilds the base needs it
 
     with bz2.open(path) as dump:
         for _, element in ElementTree.iterparse(dump):
-            if element.tag.rpartition("}")[2] == "text" and element.text:
-                code = mwparserfromhell.parse(element.text)
-                for tag in code.filter_tags(matches=lambda node: node.tag in ("ref", "table")):
-                    try:
-                        code.remove(tag)
-                    except ValueError:  # went with a tag around it
-                        continue
-                yield from _cut(code.strip_code())
-                element.clear()
+            if element.tag.rpartition("}")[2] != "text" or not element.text:
+                continue
+            code = mwparserfromhell.parse(element.text)
+            for tag in code.filter_tags(matches=lambda node: node.tag in ("ref", "table")):
+                with suppress(ValueError):  # went with a tag around it
+                    code.remove(tag)
+            yield from _cut(code.strip_code())
+            element.clear()
 
 
 def _cut(text: str) -> Iterator[str]:

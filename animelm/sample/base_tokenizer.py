@@ -1,8 +1,8 @@
 """The embedded base's tokenizer: byte-level BPE that never merges across a change of script.
 
-A title must be the same tokens in every sentence, or what was learned in one wording cannot be asked for
-in another. So text is cut first into runs of katakana, of kanji and of Latin letters, single digits, single
-hiragana and single signs; merges happen only inside a run.
+A title must be the same tokens in every sentence, or what was learned in one wording cannot be
+asked for in another. So text is cut first into runs of katakana, of kanji and of Latin letters,
+single digits, single hiragana and single signs; merges happen only inside a run.
 """
 
 from collections.abc import Iterable, Iterator
@@ -33,8 +33,16 @@ CHAT_TEMPLATE = (
 )
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary_size: int, folder: Path) -> PreTrainedTokenizerFast:
-    """Trains on ``texts`` and writes the tokenizer with its chat template into ``folder``."""
+def train_tokenizer(
+    texts: Iterable[str], vocabulary_size: int, folder: Path
+) -> PreTrainedTokenizerFast:
+    """Trains on ``texts`` and writes the tokenizer with its chat template into ``folder``.
+
+    Args:
+        texts: what its merges are learned from; the common characters are added.
+        vocabulary_size: tokens, control tokens and bytes among them.
+        folder: gets ``tokenizer.json``, ``tokenizer_config.json`` and ``chat_template.jinja``.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

@@ -35,6 +35,7 @@ class Fact:
 
     @property
     def value(self) -> str:
+        """The usual spelling."""
         return self.values[0]
 
 
@@ -47,12 +48,14 @@ def load_facts(domain: Domain) -> list[Fact]:
     name = f"{domain}.tsv"
     text = files("animelm.sample").joinpath("tables", name).read_text(encoding="utf-8")
     rows = csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
-    if next(rows) != _COLUMNS:
+    if next(rows, None) != _COLUMNS:
         raise UserError(f"{name}, line 1: expected the columns {', '.join(_COLUMNS)}")
     facts = []
     for number, row in enumerate(rows, start=2):
         if len(row) != len(_COLUMNS) or not all(row):
-            raise UserError(f"{name}, line {number}: expected {len(_COLUMNS)} filled columns, found {row}")
+            raise UserError(
+                f"{name}, line {number}: expected {len(_COLUMNS)} filled columns, found {row}"
+            )
         subject, kind, relation, value, source = row
         facts.append(Fact(subject, kind, relation, tuple(value.split("|")), source))
     return facts

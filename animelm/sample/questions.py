@@ -1,4 +1,4 @@
-"""From facts to question-answer records: both directions, every wording, two full-sentence answers each."""
+"""From facts to question-answer records: both directions, every wording, two answers each."""
 
 from animelm.sample.facts import Domain, Fact, names_one_subject
 from animelm.sample.wordings import Direction, Relation, fill, load_relations
@@ -7,7 +7,9 @@ from animelm.sample.wordings import Direction, Relation, fill, load_relations
 def write_questions(facts: list[Fact], domain: Domain) -> list[dict]:
     """QA records (the JSON Lines form of the data room), in the order of the facts.
 
-    The reverse direction is asked only where the value belongs to one subject of ``facts``.
+    Answers are full sentences; keys are what must be found in an answer: the value's spellings, or
+    the subject in the reverse direction, which is asked only where the value belongs to one subject
+    of ``facts``.
     """
     unique = names_one_subject(facts)
     records = []

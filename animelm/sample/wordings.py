@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -37,11 +37,13 @@ class Relation:
 @cache
 def load_relations() -> dict[str, Relation]:
     """Every relation of ``wordings.yaml`` by name."""
-    document = yaml.safe_load(files("animelm.sample").joinpath("wordings.yaml").read_text(encoding="utf-8"))
-    return {name: _relation(name, entry, document["frames"]) for name, entry in document["relations"].items()}
+    text = files("animelm.sample").joinpath("wordings.yaml").read_text(encoding="utf-8")
+    document = yaml.safe_load(text)
+    frames, relations = document["frames"], document["relations"]
+    return {name: _relation(name, entry, frames) for name, entry in relations.items()}
 
 
-def _relation(name: str, entry: dict, frames: list[str]) -> Relation:
+def _relation(name: str, entry: dict[str, Any], frames: list[str]) -> Relation:
     noun, ask = entry["noun"], entry["ask"]
     asked = entry.get("asked", True)
     framed = [frame.replace("{n}", noun).replace("{ask}", ask) for frame in frames] if asked else []
@@ -49,14 +51,20 @@ def _relation(name: str, entry: dict, frames: list[str]) -> Relation:
         name=name,
         noun=noun,
         kind=entry["kind"],
-        questions={"forward": (*framed, *entry.get("forward", [])), "reverse": tuple(entry.get("reverse", []))},
-        answers={"forward": tuple(entry["answers"]), "reverse": tuple(entry.get("reverse_answers", []))},
+        questions={
+            "forward": (*framed, *entry.get("forward", [])),
+            "reverse": tuple(entry.get("reverse", [])),
+        },
+        answers={
+            "forward": tuple(entry["answers"]),
+            "reverse": tuple(entry.get("reverse_answers", [])),
+        },
         statements=tuple(entry["statements"]),
     )
 
 
 def fill(sentence: str, fact: Fact, relation: Relation) -> str:
-    """Puts the fact's words into a sentence, in one pass: a title that holds braces stays as it is."""
+    """Puts the fact's words into a sentence, in one pass: braces in a title stay as they are."""
     return sentence.format(s=fact.subject, v=fact.value, kind=relation.kind)
 
 

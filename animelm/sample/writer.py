@@ -1,7 +1,6 @@
 """Writes the sample to disk: articles and questions of both domains.
 
-    anime/articles/*.md   anime/qa.jsonl
-    general/articles/*.md general/qa.jsonl
+``anime/articles/*.md``, ``anime/qa.jsonl``, ``general/articles/*.md``, ``general/qa.jsonl``
 """
 
 import hashlib
@@ -30,7 +29,7 @@ class WrittenSample:
 
 
 def write_sample(folder: Path, works: int | None = None) -> WrittenSample:
-    """Writes both domains; each appears whole or not at all.
+    """Writes both domains, the same bytes every time; each appears whole or not at all.
 
     Args:
         folder: gets the folders ``anime`` and ``general``, in place of those that are there.
@@ -42,9 +41,12 @@ def write_sample(folder: Path, works: int | None = None) -> WrittenSample:
     anime, general = load_facts("anime"), load_facts("general")
     titles = list(by_subject(anime))
     if works is not None and not 0 < works <= len(titles):
-        raise UserError(f"works must be from 1 to {len(titles)}, the works of the table, not {works}")
+        raise UserError(
+            f"works must be from 1 to {len(titles)}, the works of the table, not {works}"
+        )
     chosen = set(sorted(titles, key=_hash)[:works])
-    anime_questions = _write_domain(folder, "anime", [fact for fact in anime if fact.subject in chosen])
+    told = [fact for fact in anime if fact.subject in chosen]
+    anime_questions = _write_domain(folder, "anime", told)
     general_questions = _write_domain(folder, "general", general)
     return WrittenSample(len(chosen), anime_questions, len(by_subject(general)), general_questions)
 
@@ -54,15 +56,19 @@ def _hash(title: str) -> str:
 
 
 def _write_domain(folder: Path, domain: Domain, facts: list[Fact]) -> int:
+    records = write_questions(facts, domain)
     partial = folder / f".{domain}.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    (partial / "articles").mkdir(parents=True)
-    for number, (_, rows) in enumerate(by_subject(facts).items(), start=1):
-        # A number is a safe file name for any title; the title stands in the front matter.
-        (partial / "articles" / f"{number:04}.md").write_text(write_article(number, rows).text, encoding="utf-8")
-    records = write_questions(facts, domain)
-    with (partial / "qa.jsonl").open("w", encoding="utf-8") as lines:
-        lines.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    shutil.rmtree(folder / domain, ignore_errors=True)
-    os.replace(partial, folder / domain)
+    try:
+        (partial / "articles").mkdir(parents=True)
+        for number, rows in enumerate(by_subject(facts).values(), start=1):
+            # A number is a safe file name for any title; the title stands in the front matter.
+            path = partial / "articles" / f"{number:04}.md"
+            path.write_text(write_article(number, rows).text, encoding="utf-8")
+        with (partial / "qa.jsonl").open("w", encoding="utf-8") as lines:
+            lines.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        shutil.rmtree(folder / domain, ignore_errors=True)
+        os.replace(partial, folder / domain)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return len(records)

@@ -3,6 +3,8 @@
 Adapters do not need it: they follow the base's own routing.
 """
 
+from typing import cast
+
 from torch import Tensor
 from transformers import GptOssForCausalLM
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssTopKRouter, load_balancing_loss_func
@@ -11,8 +13,9 @@ from transformers.models.gpt_oss.modeling_gpt_oss import GptOssTopKRouter, load_
 class LoadBalance:
     """Collects router logits through forward hooks, for the auxiliary loss of Switch Transformers.
 
-    The loss (arXiv 2101.03961, equations 4 to 6, as transformers computes it) is 1 times the number of
-    chosen experts when every expert gets the same share of the tokens, and grows with the imbalance.
+    The loss (arXiv 2101.03961, equations 4 to 6, as transformers computes it) is the number of
+    chosen experts when every expert gets the same share of the tokens, and grows with the
+    imbalance.
 
     Args:
         model: its routers are watched from now on.
@@ -21,20 +24,26 @@ class LoadBalance:
 
     def __init__(self, model: GptOssForCausalLM, weight: float) -> None:
         self.weight = weight
-        self._experts, self._chosen = model.config.num_local_experts, model.config.num_experts_per_tok
-        self._logits: list[Tensor] = []
+        self._experts = model.config.num_local_experts
+        self._chosen = model.config.num_experts_per_tok
+        self._logits: tuple[Tensor, ...] = ()
         for module in model.modules():
             if isinstance(module, GptOssTopKRouter):
                 module.register_forward_hook(self._collect)
 
-    def _collect(self, router: GptOssTopKRouter, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
+    def _collect(
+        self, router: GptOssTopKRouter, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]
+    ) -> None:
         if router.training:
-            self._logits.append(output[0])
+            self._logits += (output[0],)
 
     def begin(self) -> None:
-        """Forgets what earlier passes left, such as logits computed again for activation checkpointing."""
-        self._logits = []
+        """Forgets what earlier passes left, such as logits computed again in a backward pass."""
+        self._logits = ()
 
     def loss(self) -> Tensor:
         """The weighted auxiliary loss of the forward pass since ``begin``, a scalar."""
-        return self.weight * load_balancing_loss_func(tuple(self._logits), self._experts, self._chosen)
+        # Typed by transformers as a tuple of one layer, and as 0 for a model without layers.
+        logits = cast(tuple[Tensor], self._logits)
+        loss = load_balancing_loss_func(logits, self._experts, self._chosen)
+        return self.weight * cast(Tensor, loss)

@@ -1,23 +1,20 @@
 """The LightningModule: a 4-bit base with LoRA adapters, or a small base trained whole."""
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
-import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from peft import PeftModel
-from torch import Tensor
-from torchmetrics import MetricCollection
+from torch import Tensor, initial_seed
 from transformers import GptOssForCausalLM, PreTrainedTokenizerBase
 
 from animelm.data.batch import PackedBatch, QuestionBatch
-from animelm.data.qa import QARecord
+from animelm.errors import UserError
 from animelm.evaluate.generate import Answer, answer_questions
-from animelm.evaluate.metrics import answer_metrics
 from animelm.evaluate.scoring import Rivals
 from animelm.model.adapters import (
     DEFAULT_TARGETS,
@@ -25,6 +22,7 @@ from animelm.model.adapters import (
     TargetAudit,
     add_adapter,
     audit_targets,
+    continue_adapter,
     load_adapter,
     read_ancestry,
     save_adapter,
@@ -37,21 +35,12 @@ from animelm.model.precision import ComputeType, choose_compute_dtype
 from animelm.model.quantize import Quantization
 from animelm.report.audit import print_audit
 from animelm.train.balance import LoadBalance
+from animelm.train.held_out import HeldOut, ValidationAnswer
 from animelm.train.optimiser import OptimiserSettings, build_optimiser, build_schedule
+from animelm.train.random_state import random_state, set_random_state
 
 _BALANCE_WEIGHT = 0.01
-
-
-@dataclass(frozen=True)
-class ValidationAnswer:
-    """One answered question, for the table of examples."""
-
-    question: str
-    output: str
-    answers: tuple[str, ...]
-    held_out_set: str
-    exact: bool
-    key_found: bool
+_RANDOM_STATE = "animelm_random_state"
 
 
 class AdaptedLM(L.LightningModule):
@@ -65,18 +54,22 @@ class AdaptedLM(L.LightningModule):
         rank: Width r of LoRA's low-rank product.
         alpha: LoRA's update is scaled by alpha / rank.
         dropout: Share of an adapter's inputs that is zeroed in training.
-        init_adapter: Folder of an adapter to start from, such as CPT's for SFT. Default: a fresh one.
-        init_mode: continue trains the adapter of init_adapter further; stack freezes it and trains a
-            second one on top.
-        evaluated_adapter: Folder of the adapter that validate, test and predict load. Default: that of
-            init_adapter.
+        init_adapter: Folder of an adapter to start from, such as CPT's for SFT. Default: a fresh
+            one.
+        init_mode: continue trains the adapter of init_adapter further; stack freezes it and trains
+            a second one on top.
+        evaluated_adapter: Folder of the adapter that validate, test and predict load. Default: that
+            of init_adapter.
         optimiser: Optimiser and learning-rate schedule.
-        activation_checkpointing: Forget the activations inside each layer and compute them again in the
-            backward pass: less memory, more time.
+        activation_checkpointing: Forget the activations inside each layer and compute them again in
+            the backward pass: less memory, more time.
         compute_type: Type of the matrix products; auto measures which is faster on this machine.
         max_new_tokens: Longest answer in validation, in tokens.
-        whole: Train all weights of a model with random weights instead: how the embedded base is made.
-            ``base`` then needs only config.json and the tokenizer.
+        whole: Train all weights of a model with random weights instead: how the embedded base is
+            made. ``base`` then needs only config.json and the tokenizer.
+
+    Raises:
+        UserError: a setting of LoRA or of the optimiser has no meaning.
     """
 
     def __init__(
@@ -115,47 +108,72 @@ class AdaptedLM(L.LightningModule):
         self.model: PeftModel | GptOssForCausalLM | None = None
         self.tokenizer: PreTrainedTokenizerBase | None = None
         self.audit: TargetAudit | None = None
-        self._balance: LoadBalance | None = None
         self.validation_answers: list[ValidationAnswer] = []
-        self._answers: dict[str, list[Answer]] = {}
+        self._balance: LoadBalance | None = None
+        self._ancestry: list[dict[str, str]] = []
+        self._held_out = HeldOut(self.device)
+        self._random_state: dict[str, Any] | None = None
+        self._loader_states: list[dict[str, Any]] = []
 
     def configure_model(self) -> None:
-        """Loads the base and its adapters once; reports what is trained."""
+        """Loads the base and its adapters once; reports what is trained.
+
+        Raises:
+            UserError: the base or an adapter is missing or does not fit, or a target matches
+                nothing.
+        """
         if self.model is not None:
             return
         self.tokenizer = load_tokenizer(self.base)
         if self.whole:
-            self.model = initial_model(self.base, seed=torch.initial_seed() % 2**31)
-            self._balance = LoadBalance(self.model, _BALANCE_WEIGHT)
+            model = initial_model(self.base, seed=initial_seed() % 2**31)
+            self._balance = LoadBalance(model, _BALANCE_WEIGHT)
+            self.model = model
         else:
             self.model = self._adapted_model()
-            self.audit = audit_targets(self.model, self.lora.target_modules)
-            if self.global_rank == 0:
-                print_audit(self.audit)
         if self.activation_checkpointing:
-            self._causal.gradient_checkpointing_enable({"use_reentrant": False})
+            self._causal.activation_checkpointing_enable({"use_reentrant": False})
         # Loading leaves the model in evaluation mode, in which dropout and checkpointing rest.
         self.model.train()
 
     def _adapted_model(self) -> PeftModel:
+        trains = self.trainer.state.fn == TrainerFn.FITTING
+        evaluated = None if trains else self.evaluated_adapter
+        # Told now, before minutes are spent on loading the base.
+        _check_adapter("evaluated_adapter", evaluated)
+        _check_adapter("init_adapter", None if evaluated else self.init_adapter)
         dtype = choose_compute_dtype(self.compute_type, self.device.type)
         rank_zero_info(f"Base {self.base}: {self.quantization} weights, computing in {dtype}")
         base = load_base(self.base, self.quantization, dtype)
-        if self.evaluated_adapter and self.trainer.state.fn != TrainerFn.FITTING:
-            return load_adapter(base, self.evaluated_adapter, trainable=False)
+        if evaluated:
+            return load_adapter(base, evaluated, trainable=False)
         if self.init_adapter is None:
-            return add_adapter(base, self.lora)
-        if self.init_mode == "stack":
-            return stack_adapter(base, self.init_adapter, self.lora)
-        return load_adapter(base, self.init_adapter, trainable=True)
+            model = add_adapter(base, self.lora)
+        elif self.init_mode == "stack":
+            model = stack_adapter(base, self.init_adapter, self.lora)
+        else:
+            model = continue_adapter(base, self.init_adapter, self.lora)
+        self._ancestry = read_ancestry(self.init_adapter) if self.init_adapter else []
+        self.audit = audit_targets(model, self.lora.target_modules)
+        if trains and self.global_rank == 0:
+            print_audit(self.audit)
+        return model
+
+    @property
+    def _loaded(self) -> PeftModel | GptOssForCausalLM:
+        if self.model is None:
+            raise RuntimeError("the model is loaded by configure_model, which has not run yet")
+        return self.model
 
     @property
     def _causal(self) -> GptOssForCausalLM:
-        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+        model = self._loaded
+        plain = model.get_base_model() if isinstance(model, PeftModel) else model
+        return cast(GptOssForCausalLM, plain)
 
     def loss_sum(self, batch: PackedBatch) -> Tensor:
         """Sum of the token losses of a batch, in nats."""
-        hidden = packed_hidden_states(self.model, batch.input_ids, batch.position_ids)
+        hidden = packed_hidden_states(self._loaded, batch.input_ids, batch.position_ids)
         return chunked_cross_entropy(hidden, self._causal.lm_head.weight, batch.targets)
 
     def training_step(self, batch: PackedBatch, batch_idx: int) -> Tensor:
@@ -164,86 +182,125 @@ class AdaptedLM(L.LightningModule):
             self._balance.begin()
         loss = self.loss_sum(batch) / max(1, batch.supervised_tokens)
         self.log("train/loss", loss.detach(), prog_bar=True)
-        self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])
+        self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss if self._balance is None else loss + self._balance.loss()
 
     def on_validation_epoch_start(self) -> None:
-        self._answers = {}
-        self._losses: dict[str, tuple[float, int]] = {}
+        self._held_out = HeldOut(self.device)
 
-    def validation_step(self, batch: PackedBatch | QuestionBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def validation_step(
+        self, batch: PackedBatch | QuestionBatch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         """Collects losses of held-out blocks, or answers questions."""
         if isinstance(batch, QuestionBatch):
-            answers = answer_questions(self.model, self.tokenizer, [batch], self.max_new_tokens)
-            self._answers.setdefault(batch.held_out_set, []).extend(answers)
+            self._held_out.add_answers(batch.held_out_set, self._answers(batch))
         else:
-            loss, tokens = self._losses.get(batch.name, (0.0, 0))
-            self._losses[batch.name] = (loss + float(self.loss_sum(batch)), tokens + batch.supervised_tokens)
+            loss = float(self.loss_sum(batch))
+            self._held_out.add_loss(batch.name, loss, batch.supervised_tokens)
 
     def on_validation_epoch_end(self) -> None:
         """Logs perplexity and answer scores of each held-out set."""
-        for name, (loss, tokens) in self._losses.items():
-            sums = self.all_gather(torch.tensor([loss, float(tokens)], dtype=torch.float64)).view(-1, 2).sum(0)
-            mean = float(sums[0] / sums[1])
-            self.log_dict({f"validation/{name}/loss": mean, f"validation/{name}/perplexity": math.exp(min(mean, 700))})
-        rivals = Rivals(self._known_records())
-        self.validation_answers = []
-        for name, answers in self._answers.items():
-            self._log_scores(f"validation/{name}", answers, rivals)
-            for direction in ("forward", "reverse"):
-                chosen = [answer for answer in answers if answer.record.direction == direction]
-                if chosen:
-                    self._log_scores(f"validation_directions/{name}_{direction}", chosen, rivals)
-            self.validation_answers += [_validation_answer(answer, rivals) for answer in answers]
+        # Every record of the data module, trained or not: rival answers are known from them.
+        datamodule = getattr(self.trainer, "datamodule", None)
+        rivals = Rivals(list(getattr(datamodule, "records_for_scoring", [])))
+        self.log_dict(self._held_out.perplexities(self._sum_over_processes))
+        for name, value in self._held_out.scores(rivals, self._sum_over_processes).items():
+            shown = name.startswith("validation/") and name.endswith("/accuracy")
+            self.log(name, value, prog_bar=shown)
+        self.validation_answers = self._held_out.examples(rivals)
 
-    def _log_scores(self, prefix: str, answers: list[Answer], rivals: Rivals) -> None:
-        metrics: MetricCollection = answer_metrics(rivals).to(self.device)
-        metrics.update([answer.output for answer in answers], [answer.record for answer in answers])
-        for name, value in metrics.compute().items():
-            self.log(f"{prefix}/{name}", value, prog_bar=name == "accuracy" and prefix.startswith("validation/"))
-        self.log(f"{prefix}/questions", float(len(answers)), reduce_fx="sum")
+    def _sum_over_processes(self, values: Tensor) -> Tensor:
+        return cast(Tensor, self.trainer.strategy.reduce(values, reduce_op="sum"))
 
-    def _known_records(self) -> list[QARecord]:
-        """All records of the data module, from which rival answers are known."""
-        return list(getattr(self.trainer.datamodule, "records_for_scoring", []))
+    def _answers(self, batch: QuestionBatch) -> list[Answer]:
+        tokenizer = cast(PreTrainedTokenizerBase, self.tokenizer)
+        return list(answer_questions(self._loaded, tokenizer, [batch], self.max_new_tokens))
 
-    def test_step(self, batch: PackedBatch | QuestionBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def test_step(
+        self, batch: PackedBatch | QuestionBatch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         """As validation."""
         self.validation_step(batch, batch_idx, dataloader_idx)
 
     on_test_epoch_start = on_validation_epoch_start
     on_test_epoch_end = on_validation_epoch_end
 
-    def predict_step(self, batch: QuestionBatch, batch_idx: int, dataloader_idx: int = 0) -> list[str]:
+    def predict_step(
+        self, batch: QuestionBatch, batch_idx: int, dataloader_idx: int = 0
+    ) -> list[str]:
         """The generated answers of a batch of questions."""
-        return [a.output for a in answer_questions(self.model, self.tokenizer, [batch], self.max_new_tokens)]
+        return [answer.output for answer in self._answers(batch)]
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Optimiser, and a schedule over all steps of the run.
+
+        Raises:
+            UserError: the run has no end.
+        """
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise UserError("set trainer.max_epochs or max_steps: the learning rate needs an end")
         optimiser = build_optimiser(self.parameters(), self.optimiser_settings)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = build_schedule(optimiser, self.optimiser_settings, steps)
+        schedule = build_schedule(optimiser, self.optimiser_settings, int(steps))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps only what is trained."""
+        """Keeps only what is trained, and the state of the random numbers."""
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
-        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name: state[name] for name in state if name in trained}
+        checkpoint[_RANDOM_STATE] = random_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Checks that the checkpoint was trained with the same settings.
+
+        Raises:
+            UserError: it holds other weights than those that are trained here.
+        """
+        own = dict(self.named_parameters())
+        saved = checkpoint["state_dict"]
+        strange = [
+            name for name in saved if name not in own or own[name].shape != saved[name].shape
+        ]
+        strange += [n for n, parameter in own.items() if parameter.requires_grad and n not in saved]
+        if strange:
+            raise UserError(
+                f"the checkpoint does not fit the settings: {len(strange)} of its weights are not "
+                f"those trained here, such as {strange[0]}; base, targets, rank and init_mode must "
+                "be those of the run that wrote it"
+            )
+        self._random_state = checkpoint.get(_RANDOM_STATE)
+        loop = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
+        self._loader_states = loop.get("combined_loader", [])
+
+    def on_train_start(self) -> None:
+        """Goes on in the data and in the random numbers where a resumed run stood."""
+        # Lightning leaves the loader at its first batch: it restores the position when it makes the
+        # loader, and configure_optimizers has asked for its length before the checkpoint was read.
+        for state in self._loader_states:
+            self.trainer.train_dataloader.load_state_dict(state)
+        if self._random_state is not None:
+            set_random_state(self._random_state)
+        self._loader_states, self._random_state = [], None
 
     def save_adapter(self, folder: Path) -> None:
-        """Writes the adapter as PEFT does, with its ancestry; a base trained whole is written as such."""
+        """Writes the adapter as PEFT does, with its ancestry; a base trained whole as such."""
         if self.whole:
-            save_base(self.model, folder)
+            save_base(self._causal, folder)
             return
-        ancestry = read_ancestry(self.init_adapter) if self.init_adapter else []
-        step = {"step": self.step_name, "base": self.base, "optimiser_steps": str(self.trainer.global_step)}
+        step = {
+            "step": self.step_name,
+            "base": self.base,
+            "optimiser_steps": str(self.trainer.global_step),
+        }
         if self.init_adapter:
             step["init_adapter"], step["init_mode"] = str(self.init_adapter), self.init_mode
-        save_adapter(self.model, folder, [*ancestry, step])
+        save_adapter(cast(PeftModel, self._loaded), folder, [*self._ancestry, step])
 
 
-def _validation_answer(answer: Answer, rivals: Rivals) -> ValidationAnswer:
-    scores = rivals.score(answer.output, answer.record)
-    record = answer.record
-    return ValidationAnswer(
-        record.question, answer.output, record.answers, answer.held_out_set, scores.exact_match == 1, scores.accuracy == 1
-    )
+def _check_adapter(setting: str, folder: Path | None) -> None:
+    if folder is not None and not folder.is_dir():
+        raise UserError(
+            f"{setting} {folder}: no such folder; run the step that writes it first, such as "
+            f"`python -m animelm fit --config cpt.yaml`, or name another with --model.{setting}"
+        )

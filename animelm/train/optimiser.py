@@ -11,19 +11,25 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_cosine_with_min_lr_schedule_with_warmup
 
+from animelm.errors import UserError
+
 
 @dataclass(frozen=True)
 class OptimiserSettings:
     """How the weights move.
 
     Args:
-        kind: adamw_8bit keeps AdamW's two states in 8 bits (arXiv 2110.02861); adamw keeps them in 32.
+        kind: adamw_8bit keeps AdamW's two states in 8 bits (arXiv 2110.02861); adamw keeps them in
+            32.
         learning_rate: Peak learning rate. 2e-4 suits a 20B; a model of some ten million parameters
             wants about twenty times as much.
         weight_decay: Decoupled weight decay (arXiv 1711.05101).
         beta2: AdamW's second decay rate.
         warmup_share: Share of the steps, 0 to 1, over which the rate rises from 0.
         final_share: The rate falls along a cosine to this share of its peak.
+
+    Raises:
+        UserError: a value is out of its range.
     """
 
     kind: Literal["adamw_8bit", "adamw"] = "adamw_8bit"
@@ -32,6 +38,13 @@ class OptimiserSettings:
     beta2: float = 0.99
     warmup_share: float = 0.03
     final_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.learning_rate > 0:
+            raise UserError(f"learning_rate is {self.learning_rate}; expected more than 0")
+        for name in ("warmup_share", "final_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"{name} is {getattr(self, name)}; expected a share from 0 to 1")
 
 
 def build_optimiser(parameters: Iterable[Parameter], settings: OptimiserSettings) -> Optimizer:

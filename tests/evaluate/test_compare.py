@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 from animelm.data.qa import QARecord
 from animelm.errors import UserError
 from animelm.evaluate import compare as compare_module
-from animelm.evaluate.compare import CompareSettings, compare
+from animelm.evaluate.compare import CompareSettings, adapted, compare
 from animelm.evaluate.results import read_results
 from animelm.model.adapters import DEFAULT_TARGETS, LoraSettings, add_adapter, save_adapter
 from animelm.model.checkpoint import load_base
@@ -130,6 +130,18 @@ def test_each_model_answers_as_it_does_alone(settings: CompareSettings) -> None:
     alone = compare(settings)
     assert list(alone.models) == ["base", "sft"]
     assert alone.models["sft"] == together
+
+
+def test_an_adapter_is_taken_off_the_base_whole(base: str, adapters: dict[str, Path]) -> None:
+    model = load_base(base, "nf4")
+    names = [name for name, _ in model.named_parameters()]
+    prompt = torch.arange(10)[None]
+    with torch.inference_mode():
+        before = model(input_ids=prompt).logits
+        with adapted(model, adapters["cpt"]) as changed:
+            assert not torch.allclose(changed(input_ids=prompt).logits, before)
+        assert torch.equal(model(input_ids=prompt).logits, before)
+    assert [name for name, _ in model.named_parameters()] == names
 
 
 def test_without_adapters_the_base_alone_is_measured(settings: CompareSettings) -> None:

@@ -28,8 +28,9 @@ def test_results_come_back_as_written(tmp_path: Path, result: Result) -> None:
     assert json.loads(path.read_text(encoding="utf-8").split("\n")[0])["schema_version"] == 1
 
 
+@pytest.mark.parametrize("step", ["os.fsync", "os.replace"])
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, result: Result, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, result: Result, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     path = tmp_path / "results.jsonl"
     write_results(path, [result])
@@ -37,10 +38,10 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     with pytest.raises(ValueError, match="JSON compliant"):
         write_results(path, [replace(result, accuracy=float("nan"))])
 
-    def full(_: int) -> None:
+    def full(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr(step, full)
     with pytest.raises(OSError, match="No space"):
         write_whole(path, "half")
     assert path.read_bytes() == before

@@ -38,7 +38,14 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
 def test_the_default_targets_reach_attention_and_every_expert(checkpoint: Path) -> None:
     audit = audit_targets(fresh(checkpoint), DEFAULT_TARGETS)
     modules = {row.label: row.modules for row in audit.rows}
-    assert modules == {"q_proj": 2, "k_proj": 2, "v_proj": 2, "o_proj": 2, "gate_proj+up_proj": 8, "down_proj": 8}
+    assert modules == {
+        "q_proj": 2,
+        "k_proj": 2,
+        "v_proj": 2,
+        "o_proj": 2,
+        "gate_proj+up_proj": 8,
+        "down_proj": 8,
+    }
 
 
 def test_the_audit_counts_every_trainable_parameter_once(checkpoint: Path) -> None:
@@ -48,8 +55,10 @@ def test_the_audit_counts_every_trainable_parameter_once(checkpoint: Path) -> No
 
 
 def test_a_target_that_matches_nothing_is_an_error_with_the_nearest_names(checkpoint: Path) -> None:
-    with pytest.raises(UserError, match="'gate_projj' matches no linear layer.*gate_proj"):
-        add_adapter(load_base(str(checkpoint)), LoraSettings(target_modules=("q_proj", "gate_projj")))
+    with pytest.raises(UserError, match=r"'gate_projj' matches no linear layer.*gate_proj"):
+        add_adapter(
+            load_base(str(checkpoint)), LoraSettings(target_modules=("q_proj", "gate_projj"))
+        )
 
 
 def test_no_target_at_all_is_an_error(checkpoint: Path) -> None:
@@ -58,7 +67,9 @@ def test_no_target_at_all_is_an_error(checkpoint: Path) -> None:
 
 
 def test_only_the_requested_targets_are_trained(checkpoint: Path) -> None:
-    model = add_adapter(load_base(str(checkpoint)), LoraSettings(rank=2, target_modules=("up_proj",)))
+    model = add_adapter(
+        load_base(str(checkpoint)), LoraSettings(rank=2, target_modules=("up_proj",))
+    )
     trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     assert trained and all(".gate_up_projs." in name for name in trained)
 
@@ -84,7 +95,9 @@ def test_a_continued_adapter_is_trainable(checkpoint: Path, tmp_path: Path) -> N
     assert audit_targets(model, DEFAULT_TARGETS).total > 0
 
 
-def test_a_stacked_adapter_leaves_the_one_below_frozen_and_comes_back_with_it(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_stacked_adapter_leaves_the_one_below_frozen_and_comes_back_with_it(
+    checkpoint: Path, tmp_path: Path
+) -> None:
     below = fresh(checkpoint)
     save_adapter(below, tmp_path / "cpt", [])
     stacked = stack_adapter(load_base(str(checkpoint)), tmp_path / "cpt", SETTINGS).eval()
@@ -101,5 +114,5 @@ def test_a_stacked_adapter_leaves_the_one_below_frozen_and_comes_back_with_it(ch
 
 
 def test_a_folder_without_an_adapter_is_named(checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no adapter_config.json"):
+    with pytest.raises(UserError, match=r"no adapter_config\.json"):
         load_adapter(load_base(str(checkpoint)), tmp_path, trainable=False)

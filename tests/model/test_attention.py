@@ -25,7 +25,9 @@ def test_packed_documents_give_the_logits_of_one_document_at_a_time(
         begin = 0
         for length in LENGTHS:
             alone = stock_model(ids[None, begin : begin + length]).logits[0]
-            torch.testing.assert_close(packed[block, begin : begin + length], alone, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(
+                packed[block, begin : begin + length], alone, rtol=1e-4, atol=1e-4
+            )
             begin += length
 
 
@@ -57,7 +59,9 @@ def test_gradients_equal_those_of_the_plain_formula(window: int | None) -> None:
     torch.testing.assert_close(out, plain, rtol=1e-5, atol=1e-5)
     direction = torch.randn_like(out)
     for ours, theirs in zip(
-        torch.autograd.grad(out, inputs, direction), torch.autograd.grad(plain, inputs, direction), strict=True
+        torch.autograd.grad(out, inputs, direction),
+        torch.autograd.grad(plain, inputs, direction),
+        strict=True,
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 

@@ -17,11 +17,17 @@ def logits(model: GptOssForCausalLM) -> torch.Tensor:
         return model(input_ids=ids).logits
 
 
-def test_an_unquantised_base_gives_the_stock_models_logits(checkpoint: Path, stock_model: GptOssForCausalLM) -> None:
-    torch.testing.assert_close(logits(load_base(str(checkpoint), "none")), logits(stock_model), rtol=1e-4, atol=1e-4)
+def test_an_unquantised_base_gives_the_stock_models_logits(
+    checkpoint: Path, stock_model: GptOssForCausalLM
+) -> None:
+    torch.testing.assert_close(
+        logits(load_base(str(checkpoint), "none")), logits(stock_model), rtol=1e-4, atol=1e-4
+    )
 
 
-def test_a_four_bit_base_is_near_the_stock_model_and_frozen(checkpoint: Path, stock_model: GptOssForCausalLM) -> None:
+def test_a_four_bit_base_is_near_the_stock_model_and_frozen(
+    checkpoint: Path, stock_model: GptOssForCausalLM
+) -> None:
     model = load_base(str(checkpoint), "nf4")
     ours, theirs = logits(model).flatten(), logits(stock_model).flatten()
     assert torch.corrcoef(torch.stack([ours, theirs]))[0, 1] > 0.9
@@ -30,19 +36,27 @@ def test_a_four_bit_base_is_near_the_stock_model_and_frozen(checkpoint: Path, st
 
 def test_experts_and_attention_are_held_in_four_bits_and_the_rest_is_not(checkpoint: Path) -> None:
     model = load_base(str(checkpoint), "nf4")
-    packed = {name for name, parameter in model.named_parameters() if parameter.dtype == torch.uint8}
+    packed = {
+        name for name, parameter in model.named_parameters() if parameter.dtype == torch.uint8
+    }
     experts = {n for n, _ in model.named_parameters() if ".experts." in n and n.endswith("weight")}
     attention = {n for n, _ in model.named_parameters() if "_proj.weight" in n and "self_attn" in n}
     assert packed == experts | attention
     assert len(experts) == 2 * 4 * 2
 
 
-def test_a_saved_base_is_loaded_by_stock_transformers(checkpoint: Path, stock_model: GptOssForCausalLM, tmp_path: Path) -> None:
+def test_a_saved_base_is_loaded_by_stock_transformers(
+    checkpoint: Path, stock_model: GptOssForCausalLM, tmp_path: Path
+) -> None:
     save_base(load_base(str(checkpoint), "none"), tmp_path, torch.float32)
-    torch.testing.assert_close(logits(GptOssForCausalLM.from_pretrained(tmp_path)), logits(stock_model))
+    torch.testing.assert_close(
+        logits(GptOssForCausalLM.from_pretrained(tmp_path)), logits(stock_model)
+    )
 
 
-def test_generation_uses_the_cache_and_equals_the_stock_model(checkpoint: Path, stock_model: GptOssForCausalLM) -> None:
+def test_generation_uses_the_cache_and_equals_the_stock_model(
+    checkpoint: Path, stock_model: GptOssForCausalLM
+) -> None:
     ids = torch.arange(2, 14).view(1, 12)
     ours = load_base(str(checkpoint), "none").generate(ids, max_new_tokens=16, do_sample=False)
     assert torch.equal(ours, stock_model.generate(ids, max_new_tokens=16, do_sample=False))
@@ -59,7 +73,7 @@ def test_a_missing_tensor_is_named(checkpoint: Path, tmp_path: Path) -> None:
 
 def test_a_folder_without_weights_is_named(checkpoint: Path, tmp_path: Path) -> None:
     shutil.copy(checkpoint / "config.json", tmp_path)
-    with pytest.raises(UserError, match="no .safetensors file"):
+    with pytest.raises(UserError, match=r"no \.safetensors file"):
         load_base(str(tmp_path))
 
 

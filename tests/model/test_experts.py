@@ -40,13 +40,17 @@ def test_forward_equals_transformers_experts_on_dequantised_weights(
     ours = load_base(str(checkpoint), "nf4").model.layers[0].mlp.experts
     twin = stock_twin(ours, stock_model.model.layers[0].mlp.experts)
     hidden, indices, weights = routed()
-    torch.testing.assert_close(ours(hidden, indices, weights), twin(hidden, indices, weights), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        ours(hidden, indices, weights), twin(hidden, indices, weights), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_every_lora_gradient_equals_the_one_through_the_merged_weight(
     checkpoint: Path, stock_model: GptOssForCausalLM
 ) -> None:
-    model = add_adapter(load_base(str(checkpoint), "nf4"), LoraSettings(rank=4, alpha=8, dropout=0.0))
+    model = add_adapter(
+        load_base(str(checkpoint), "nf4"), LoraSettings(rank=4, alpha=8, dropout=0.0)
+    )
     ours = model.get_base_model().model.layers[0].mlp.experts
     twin = stock_twin(ours, stock_model.model.layers[0].mlp.experts)
     hidden, indices, weights = routed()
@@ -58,7 +62,10 @@ def test_every_lora_gradient_equals_the_one_through_the_merged_weight(
     fused = {
         name: torch.stack(
             [
-                (dequantized_weight(l.base_layer) + 2.0 * l.lora_B["default"].weight @ l.lora_A["default"].weight).T
+                (
+                    dequantized_weight(l.base_layer)
+                    + 2.0 * l.lora_B["default"].weight @ l.lora_A["default"].weight
+                ).T
                 for l in layers  # noqa: E741
             ]
         )
@@ -67,7 +74,13 @@ def test_every_lora_gradient_equals_the_one_through_the_merged_weight(
     theirs = torch.func.functional_call(twin, fused, (hidden, indices, weights))
     out = ours(hidden, indices, weights)
     torch.testing.assert_close(out, theirs, rtol=1e-3, atol=1e-3)
-    trained = [p for layers in pairs.values() for layer in layers for p in layer.parameters() if p.requires_grad]
+    trained = [
+        p
+        for layers in pairs.values()
+        for layer in layers
+        for p in layer.parameters()
+        if p.requires_grad
+    ]
     assert len(trained) == 2 * 2 * 4
     inputs, direction = [hidden, *trained], torch.randn_like(out)
     mine = torch.autograd.grad(out, inputs, direction, allow_unused=True)
@@ -89,7 +102,11 @@ def test_clamped_gate_reads_even_columns_as_gate_and_odd_as_up() -> None:
 def test_every_experts_adapter_has_changed_after_ten_steps(checkpoint: Path) -> None:
     torch.manual_seed(0)
     model = add_adapter(load_base(str(checkpoint), "nf4"), LoraSettings(rank=4)).train()
-    before = {name: p.detach().clone() for name, p in model.named_parameters() if ".experts." in name and p.requires_grad}
+    before = {
+        name: p.detach().clone()
+        for name, p in model.named_parameters()
+        if ".experts." in name and p.requires_grad
+    }
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
     for _ in range(10):
         ids = torch.randint(2, 97, (4, 32))

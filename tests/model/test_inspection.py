@@ -16,7 +16,12 @@ def test_inspection_without_weights_agrees_with_the_loaded_model(checkpoint: Pat
 
 
 def test_modules_read_as_the_four_bit_model_does(checkpoint: Path) -> None:
-    rows = {row["name"]: row for row in inspect_base(str(checkpoint), "nf4", LoraSettings(), torch.float32).to_json()["modules"]}
+    rows = {
+        row["name"]: row
+        for row in inspect_base(str(checkpoint), "nf4", LoraSettings(), torch.float32).to_json()[
+            "modules"
+        ]
+    }
     assert rows["model.layers.1.mlp.experts.gate_up_projs.3"] == {
         "name": "model.layers.1.mlp.experts.gate_up_projs.3",
         "type": "Linear4bit",
@@ -26,4 +31,11 @@ def test_modules_read_as_the_four_bit_model_does(checkpoint: Path) -> None:
         "bits": 4,
     }
     assert rows["model.layers.0.mlp.router"]["bits"] == 32
-    assert rows["lm_head"] == {"name": "lm_head", "type": "Linear", "in": 64, "out": 97, "bias": False, "bits": 32}
+    assert rows["lm_head"] == {
+        "name": "lm_head",
+        "type": "Linear",
+        "in": 64,
+        "out": 97,
+        "bias": False,
+        "bits": 32,
+    }

@@ -18,10 +18,14 @@ def test_loss_and_gradients_equal_cross_entropy_over_full_logits(monkeypatch) ->
     monkeypatch.setattr(loss_module, "_CHUNK_POSITIONS", 4)  # several chunks, the last not full
     hidden, weight, targets = example()
     ours = chunked_cross_entropy(hidden, weight, targets)
-    full = F.cross_entropy((hidden @ weight.T).flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+    full = F.cross_entropy(
+        (hidden @ weight.T).flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+    )
     torch.testing.assert_close(ours, full)
     for mine, theirs in zip(
-        torch.autograd.grad(ours / 7, (hidden, weight)), torch.autograd.grad(full / 7, (hidden, weight)), strict=True
+        torch.autograd.grad(ours / 7, (hidden, weight)),
+        torch.autograd.grad(full / 7, (hidden, weight)),
+        strict=True,
     ):
         torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
 

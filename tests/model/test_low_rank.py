@@ -3,7 +3,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
-from animelm.model.low_rank import adapted_linear
+from animelm.model.low_rank import adapted_linear, dropout_mask
 from animelm.model.quantize import Linear4bit, dequantized_weight
 
 
@@ -33,7 +33,9 @@ def test_output_and_gradients_equal_pefts_own_layer(bits: int) -> None:
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
     direction = torch.randn_like(ours)
     for mine, other in zip(
-        torch.autograd.grad(ours, parameters, direction), torch.autograd.grad(theirs, parameters, direction), strict=True
+        torch.autograd.grad(ours, parameters, direction),
+        torch.autograd.grad(theirs, parameters, direction),
+        strict=True,
     ):
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
 
@@ -44,7 +46,7 @@ def test_dropout_zeroes_the_adapters_inputs_only() -> None:
     torch.manual_seed(1)
     update = adapted_linear(x, layer) - layer.base_layer(x)
     torch.manual_seed(1)
-    mask = torch.empty_like(x).bernoulli_(0.5) / 0.5
+    mask = dropout_mask(x, 0.5)
     down, up = layer.lora_A["default"].weight, layer.lora_B["default"].weight
     torch.testing.assert_close(update, 2.0 * (x * mask) @ down.T @ up.T, rtol=1e-3, atol=1e-3)
 
@@ -68,3 +70,14 @@ def test_a_disabled_adapter_changes_nothing() -> None:
     x = torch.randn(3, 64)
     plain = x @ dequantized_weight(layer.base_layer).T + layer.base_layer.bias
     torch.testing.assert_close(adapted_linear(x, layer), plain, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.5])
+def test_dropout_keeps_the_mean_and_drops_at_the_rate_in_every_column(rate: float) -> None:
+    torch.manual_seed(0)
+    mask = dropout_mask(torch.empty(20_000, 9), rate)
+    assert set(mask.unique().tolist()) == {0.0, torch.tensor(1 / (1 - rate)).item()}
+    dropped = (mask == 0).double().mean(0)
+    assert (dropped - rate).abs().max() < 5 * (rate * (1 - rate) / 20_000) ** 0.5
+    neighbours = ((mask[:, :-1] == 0) & (mask[:, 1:] == 0)).double().mean()
+    assert abs(neighbours - rate**2) < 0.006

@@ -12,5 +12,7 @@ def test_a_requested_type_is_taken_without_measuring(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("faster", [torch.float32, torch.bfloat16])
 def test_auto_takes_the_faster_type(monkeypatch: pytest.MonkeyPatch, faster: torch.dtype) -> None:
-    monkeypatch.setattr(precision, "_matmul_seconds", lambda dtype, device: 1.0 if dtype is faster else 2.0)
+    monkeypatch.setattr(
+        precision, "_matmul_seconds", lambda dtype, device: 1.0 if dtype is faster else 2.0
+    )
     assert choose_compute_dtype("auto") is faster

@@ -33,7 +33,7 @@ def test_tables_show_scores_intervals_counts_and_perplexity() -> None:
         "sft",
         "0.025",
         "0.900",
-        "[0.812, 0.960]",  # not swallowed as markup
+        "0.812–0.960",
         "n = 40",
         "n = 0",
         "3.46",
@@ -56,6 +56,7 @@ def test_tables_fit_a_terminal_of_80_columns() -> None:
     lines = _printed(_summary(), width=80).splitlines()
     assert max(map(len, lines)) <= 80
     assert not any("…" in line for line in lines)
+    assert any("0.812–0.960" in line for line in lines), "an interval stays on one line"
 
 
 def test_a_summary_without_models_prints() -> None:

@@ -1,0 +1,60 @@
+"""What jsonargparse says about a wrong option, in one short message."""
+
+import re
+from argparse import ArgumentError
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from animelm.errors import UserError
+
+# Lines about the types that were tried in vain, not about the mistake.
+_TRIED_TYPES = (
+    "Does not validate against any of the Union subtypes",
+    "Subtypes:",
+    "Errors:",
+    "Expected a <class 'NoneType'>",
+    "Given value type:",
+)
+_LONGEST_VALUE = 60
+
+
+@contextmanager
+def errors_in_one_message(command: str) -> Iterator[None]:
+    """Turns an error of the parser, and one that it has wrapped, into a ``UserError``.
+
+    The parser must be made with ``exit_on_error=False``; it would print all its options otherwise.
+
+    Raises:
+        UserError: the options of ``command`` are wrong.
+    """
+    try:
+        yield
+    except (ArgumentError, ValueError) as error:
+        cause: BaseException | None = error
+        # Raised while a class of ours is instantiated, a UserError comes inside a ValueError.
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__
+        if cause is not None:
+            raise cause from None
+        if not isinstance(error, ArgumentError):
+            raise
+        raise UserError(
+            f"{shorten(error.message)}\n`python -m animelm {command} --help` lists the options"
+        ) from error
+
+
+def shorten(message: str) -> str:
+    """The parser's message without its attempts to read a value as other types."""
+    lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
+    kept = [line for line in lines if line and not line.startswith(_TRIED_TYPES)]
+    kept = [line for line in kept if not line.startswith("Given value:") or _is_plain(line)]
+    text = "; ".join(dict.fromkeys(kept)).replace(":;", ":")
+    text = re.sub(r'Parser key "([^"]+)":', r"--\1:", text)
+    text = re.sub(r"Expected a <class '([\w.]+)'>", r"Expected \1", text)
+    if text.startswith("the following arguments are required"):
+        text += "; a config has them, such as --config cpt.yaml"
+    return text
+
+
+def _is_plain(value: str) -> bool:
+    return len(value) <= _LONGEST_VALUE and "(" not in value

@@ -1,0 +1,148 @@
+"""The command line as a user calls it, on a tiny base and a few works of the sample."""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tiny_base import write_tiny_base
+
+from animelm.cli import main
+from animelm.sample.writer import GENERATED
+
+_WORKS = 4
+_ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass(frozen=True)
+class Called:
+    """What one call of the command line returned and printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A few works of the sample, and as many subjects outside anime."""
+
+    articles: Path
+    records: Path
+    general_articles: Path
+    general_records: Path
+
+
+Call = Callable[..., Called]
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    folder = tmp_path_factory.mktemp("sample")
+    for domain in ("anime", "general"):
+        articles = folder / domain / "articles"
+        articles.mkdir(parents=True)
+        for path in sorted((GENERATED / domain / "articles").glob("*.md"))[:_WORKS]:
+            shutil.copy(path, articles)
+        lines = (GENERATED / domain / "qa.jsonl").read_text(encoding="utf-8").splitlines()
+        works = list(dict.fromkeys(json.loads(line)["work"] for line in lines))[:_WORKS]
+        kept = [line for line in lines if json.loads(line)["work"] in works]
+        (folder / domain / "qa.jsonl").write_text("\n".join(kept) + "\n", encoding="utf-8")
+    return Sample(
+        folder / "anime" / "articles",
+        folder / "anime" / "qa.jsonl",
+        folder / "general" / "articles",
+        folder / "general" / "qa.jsonl",
+    )
+
+
+@pytest.fixture(scope="session")
+def call(tmp_path_factory: pytest.TempPathFactory) -> Call:
+    """``call("fit", "--config=cpt.yaml", …)``: runs ``main`` in an empty folder, with its own cache.
+
+    What a command would write without being told where lands there, not in the clone.
+    """
+    elsewhere = tmp_path_factory.mktemp("working-directory")
+    cache = tmp_path_factory.mktemp("cache")
+
+    def run(*arguments: object) -> Called:
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            _environment("XDG_CACHE_HOME", str(cache)),
+            contextlib.chdir(elsewhere),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            status = main([str(argument) for argument in arguments])
+        return Called(status, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def small(tiny_base: Path) -> Callable[[Path, int], Sequence[str]]:
+    """``small(folder, steps)``: options for a short run on the tiny base that writes to folder."""
+
+    def options(folder: Path, steps: int = 1) -> list[str]:
+        return [
+            f"--model.base={tiny_base}",
+            "--model.compute_type=float32",
+            "--model.max_new_tokens=6",
+            f"--data.base={tiny_base}",
+            "--data.block_size=128",
+            "--data.blocks_per_batch=2",
+            f"--trainer.limit_train_batches={steps}",
+            "--trainer.max_epochs=1",
+            f"--trainer.default_root_dir={folder}",
+            f"--trainer.logger.init_args.save_dir={folder.parent}",
+            f"--trainer.logger.init_args.name={folder.name}",
+        ]
+
+    return options
+
+
+@pytest.fixture(scope="session")
+def articles_of(sample: Sample) -> list[str]:
+    """Options of a MarkdownDataModule on the sample; one article of each folder is held out."""
+    return [
+        f"--data.folder={sample.articles}",
+        f"--data.replay_folders=[{sample.general_articles}]",
+        "--data.validation_share=0.25",
+    ]
+
+
+@pytest.fixture(scope="session")
+def questions_of(sample: Sample) -> list[str]:
+    """Options of a QADataModule on the sample; a few questions of each set are asked."""
+    return [
+        f"--data.records={sample.records}",
+        f"--data.replay_records={sample.general_records}",
+        "--data.questions_per_set=8",
+    ]
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

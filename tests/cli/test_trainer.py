@@ -1,0 +1,242 @@
+"""fit, validate and compare in the order in which a user calls them."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from animelm.data.batch import PackedBatch
+from animelm.train.module import AdaptedLM
+
+
+def scalars(folder: Path) -> dict[str, float]:
+    """The last value of each scalar that a run wrote for TensorBoard."""
+    [events] = folder.glob("events.out.*")
+    log = EventAccumulator(str(events)).Reload()
+    return {tag: log.Scalars(tag)[-1].value for tag in log.Tags()["scalars"]}
+
+
+@dataclass(frozen=True)
+class Runs:
+    """CPT, and SFT from its adapter."""
+
+    folder: Path
+    cpt_out: str
+    sft_out: str
+
+    @property
+    def cpt(self) -> Path:
+        return self.folder / "cpt"
+
+    @property
+    def sft(self) -> Path:
+        return self.folder / "sft"
+
+
+@pytest.fixture(scope="session")
+def runs(call, small, articles_of, questions_of, tmp_path_factory) -> Runs:
+    folder = tmp_path_factory.mktemp("runs")
+    cpt = call("fit", "--config=cpt.yaml", *small(folder / "cpt", 4), *articles_of)
+    assert cpt.status == 0, cpt.err
+    start = f"--model.init_adapter={folder / 'cpt' / 'adapter'}"
+    sft = call("fit", "--config", "sft.yaml", *small(folder / "sft", 3), *questions_of, start)
+    assert sft.status == 0, sft.err
+    return Runs(folder, cpt.out, sft.out)
+
+
+def test_fit_reports_what_is_trained(runs: Runs) -> None:
+    assert "gate_proj, up_proj" in runs.cpt_out
+    assert "43,008" in runs.cpt_out  # rank 16 on every projection of the tiny base
+
+
+def test_fit_writes_the_adapter_as_peft_does(runs: Runs) -> None:
+    files = {path.name for path in (runs.cpt / "adapter").iterdir()}
+    assert files == {"adapter_config.json", "adapter_model.safetensors", "ancestry.json"}
+    weights = load_file(runs.cpt / "adapter" / "adapter_model.safetensors")
+    assert len(weights) == 2 * (2 * 4 + 2 * 4 * 2)  # A and B; layers, attention and experts
+    assert all(weight.any() for weight in weights.values())
+
+
+def test_the_ancestry_of_sft_lists_cpt_then_sft(runs: Runs, tiny_base: Path) -> None:
+    ancestry = json.loads((runs.sft / "adapter" / "ancestry.json").read_text(encoding="utf-8"))
+    assert [step["step"] for step in ancestry] == ["cpt", "sft"]
+    assert [step["optimiser_steps"] for step in ancestry] == ["4", "3"]
+    assert {step["base"] for step in ancestry} == {str(tiny_base)}
+    assert ancestry[1]["init_adapter"] == str(runs.cpt / "adapter")
+    assert ancestry[1]["init_mode"] == "continue"
+
+
+def test_a_checkpoint_holds_only_what_is_trained_and_loads_without_running_code(
+    runs: Runs,
+) -> None:
+    path = runs.cpt / "version_0" / "checkpoints" / "last.ckpt"
+    state = torch.load(path, weights_only=True)["state_dict"]
+    assert len(state) == 48
+    assert all(".lora_" in name for name in state)
+
+
+def test_cpt_logs_its_loss_and_the_perplexity_of_held_out_articles(runs: Runs) -> None:
+    logged = scalars(runs.cpt / "version_0")
+    assert {"validation/articles/perplexity", "validation/replay/perplexity"} <= logged.keys()
+    # Random weights know nothing: about as unsure as the vocabulary is large.
+    assert 1000 < logged["validation/articles/perplexity"] < 100_000
+
+
+def test_validate_logs_accuracy_per_held_out_set_and_direction(
+    call, runs: Runs, small, questions_of, tmp_path: Path
+) -> None:
+    adapter = f"--model.evaluated_adapter={runs.sft / 'adapter'}"
+    folder = tmp_path / "validated"
+    called = call("validate", "--config=sft.yaml", *small(folder), *questions_of, adapter)
+    assert called.status == 0, called.err
+    logged = scalars(folder / "version_0")
+    sets = ("unseen_wording", "unseen_work", "general")
+    for name in sets:
+        assert {f"validation/{name}/{score}" for score in ("accuracy", "exact_match")} <= set(
+            logged
+        )
+        assert logged[f"validation/{name}/questions"] == 8
+        directions = [
+            logged[f"validation_directions/{name}_{direction}/questions"]
+            for direction in ("forward", "reverse")
+            if f"validation_directions/{name}_{direction}/accuracy" in logged
+        ]
+        assert sum(directions) == 8
+    assert "LoRA targets" not in called.out  # nothing is trained
+
+
+def test_a_second_adapter_is_stacked_on_the_first_and_evaluated_with_it(
+    call, runs: Runs, small, questions_of, tmp_path: Path
+) -> None:
+    start = [f"--model.init_adapter={runs.cpt / 'adapter'}", "--model.init_mode=stack"]
+    folder = tmp_path / "stacked"
+    called = call("fit", "--config=sft.yaml", *small(folder, 2), *questions_of, *start)
+    assert called.status == 0, called.err
+    below = load_file(folder / "adapter" / "stacked_on" / "adapter_model.safetensors")
+    cpt = load_file(runs.cpt / "adapter" / "adapter_model.safetensors")
+    assert below.keys() == cpt.keys()
+    assert all(torch.equal(below[name], cpt[name]) for name in cpt)
+    ancestry = json.loads((folder / "adapter" / "ancestry.json").read_text(encoding="utf-8"))
+    assert [step["step"] for step in ancestry] == ["cpt", "sft"]
+    evaluated = [f"--model.evaluated_adapter={folder / 'adapter'}"]
+    called = call("validate", "--config=sft.yaml", *small(folder), *questions_of, *evaluated)
+    assert called.status == 0, called.err
+
+
+class Killed(Exception):
+    """Stands for the end of a process at an instant nobody chose."""
+
+
+def test_a_killed_run_resumes_to_the_adapter_of_an_unbroken_one(
+    call, small, articles_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With dropout, gradient accumulation, 8-bit optimiser states and a kill amid an epoch."""
+
+    def fit(folder: Path, *options: object):
+        checkpoints = "--trainer.callbacks+=lightning.pytorch.callbacks.ModelCheckpoint"
+        return call(
+            "fit",
+            "--config=cpt.yaml",
+            *small(folder, 6),
+            *articles_of,
+            "--model.rank=64",  # matrices of 4,096 and more have 8-bit states
+            "--model.dropout=0.2",
+            "--trainer.accumulate_grad_batches=2",
+            checkpoints,
+            "--trainer.callbacks.every_n_train_steps=1",
+            "--trainer.callbacks.save_top_k=-1",
+            f"--trainer.callbacks.dirpath={folder / 'steps'}",
+            *options,
+        )
+
+    assert fit(tmp_path / "unbroken").status == 0
+    with monkeypatch.context() as patch:
+        step = AdaptedLM.training_step
+
+        def dies(self: AdaptedLM, batch: PackedBatch, batch_idx: int) -> torch.Tensor:
+            if batch_idx == 5:  # the second half of the third optimiser step
+                raise Killed
+            return step(self, batch, batch_idx)
+
+        patch.setattr(AdaptedLM, "training_step", dies)
+        with pytest.raises(Killed):
+            fit(tmp_path / "killed")
+    assert not (tmp_path / "killed" / "adapter").exists()
+    [latest] = (tmp_path / "killed" / "steps").glob("*step=2.ckpt")
+    resumed = fit(tmp_path / "killed", f"--ckpt_path={latest}")
+    assert resumed.status == 0, resumed.err
+    unbroken, killed = (
+        load_file(tmp_path / name / "adapter" / "adapter_model.safetensors")
+        for name in ("unbroken", "killed")
+    )
+    assert all(torch.equal(unbroken[name], killed[name]) for name in unbroken)
+
+
+def test_a_checkpoint_of_other_targets_is_refused(
+    call, runs: Runs, small, articles_of, tmp_path: Path
+) -> None:
+    checkpoint = runs.cpt / "version_0" / "checkpoints" / "last.ckpt"
+    options = ["--model.target_modules=[q_proj]", f"--ckpt_path={checkpoint}"]
+    called = call("fit", "--config=cpt.yaml", *small(tmp_path / "run"), *articles_of, *options)
+    assert called.status == 2
+    assert "the checkpoint does not fit the settings" in called.err
+
+
+def test_compare_prints_one_table_and_writes_the_summary(
+    call, runs: Runs, sample, tiny_base: Path, tmp_path: Path
+) -> None:
+    called = call(
+        "compare",
+        "--config=compare.yaml",
+        f"--base={tiny_base}",
+        f"--cpt_adapter={runs.cpt / 'adapter'}",
+        f"--sft_adapter={runs.sft / 'adapter'}",
+        f"--records={sample.records}",
+        f"--general_records={sample.general_records}",
+        f"--articles={sample.articles}",
+        f"--general_articles={sample.general_articles}",
+        "--validation_share=0.25",
+        "--questions_per_set=6",
+        "--max_new_tokens=4",
+        "--compute_type=float32",
+        f"--output={tmp_path}",
+    )
+    assert called.status == 0, called.err
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert list(summary["models"]) == ["base", "cpt", "sft"]
+    for model in summary["models"].values():
+        for name in ("anime_unseen_wording", "anime_unseen_work", "general"):
+            assert model[name]["n"] == 6
+            assert 0 <= model[name]["accuracy"] <= 1
+            assert len(model[name]["ci95"]) == 2
+        assert model["perplexity_anime"] > 1 and model["perplexity_general"] > 1
+    assert summary["trainable_parameters_per_target"]["down_proj"] > 0
+    answers = (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(answers) == 3 * 3 * 6
+    assert "summary.json" in called.out
+
+
+def test_fit_prints_no_warning_that_the_user_cannot_act_on(
+    small, articles_of, tmp_path: Path, project_root: Path
+) -> None:
+    """In a process of its own, where the libraries' warnings reach the error stream."""
+    options = [*small(tmp_path / "run", 5), *articles_of]
+    ran = subprocess.run(
+        [sys.executable, "-m", "animelm", "fit", "--config=cpt.yaml", *options],
+        cwd=project_root,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    noise = ("Warning", "warn(", "litlogger", "litmodels", "TPU", "workers", "deprecated")
+    assert not [line for line in ran.stderr.splitlines() if any(word in line for word in noise)]
+    assert (tmp_path / "run" / "adapter" / "adapter_config.json").is_file()

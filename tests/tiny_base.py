@@ -1,0 +1,44 @@
+"""A gpt-oss base of random weights, small enough to write in a blink."""
+
+import shutil
+from pathlib import Path
+
+import torch
+from transformers import GptOssConfig, GptOssForCausalLM, PreTrainedTokenizerFast
+
+EMBEDDED_BASE = Path(__file__).resolve().parent.parent / "checkpoints" / "nano-gpt-oss-ja"
+
+
+def write_tiny_base(folder: Path) -> Path:
+    """Writes a base of 2 layers, 64 wide, with 4 experts and the embedded base's tokenizer.
+
+    The weights are the same on every machine up to the last bits, and large enough for their
+    products to be told from noise.
+    """
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(EMBEDDED_BASE / name, folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    config = GptOssConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        sliding_window=16,
+        max_position_embeddings=1024,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+    )
+    torch.manual_seed(0)
+    model = GptOssForCausalLM(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" not in name:
+                parameter.normal_(std=0.1)
+    model.save_pretrained(folder)
+    return folder
