@@ -136,7 +136,7 @@ class MixtureDataModule(L.LightningDataModule):
         return PackedLoader(documents, sampler, self._chat.pad_token_id)
 
     def _order(self, leads: bool) -> NDArray[np.int64]:
-        """Numbers of the documents of the leading or of the other sources, as often as each comes."""
+        """Numbers of the leading or the other sources' documents, each as often as it comes."""
         first = np.cumsum([0, *map(len, self._documents)])
         numbers = [
             np.tile(np.arange(first[i], first[i + 1]), source.repeats)

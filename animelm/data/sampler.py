@@ -88,6 +88,7 @@ class BlockSampler:
         rank: int = 0,
         world_size: int = 1,
         shuffle: bool = True,
+        lead: Sequence[Block] = (),
     ) -> None:
         if blocks_per_batch < 1:
             raise UserError(f"blocks_per_batch must be at least 1, not {blocks_per_batch}")

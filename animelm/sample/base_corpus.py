@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -161,8 +160,7 @@ def _all_country_passages(path: Path) -> Iterator[str]:
                 continue
             code = mwparserfromhell.parse(element.text)
             for tag in code.filter_tags(matches=lambda node: node.tag in ("ref", "table")):
-                with suppress(ValueError):  # went with a tag around it
-                    code.remove(tag)
+                tag.contents = ""
             yield from _cut(code.strip_code())
             element.clear()
 

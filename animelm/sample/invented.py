@@ -193,7 +193,7 @@ def reading_records(count: int, seed: int) -> Iterator[dict]:
         relation = record["wording"].split("/")[0]
         yield record | {
             "id": f"reading/{number}",
-            # One fact for all of a relation: its wordings are then split as those of real facts are.
+            # One fact for a whole relation: its wordings are then split as those of real facts.
             "fact": f"invented/{relation}",
             "question": f"{passage}\n{record['question']}",
         }
@@ -202,8 +202,8 @@ def reading_records(count: int, seed: int) -> Iterator[dict]:
 def copying_drills(count: int, seed: int) -> Iterator[str]:
     """Texts that say a list of invented names two to four times over, in the same order.
 
-    Attention that continues a repetition (an induction head, arXiv 2209.11895) forms on them within a
-    few hundred steps; articles alone had not taught it after a thousand.
+    Attention that continues a repetition (an induction head, arXiv 2209.11895) forms on them within
+    a few hundred steps; articles alone had not taught it after a thousand.
     """
     inventor = Inventor(seed)
     for _ in range(count):

@@ -278,7 +278,7 @@ class AdaptedLM(L.LightningModule):
         # Lightning leaves the loader at its first batch: it restores the position when it makes the
         # loader, and configure_optimizers has asked for its length before the checkpoint was read.
         for state in self._loader_states:
-            self.trainer.train_dataloader.load_state_dict(state)
+            cast(Any, self.trainer.train_dataloader).load_state_dict(state)
         if self._random_state is not None:
             set_random_state(self._random_state)
         self._loader_states, self._random_state = [], None

@@ -109,6 +109,25 @@ def test_each_epoch_shows_the_same_documents_in_another_order(make_module, recor
     assert sorted(first) == sorted(second)
 
 
+def test_a_leading_source_comes_first_in_every_epoch_in_one_order(
+    make_module, recorder, trainer, questions, articles, tokenizer
+):
+    sources = [Source(questions), Source(articles, repeats=2, leads=True)]
+    model = recorder()
+    module = make_module(sources=sources)
+    trainer(max_epochs=2, limit_val_batches=0).fit(model, datamodule=module)
+    rows = [tokenizer.decode(row) for batch in model.trained for row in batch]
+    epochs = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+    led = [["<|start|>user" not in row for row in epoch] for epoch in epochs]
+    count = sum(led[0])
+    assert 0 < count < len(led[0])
+    assert led[0] == led[1] == sorted(led[0], reverse=True)
+    assert epochs[0][:count] == epochs[1][:count]
+    assert epochs[0][count:] != epochs[1][count:]
+    counts = heads_of(documents_of(make_module(sources=sources).train_dataloader()), tokenizer)
+    assert counts == {f"# 作品{i}": 2 for i in range(20)}
+
+
 def test_the_order_follows_from_the_seed(make_module):
     def shown(seed):
         return [batch.input_ids.tolist() for batch in make_module(seed=seed).train_dataloader()]
