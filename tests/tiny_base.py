@@ -6,6 +6,8 @@ from pathlib import Path
 import torch
 from transformers import GptOssConfig, GptOssForCausalLM, PreTrainedTokenizerFast
 
+# Not the tokenizer's own size: the weights, and so the golden losses, shall not depend on it.
+_VOCABULARY = 8192
 EMBEDDED_BASE = Path(__file__).resolve().parent.parent / "checkpoints" / "nano-gpt-oss-ja"
 
 
@@ -18,8 +20,9 @@ def write_tiny_base(folder: Path) -> Path:
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copy(EMBEDDED_BASE / name, folder)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    assert len(tokenizer) <= _VOCABULARY
     config = GptOssConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=_VOCABULARY,
         hidden_size=64,
         intermediate_size=32,
         num_hidden_layers=2,

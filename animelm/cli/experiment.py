@@ -23,7 +23,7 @@ def run(command: str, arguments: list[str]) -> None:
 
 
 def demo(output: Path = Path("runs/demo")) -> None:
-    """CPT, SFT and comparison on the sample that the project carries: 48 works, a quarter never asked about.
+    """CPT, SFT and comparison on the project's sample: 48 works, a quarter never asked about.
 
     Args:
         output: Folder for adapters, logs and results; an earlier demo in it is replaced.
@@ -33,7 +33,7 @@ def demo(output: Path = Path("runs/demo")) -> None:
 
 
 def reproduce(output: Path = Path("runs/reproduce"), works: int | None = None) -> None:
-    """The same on the whole sample (320 works), asking every held-out question.
+    """The same on the whole sample (318 works), asking every held-out question.
 
     Args:
         output: Folder for the sample, adapters, logs and results; what is in it is replaced.
@@ -44,7 +44,9 @@ def reproduce(output: Path = Path("runs/reproduce"), works: int | None = None) -
     _experiment(output, output / "sample", questions_per_set=None, overrides=[])
 
 
-def _experiment(output: Path, sample: Path, questions_per_set: int | None, overrides: list[str]) -> None:
+def _experiment(
+    output: Path, sample: Path, questions_per_set: int | None, overrides: list[str]
+) -> None:
     begin = time.monotonic()
     console = Console()
     anime, general = sample / "anime", sample / "general"
@@ -52,7 +54,11 @@ def _experiment(output: Path, sample: Path, questions_per_set: int | None, overr
     _fit(
         output / "cpt",
         "cpt.yaml",
-        [f"--data.folder={anime / 'articles'}", f"--data.replay_folders=[{general / 'articles'}]", *overrides],
+        [
+            f"--data.folder={anime / 'articles'}",
+            f"--data.replay_folders=[{general / 'articles'}]",
+            *overrides,
+        ],
     )
     console.rule("2 of 3: fine-tuning on questions and answers")
     _fit(
@@ -67,7 +73,9 @@ def _experiment(output: Path, sample: Path, questions_per_set: int | None, overr
     )
     console.rule("3 of 3: what was learned, what was lost")
     [config] = find_configs(["--config=compare.yaml"])
-    settings = CompareSettings(**yaml.safe_load(Path(config.partition("=")[2]).read_text(encoding="utf-8")))
+    settings = CompareSettings(
+        **yaml.safe_load(Path(config.partition("=")[2]).read_text(encoding="utf-8"))
+    )
     settings = replace(
         settings,
         cpt_adapter=output / "cpt" / "adapter",
@@ -84,5 +92,8 @@ def _experiment(output: Path, sample: Path, questions_per_set: int | None, overr
 
 
 def _fit(folder: Path, config: str, options: list[str]) -> None:
-    own_folders = [f"--trainer.default_root_dir={folder}", f"--trainer.logger.init_args.save_dir={folder.parent}"]
+    own_folders = [
+        f"--trainer.default_root_dir={folder}",
+        f"--trainer.logger.init_args.save_dir={folder.parent}",
+    ]
     run_trainer("fit", [f"--config={config}", *own_folders, *options])

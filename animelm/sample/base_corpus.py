@@ -17,12 +17,13 @@ from xml.etree import ElementTree
 from animelm.errors import UserError
 from animelm.sample.articles import write_article
 from animelm.sample.facts import by_subject, load_facts
-from animelm.sample.invented import copying_drills, reading_records
+from animelm.sample.invented import copying_drills, name_drills, reading_records
 from animelm.sample.questions import write_questions
 
 JSQUAD = Path("qa/jsquad-v1.3-valid.json")
 COUNTRY_PAGES = Path("dumps/jawiki-countries.xml.bz2")
-_DRILLS = 5_000
+_DRILLS = 8_000
+_NAME_DRILLS = 2_500
 _PASSAGE_CHARACTERS = 400
 _SHORTEST_PASSAGE = 60
 
@@ -34,7 +35,8 @@ class BaseCorpus:
     Attributes:
         articles: folder of Markdown on the general facts.
         plain: folder of Markdown with plain Japanese; None without a source of it.
-        drills: folder of texts that repeat invented names.
+        drills: folder of texts that repeat random kanji: the first lesson.
+        names: folder of texts that repeat invented names.
         questions: QA records on the general facts.
         reading: QA records on passages about invented subjects.
     """
@@ -42,6 +44,7 @@ class BaseCorpus:
     articles: Path
     plain: Path | None
     drills: Path
+    names: Path
     questions: Path
     reading: Path
 
@@ -65,6 +68,7 @@ def write_base_corpus(
         articles=folder / "articles",
         plain=folder / "plain" if plain_text else None,
         drills=folder / "drills",
+        names=folder / "names",
         questions=folder / "general.jsonl",
         reading=folder / "reading.jsonl",
     )
@@ -75,11 +79,10 @@ def write_base_corpus(
     )
     _write_lines(corpus.questions, write_questions(facts, "general"))
     _write_lines(corpus.reading, reading_records(reading, seed))
-    drills = enumerate(copying_drills(_DRILLS, seed), start=1)
-    _write_folder(corpus.drills, {f"{i:05}.md": text for i, text in drills})
+    _write_folder(corpus.drills, _numbered(copying_drills(_DRILLS, seed)))
+    _write_folder(corpus.names, _numbered(name_drills(_NAME_DRILLS, seed)))
     if plain_text and corpus.plain:
-        passages = enumerate(plain_passages(plain_text), start=1)
-        _write_folder(corpus.plain, {f"{i:05}.md": passage + "\n" for i, passage in passages})
+        _write_folder(corpus.plain, _numbered(plain_passages(plain_text)))
     return corpus
 
 
@@ -93,6 +96,11 @@ def real_texts(corpus: BaseCorpus) -> Iterator[str]:
             yield path.read_text(encoding="utf-8")
     with corpus.questions.open(encoding="utf-8") as lines:
         yield from (json.loads(line)["question"] for line in lines)
+
+
+def _numbered(texts: Iterable[str]) -> dict[str, str]:
+    """Texts under numbered file names."""
+    return {f"{i:05}.md": text.rstrip("\n") + "\n" for i, text in enumerate(texts, start=1)}
 
 
 def _write_folder(folder: Path, texts: dict[str, str]) -> None:

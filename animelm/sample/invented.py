@@ -200,11 +200,19 @@ def reading_records(count: int, seed: int) -> Iterator[dict]:
 
 
 def copying_drills(count: int, seed: int) -> Iterator[str]:
-    """Texts that say a list of invented names two to four times over, in the same order.
+    """Texts of random kanji said two to four times over.
 
-    Attention that continues a repetition (an induction head, arXiv 2209.11895) forms on them within
-    a few hundred steps; articles alone had not taught it after a thousand.
+    Nothing but attention that continues a repetition (an induction head, arXiv 2209.11895) lowers
+    the loss on them, so it forms within a hundred steps; articles alone had not taught it after a
+    thousand.
     """
+    inventor = Inventor(seed)
+    for _ in range(count):
+        yield inventor.kanji(4, 24) * inventor.random.randint(2, 4) + "\n"
+
+
+def name_drills(count: int, seed: int) -> Iterator[str]:
+    """Texts that say a list of invented names two to four times over, in the same order."""
     inventor = Inventor(seed)
     for _ in range(count):
         draws = inventor.random.choices([inventor.title, inventor.person, inventor.company], k=4)

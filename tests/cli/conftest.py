@@ -20,7 +20,6 @@ from animelm.cli import main
 from animelm.sample.writer import GENERATED
 
 _WORKS = 4
-_ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass(frozen=True)
@@ -72,9 +71,9 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
 
 @pytest.fixture(scope="session")
 def call(tmp_path_factory: pytest.TempPathFactory) -> Call:
-    """``call("fit", "--config=cpt.yaml", …)``: runs ``main`` in an empty folder, with its own cache.
+    """``call("fit", "--config=cpt.yaml", …)`` runs ``main`` in an empty folder with its own cache.
 
-    What a command would write without being told where lands there, not in the clone.
+    What a command writes without being told where lands there, not in the clone.
     """
     elsewhere = tmp_path_factory.mktemp("working-directory")
     cache = tmp_path_factory.mktemp("cache")

@@ -1,8 +1,12 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from peft import PeftModel
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file, save_file
 
 from animelm.errors import UserError
 from animelm.model.adapters import (
@@ -10,6 +14,7 @@ from animelm.model.adapters import (
     LoraSettings,
     add_adapter,
     audit_targets,
+    continue_adapter,
     load_adapter,
     read_ancestry,
     save_adapter,
@@ -116,3 +121,60 @@ def test_a_stacked_adapter_leaves_the_one_below_frozen_and_comes_back_with_it(
 def test_a_folder_without_an_adapter_is_named(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no adapter_config\.json"):
         load_adapter(load_base(str(checkpoint)), tmp_path, trainable=False)
+
+
+def test_a_folder_whose_adapter_fits_another_base_is_named(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    model = fresh(checkpoint)
+    save_adapter(model, tmp_path / "adapter", [])
+    weights = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    cut = {name: weight[:, :2].contiguous() for name, weight in weights.items()}
+    save_file(cut, tmp_path / "adapter" / "adapter_model.safetensors")
+    with pytest.raises(UserError, match=r"adapter: the adapter does not fit this base"):
+        load_adapter(load_base(str(checkpoint)), tmp_path / "adapter", trainable=False)
+
+
+def test_continuing_takes_the_dropout_of_the_settings(checkpoint: Path, tmp_path: Path) -> None:
+    save_adapter(fresh(checkpoint), tmp_path / "cpt", [])
+    settings = replace(SETTINGS, dropout=0.25)
+    model = continue_adapter(load_base(str(checkpoint)), tmp_path / "cpt", settings)
+    rates = {
+        module.lora_dropout["default"].p
+        for module in model.modules()
+        if isinstance(module, LoraLayer)
+    }
+    assert rates == {0.25}
+    save_adapter(model, tmp_path / "sft", [])
+    written = json.loads((tmp_path / "sft" / "adapter_config.json").read_text(encoding="utf-8"))
+    assert written["lora_dropout"] == 0.25
+
+
+@pytest.mark.parametrize("setting", ["rank", "alpha"])
+def test_continuing_with_another_shape_is_an_error(
+    checkpoint: Path, tmp_path: Path, setting: str
+) -> None:
+    save_adapter(fresh(checkpoint), tmp_path / "cpt", [])
+    own = getattr(SETTINGS, setting)
+    settings = replace(SETTINGS, **{setting: 64})
+    with pytest.raises(UserError, match=f"adapter's {setting} is {own}, the settings say 64"):
+        continue_adapter(load_base(str(checkpoint)), tmp_path / "cpt", settings)
+
+
+def test_continuing_with_a_target_that_the_adapter_lacks_is_an_error(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, target_modules=("q_proj",))
+    save_adapter(add_adapter(load_base(str(checkpoint)), settings), tmp_path / "cpt", [])
+    with pytest.raises(UserError, match="this adapter has nothing on k_proj"):
+        continue_adapter(
+            load_base(str(checkpoint)),
+            tmp_path / "cpt",
+            replace(SETTINGS, target_modules=("q_proj", "k_proj")),
+        )
+
+
+@pytest.mark.parametrize(("setting", "value"), [("rank", 0), ("alpha", -1), ("dropout", 1.0)])
+def test_a_setting_that_lora_has_no_meaning_for_is_named(setting: str, value: float) -> None:
+    with pytest.raises(UserError, match=f"LoRA's {setting} is {value}; expected"):
+        LoraSettings(**{setting: value})

@@ -69,5 +69,7 @@ def exercises(written: tuple[BaseCorpus, list[Fact]]) -> Exercises:
 
 @pytest.fixture(scope="session")
 def drills(corpus: BaseCorpus) -> list[str]:
-    """The corpus's drills in copying."""
-    return [path.read_text(encoding="utf-8") for path in sorted(corpus.drills.iterdir())]
+    """The corpus's drills: every text in a folder that is neither articles nor plain Japanese."""
+    told = (None, corpus.articles, corpus.plain)
+    folders = [path for path in vars(corpus).values() if path not in told and path.is_dir()]
+    return [path.read_text("utf-8") for folder in folders for path in sorted(folder.iterdir())]

@@ -1,0 +1,169 @@
+"""A user's mistake ends in one clear message and status 2, never in a traceback."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from animelm.data import token_store
+
+
+@pytest.fixture
+def refused(call, small, tmp_path: Path) -> Callable[..., str]:
+    """``refused("fit", …)``: the message of a call that must fail and may not train anything."""
+
+    def run(command: str, config: str, *options: str, short: bool = True) -> str:
+        folder = tmp_path / "run"
+        own = small(folder) if short else []
+        called = call(command, f"--config={config}", *own, *options)
+        assert called.status == 2
+        assert "Traceback" not in called.err
+        assert called.err.count("error: ") == 1
+        message = called.err[called.err.index("error: ") :]
+        assert len(message) < 400
+        assert not (folder / "adapter").exists()
+        return message
+
+    return run
+
+
+def test_a_target_that_matches_nothing(refused, articles_of) -> None:
+    message = refused("fit", "cpt.yaml", *articles_of, "--model.target_modules=[q_proj,gate_projj]")
+    assert "'gate_projj' matches no linear layer" in message
+    assert "Nearest names: gate_proj" in message
+
+
+def test_a_folder_that_is_not_there(refused, tmp_path: Path) -> None:
+    message = refused("fit", "cpt.yaml", f"--data.folder={tmp_path / 'nowhere'}")
+    assert f"{tmp_path / 'nowhere'}: no such folder; expected a folder of Markdown" in message
+
+
+def test_an_empty_file_of_questions(refused, tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").touch()
+    message = refused("fit", "sft.yaml", f"--data.records={tmp_path / 'empty.jsonl'}")
+    assert f"{tmp_path / 'empty.jsonl'}: holds no question" in message
+
+
+@pytest.fixture
+def three_articles(tmp_path: Path) -> Path:
+    folder = tmp_path / "articles"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.md").write_text(f"# 題{number}\n\n本文です。", encoding="utf-8")
+    return folder
+
+
+def test_a_markdown_file_that_is_not_utf_8(refused, three_articles: Path) -> None:
+    wrong = three_articles / "2.md"
+    wrong.write_bytes("# 題\n本文です。".encode("shift_jis"))
+    message = refused("fit", "cpt.yaml", f"--data.folder={three_articles}")
+    assert f"{wrong}: not UTF-8: byte 0x91 at offset 2" in message
+
+
+def test_a_markdown_file_that_is_not_utf_8_when_worker_processes_find_it(
+    refused, three_articles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = three_articles / "2.md"
+    wrong.write_bytes("# 題\n本文です。".encode("shift_jis"))
+    # The check before tokenising looks away, as if the file had changed since.
+    monkeypatch.setattr(token_store, "content_hash", lambda folder, paths: "unchecked")
+    monkeypatch.setattr(token_store, "_ARTICLES_PER_WORKER", 1)
+    own = [f"--data.folder={three_articles}", "--data.replay_folders=null", "--data.workers=2"]
+    assert f"{wrong}: not UTF-8" in refused("fit", "cpt.yaml", *own)
+
+
+def test_a_base_that_is_not_there(refused, articles_of) -> None:
+    nowhere = ["--model.base=nowhere/at/all", "--data.base=nowhere/at/all"]
+    message = refused("fit", "cpt.yaml", *articles_of, *nowhere)
+    assert "'nowhere/at/all': no such folder" in message
+
+
+def test_a_model_base_that_is_not_there_beside_a_tokenizer_that_is(refused, articles_of) -> None:
+    message = refused("fit", "cpt.yaml", *articles_of, "--model.base=nowhere/at/all")
+    assert "nowhere/at/all: no such folder" in message
+
+
+def test_sft_before_cpt_says_what_to_run_first(refused, questions_of) -> None:
+    message = refused("fit", "sft.yaml", *questions_of)
+    assert "init_adapter runs/cpt/adapter: no such folder" in message
+    assert "python -m animelm fit --config cpt.yaml" in message
+
+
+def test_validate_before_fit_names_the_adapter(refused, questions_of) -> None:
+    message = refused("validate", "sft.yaml", *questions_of)
+    assert "evaluated_adapter runs/sft/adapter: no such folder" in message
+
+
+def test_a_folder_that_is_no_adapter(refused, questions_of, tmp_path: Path) -> None:
+    message = refused("fit", "sft.yaml", *questions_of, f"--model.init_adapter={tmp_path}")
+    assert f"{tmp_path}: no adapter_config.json" in message
+
+
+def test_compare_before_fit_names_the_adapter(refused, tiny_base: Path, sample) -> None:
+    own = [f"--base={tiny_base}", f"--records={sample.records}", "--general_records=null"]
+    own += ["--articles=null", "--general_articles=null"]
+    message = refused("compare", "compare.yaml", *own, short=False)
+    assert "runs/cpt/adapter: no such folder" in message
+
+
+@pytest.mark.parametrize(
+    ("command", "config", "option", "told"),
+    [
+        ("fit", "cpt.yaml", "--nope=1", "unrecognized arguments: --nope=1"),
+        ("fit", "cpt.yaml", "--model.nope=1", "unrecognized arguments: --model.nope=1"),
+        ("fit", "cpt.yaml", "--data.nope=1", "Option 'nope' is not accepted"),
+        ("fit", "cpt.yaml", "--model.rank=many", "--model.rank: Expected int"),
+        ("fit", "cpt.yaml", "--data=NoSuchModule", "NoSuchModule"),
+        ("fit", "cpt.yaml", "--trainer.callbacks+=NoSuchCallback", "NoSuchCallback"),
+        ("validate", "sft.yaml", "--nope=1", "unrecognized arguments: --nope=1"),
+        ("compare", "compare.yaml", "--nope=1", "unrecognized arguments: --nope=1"),
+        ("compare", "compare.yaml", "--seed=x", "--seed: Expected int"),
+    ],
+)
+def test_an_option_that_is_not_understood(
+    refused, command: str, config: str, option: str, told: str
+) -> None:
+    message = refused(command, config, option, short=False)
+    assert told in message
+    assert f"`python -m animelm {command} --help` lists the options" in message
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--model.rank=0", "LoRA's rank is 0; expected 1 or more"),
+        ("--model.dropout=1.5", "LoRA's dropout is 1.5; expected at least 0 and below 1"),
+        ("--model.optimiser.learning_rate=0", "learning_rate is 0.0; expected more than 0"),
+        ("--data.replay_share=2", "replay_share must be at least 0 and below 1, not 2.0"),
+        ("--data.blocks_per_batch=0", "blocks_per_batch must be at least 1, not 0"),
+        ("--trainer.max_epochs=-1", "set trainer.max_epochs or max_steps"),
+        ("--trainer.precision=1", "--trainer.precision:"),
+        ("--ckpt_path=nowhere.ckpt", "--ckpt_path nowhere.ckpt: no such file"),
+    ],
+)
+def test_a_value_that_has_no_meaning(refused, articles_of, option: str, told: str) -> None:
+    assert told in refused("fit", "cpt.yaml", *articles_of, option)
+
+
+def test_an_output_folder_that_cannot_be_made(refused, articles_of, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    option = f"--trainer.default_root_dir={tmp_path / 'file' / 'run'}"
+    message = refused("fit", "cpt.yaml", *articles_of, option)
+    assert f"{tmp_path / 'file' / 'run'}: cannot be made: Not a directory" in message
+
+
+def test_a_config_that_is_not_yaml(refused, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("model:\n  base: [open\n")
+    message = refused("fit", f"{tmp_path / 'mine.yaml'}", short=False)
+    assert f"{tmp_path / 'mine.yaml'}:3: not valid YAML" in message
+
+
+def test_a_config_with_a_key_that_is_not_known(refused, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("model:\n  bass: x\n")
+    assert "'model.bass'" in refused("fit", f"{tmp_path / 'mine.yaml'}", short=False)
+
+
+def test_no_config_at_all(call) -> None:
+    called = call("fit")
+    assert called.status == 2
+    assert "required: fit.model.base" in called.err and "--config cpt.yaml" in called.err

@@ -1,0 +1,67 @@
+import json
+from pathlib import Path
+
+import pytest
+
+
+def test_json_is_all_that_stands_on_standard_output(call, tiny_base: Path) -> None:
+    called = call("inspect", "--config=cpt.yaml", f"--model.base={tiny_base}", "--format", "json")
+    assert called.status == 0, called.err
+    model = json.loads(called.out)
+    modules = {row["name"]: row for row in model["modules"]}
+    gate_up = modules["model.layers.1.mlp.experts.gate_up_projs.3"]
+    assert set(gate_up) == {"name", "type", "in", "out", "bias", "bits"}
+    assert (gate_up["in"], gate_up["out"], gate_up["bits"]) == (64, 64, 4)
+    per_target = model["trainable_parameters_per_target"]
+    assert per_target["gate_proj+up_proj"] == 2 * 4 * 16 * (64 + 64)
+    assert model["trainable_parameters"] == sum(per_target.values())
+
+
+def test_the_embedded_base_is_inspected_from_its_configuration_alone(
+    call, project_root: Path
+) -> None:
+    base = project_root / "checkpoints" / "nano-gpt-oss-ja"
+    called = call("inspect", "--config", "cpt.yaml", f"--model.base={base}", "--format=json")
+    experts = [row for row in json.loads(called.out)["modules"] if "experts" in row["name"]]
+    layers, count = (
+        json.loads((base / "config.json").read_text())[name]
+        for name in ("num_hidden_layers", "num_local_experts")
+    )
+    assert len(experts) == layers * count * 2
+    assert {row["bits"] for row in experts} == {4}
+
+
+def test_options_of_fit_are_understood(call, tiny_base: Path) -> None:
+    called = call(
+        "inspect",
+        "--format=json",
+        "--config",
+        "cpt.yaml",
+        f"--model.base={tiny_base}",
+        "--model.target_modules=[q_proj]",
+        "--model.rank=4",
+    )
+    per_target = json.loads(called.out)["trainable_parameters_per_target"]
+    assert per_target == {"q_proj": 2 * 4 * (64 + 64)}
+
+
+def test_the_table_shows_equal_modules_on_one_line(call, tiny_base: Path) -> None:
+    called = call("inspect", "--config=cpt.yaml", f"--model.base={tiny_base}")
+    assert called.status == 0
+    assert "LoRA targets" in called.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--format=json"], "the following arguments are required: --config"),
+        (["--config=cpt.yaml", "--format=xml"], "invalid choice: 'xml'"),
+        (["--config=cpt.yaml", "--model.nope=1"], "unrecognized arguments: --model.nope=1"),
+        (["--config=cpt.yaml", "--model.base=nowhere/at/all"], "nowhere/at/all: no such folder"),
+    ],
+)
+def test_a_mistake_is_told_in_one_message(call, arguments: list[str], told: str) -> None:
+    called = call("inspect", *arguments)
+    assert called.status == 2
+    assert told in called.err and not called.out
+    assert len(called.err.splitlines()) <= 2

@@ -1,0 +1,70 @@
+"""The first page, every command's help, and what a wrong command says."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from animelm.cli import COMMANDS
+
+# What the help of a command must teach.
+TAUGHT = {
+    "fit": ("--model.target_modules", "--data CONFIG", "--trainer.max_steps", "LoRA"),
+    "validate": ("--model.evaluated_adapter", "--ckpt_path"),
+    "test": ("--model.evaluated_adapter",),
+    "predict": ("--model.evaluated_adapter",),
+    "inspect": ("--format", "Every option of `fit`"),
+    "compare": ("--cpt_adapter", "--sft_adapter", "95 % intervals"),
+    "demo": ("--output",),
+    "reproduce": ("--output", "--works"),
+    "sample": ("--out", "--works"),
+    "base": ("--plain_text",),
+}
+
+
+def test_the_first_page_shows_every_command_and_costs_no_heavy_import(project_root: Path) -> None:
+    program = (
+        "import sys; from animelm.cli import main; status = main(['--help']); "
+        "sys.exit(status or 'torch' in sys.modules or 'lightning' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=project_root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for command in COMMANDS:
+        assert f"\n  {command} " in ran.stdout
+    assert "python -m animelm fit --config cpt.yaml" in ran.stdout
+
+
+def test_the_package_runs_as_a_program(project_root: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "animelm", "nonsense"],
+        cwd=project_root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("error: no command 'nonsense'; expected one of fit, validate")
+    assert not ran.stdout
+
+
+def test_no_command_at_all_shows_the_first_page_and_fails(call) -> None:
+    called = call()
+    assert called.status == 2
+    assert "usage: python -m animelm COMMAND" in called.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_teaches_its_options(call, command: str) -> None:
+    called = call(command, "--help")
+    assert called.status == 0
+    assert f"usage: python -m animelm {command}" in called.out.replace("[options] ", "")
+    page = " ".join(called.out.split())
+    for text in TAUGHT[command]:
+        assert text in page
+    assert "Raises:" not in called.out

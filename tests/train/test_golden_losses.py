@@ -1,0 +1,38 @@
+"""Ten losses of a fixed run, against those that were written down (tests/golden/README.md)."""
+
+import json
+import os
+from pathlib import Path
+
+import lightning as L
+import pytest
+
+from animelm.train.optimiser import OptimiserSettings
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "cpt_losses.json"
+
+
+class Losses(L.Callback):
+    def __init__(self) -> None:
+        self.values: list[float] = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        self.values.append(trainer.callback_metrics["train/loss"].item())
+
+
+def test_ten_steps_take_the_course_that_was_written_down(fit, batches) -> None:
+    losses = Losses()
+    # Two batches over and over, so that there is something to learn in ten steps.
+    fit(
+        batches(2) * 5,
+        callbacks=[losses],
+        dropout=0.1,
+        rank=64,  # matrices of 4,096 and more have 8-bit optimiser states
+        optimiser=OptimiserSettings(learning_rate=1e-2, warmup_share=0.1),
+        trainer={"gradient_clip_val": 1.0},
+    )
+    if os.environ.get("WRITE_GOLDEN"):
+        GOLDEN.write_text(json.dumps(losses.values, indent=1) + "\n", encoding="utf-8")
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    assert golden[-1] < golden[0] - 0.5  # the run learns
+    assert losses.values == pytest.approx(golden, rel=1e-4)

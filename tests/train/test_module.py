@@ -1,0 +1,201 @@
+"""AdaptedLM under a Trainer, on a tiny 4-bit base."""
+
+import csv
+import json
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import GptOssForCausalLM
+
+from animelm.errors import UserError
+from animelm.train.callbacks import RouterStatistics
+from animelm.train.module import AdaptedLM
+from animelm.train.optimiser import OptimiserSettings
+
+PLAIN = OptimiserSettings(kind="adamw", learning_rate=1e-2, warmup_share=0.0)
+
+
+class Recorder(L.Callback):
+    """Keeps the loss of every micro-batch and the gradients of every optimiser step."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.gradients: list[dict[str, Tensor]] = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        self.losses.append(trainer.callback_metrics["train/loss"].item())
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
+        named = pl_module.named_parameters()
+        self.gradients.append({n: p.grad.clone() for n, p in named if p.grad is not None})
+
+
+def trained_weights(model: AdaptedLM) -> dict[str, Tensor]:
+    return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+
+
+def test_the_loss_is_the_mean_over_supervised_positions(fit, batches) -> None:
+    [batch] = batches(1)
+    recorder = Recorder()
+    model = fit([batch], callbacks=[recorder], dropout=0.0, optimiser=PLAIN)
+    # At the first step LoRA's update is zero, so the base alone gives the loss.
+    with torch.no_grad(), model.model.disable_adapter():
+        stock = 0.0
+        for row, targets in zip(batch.input_ids, batch.targets, strict=True):
+            for begin, end in ((0, 20), (20, 32), (32, 42)):
+                logits = model.model(input_ids=row[None, begin:end]).logits[0]
+                stock += torch.nn.functional.cross_entropy(
+                    logits, targets[begin:end], ignore_index=-100, reduction="sum"
+                ).item()
+    assert recorder.losses == [pytest.approx(stock / batch.supervised_tokens, rel=1e-4)]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_activation_checkpointing_changes_neither_loss_nor_gradients(
+    fit, batches, dropout: float
+) -> None:
+    recorders = {}
+    for checkpointing in (False, True):
+        recorders[checkpointing] = Recorder()
+        fit(
+            batches(2),
+            callbacks=[recorders[checkpointing]],
+            dropout=dropout,
+            optimiser=PLAIN,
+            activation_checkpointing=checkpointing,
+        )
+    assert recorders[True].losses == recorders[False].losses
+    for with_, without in zip(recorders[True].gradients, recorders[False].gradients, strict=True):
+        assert with_.keys() == without.keys() and with_
+        for name in with_:
+            torch.testing.assert_close(with_[name], without[name])
+
+
+def test_activation_checkpointing_really_runs_the_layers_again(fit, batches) -> None:
+    runs = {}
+    for checkpointing in (False, True):
+
+        class Counter(L.Callback):
+            calls = 0
+
+            def on_train_start(self, trainer, pl_module) -> None:
+                layer = pl_module.model.get_base_model().model.layers[0].mlp
+                # Recomputation may stop inside the last module, before its forward ends.
+                layer.register_forward_pre_hook(self.count)
+
+            def count(self, *_) -> None:
+                self.calls += 1
+
+        counter = Counter()
+        fit(batches(1), callbacks=[counter], activation_checkpointing=checkpointing)
+        runs[checkpointing] = counter.calls
+    assert runs == {False: 1, True: 2}
+
+
+def test_router_statistics_count_the_same_under_activation_checkpointing_and_accumulation(
+    fit, batches, tmp_path: Path
+) -> None:
+    tables = []
+    for checkpointing in (False, True):
+        folder = tmp_path / str(checkpointing)
+        fit(
+            batches(4),
+            callbacks=[RouterStatistics(every_n_steps=2, probe={}, folder=folder)],
+            trainer={"accumulate_grad_batches": 2},
+            dropout=0.0,
+            optimiser=PLAIN,
+            activation_checkpointing=checkpointing,
+        )
+        tables.append(list(csv.DictReader((folder / "router_statistics.csv").open())))
+    without, with_ = tables
+    assert with_ == without
+    # 2 layers of 4 experts; 4 micro-batches of 2 blocks with 42 tokens that are not padding.
+    assert len(without) == 8
+    assert {row["tokens"] for row in without} == {str(4 * 2 * 42)}
+
+
+def test_accumulated_batches_step_as_one_large_batch(fit, batches) -> None:
+    [large] = batches(1, blocks=4)
+    halves = [
+        type(large)(
+            large.input_ids[part], large.position_ids[part], large.targets[part],
+            large.is_padding[part],
+        )
+        for part in (slice(0, 2), slice(2, 4))
+    ]  # fmt: skip
+    settings = {"dropout": 0.0, "optimiser": PLAIN}
+    at_once = trained_weights(fit([large], **settings))
+    accumulated = trained_weights(fit(halves, trainer={"accumulate_grad_batches": 2}, **settings))
+    # AdamW's first step is nearly the sign of the gradient, so tiny gradients are told apart badly.
+    for name in at_once:
+        close = torch.isclose(at_once[name], accumulated[name], rtol=1e-3, atol=1e-5)
+        assert close.float().mean() > 0.99, name
+
+
+def test_every_part_of_every_adapter_has_a_gradient(fit, batches) -> None:
+    recorder = Recorder()
+    model = fit(batches(3), callbacks=[recorder], optimiser=PLAIN)
+    # LoRA's A gets none while B is zero: the first step, and the second, since warm-up starts at 0.
+    last = recorder.gradients[-1]
+    assert last.keys() == trained_weights(model).keys()
+    assert all(gradient.any() for gradient in last.values())
+
+
+def test_the_learning_rate_and_the_loss_are_logged(fit, batches) -> None:
+    model = fit(batches(4), optimiser=OptimiserSettings(learning_rate=1e-3, warmup_share=0.5))
+    logged = model.trainer.callback_metrics
+    assert logged["train/learning_rate"] == pytest.approx(1e-3 * (0.1 + 0.9 * 0.5))
+    assert 0 < logged["train/loss"] < 20
+
+
+def test_the_adapter_and_its_ancestry_are_written_and_continued(
+    fit, batches, tiny_base: str, tmp_path: Path
+) -> None:
+    cpt = fit(batches(2), optimiser=PLAIN)
+    cpt.save_adapter(tmp_path / "cpt")
+    sft = fit(batches(1), step_name="sft", init_adapter=tmp_path / "cpt", optimiser=PLAIN)
+    sft.save_adapter(tmp_path / "sft")
+    ancestry = json.loads((tmp_path / "sft" / "ancestry.json").read_text(encoding="utf-8"))
+    assert ancestry == [
+        {"step": "cpt", "base": tiny_base, "optimiser_steps": "2"},
+        {
+            "step": "sft",
+            "base": tiny_base,
+            "optimiser_steps": "1",
+            "init_adapter": str(tmp_path / "cpt"),
+            "init_mode": "continue",
+        },
+    ]
+
+
+def test_a_run_without_an_end_is_refused(fit, batches) -> None:
+    with pytest.raises(UserError, match=r"set trainer\.max_epochs or max_steps"):
+        fit(batches(1), trainer={"max_epochs": -1})
+
+
+def test_a_base_trained_whole_is_written_as_stock_transformers_reads_it(
+    fit, batches, tmp_path: Path
+) -> None:
+    model = fit(batches(2), whole=True, quantization="none", optimiser=PLAIN)
+    model.save_adapter(tmp_path / "base")
+    stock = GptOssForCausalLM.from_pretrained(tmp_path / "base", dtype=torch.float32)
+    ids = batches(1)[0].input_ids[:, :20]
+    with torch.no_grad():
+        ours = model.model.eval()(input_ids=ids).logits
+        difference = stock(input_ids=ids).logits - ours
+    assert difference.std() < 0.03 * ours.std()  # written in bf16
+    assert len(load_file(tmp_path / "base" / "model.safetensors")) == len(stock.state_dict())
+
+
+def test_a_base_trained_whole_starts_from_the_seed_alone(fit, batches) -> None:
+    one, other = (trained_weights(fit(batches(1), whole=True)) for _ in range(2))
+    assert one and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_model_that_was_not_loaded_says_so(tiny_base: str, batches) -> None:
+    with pytest.raises(RuntimeError, match="configure_model"):
+        AdaptedLM(tiny_base).loss_sum(batches(1)[0])
