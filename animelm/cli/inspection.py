@@ -37,7 +37,8 @@ def run(command: str, arguments: list[str]) -> None:
     options, rest = parser.parse_known_args(arguments)
     model: AdaptedLM = TrainerCLI(find_configs(["--config", options.config, *rest]), False).model
     dtype = choose_compute_dtype(model.compute_type)
-    inspection = inspect_base(model.base, model.quantization, model.lora, dtype)
+    lora = None if model.whole else model.lora
+    inspection = inspect_base(model.base, model.quantization, lora, dtype)
     if options.format == "json":
         print(json.dumps(inspection.to_json(), ensure_ascii=False, indent=1))
     else:

@@ -9,6 +9,7 @@ from lightning.pytorch.cli import LightningCLI
 from animelm.cli import COMMANDS
 from animelm.cli.configs import find_configs
 from animelm.errors import UserError
+from animelm.report.validation import print_validation
 from animelm.train.module import AdaptedLM
 
 # Names that Lightning resolves itself.
@@ -29,10 +30,8 @@ class TrainerCLI(LightningCLI):
     def __init__(self, arguments: list[str], run: bool = True) -> None:
         parser_kwargs: dict[str, Any] = {"prog": "python -m animelm", "exit_on_error": False}
         for name in self.subcommands():
-            parser_kwargs[name] = {
-                "description": f"{COMMANDS[name][1]}. Any option can stand in the --config file.",
-                "exit_on_error": False,
-            }
+            text = f"{COMMANDS[name][1]}. Any option can stand in the --config file."
+            parser_kwargs[name] = {"description": text}
         super().__init__(
             AdaptedLM,
             args=arguments,
@@ -66,10 +65,19 @@ class TrainerCLI(LightningCLI):
                 f"--trainer.default_root_dir {folder}: cannot be made: {error.strerror}"
             ) from error
 
+    def after_validate(self) -> None:
+        """Prints what was found."""
+        if self.trainer.is_global_zero:
+            print_validation({k: float(v) for k, v in self.trainer.callback_metrics.items()})
+
+    after_test = after_validate
+
 
 def run(command: str, arguments: list[str]) -> None:
     """Runs a Trainer method with the options of the command line."""
+    # Lightning's own table would come once for each held-out set, its names cut short.
+    quiet = ["--verbose=false"] if command in ("validate", "test") else []
     try:
-        TrainerCLI([command, *find_configs(arguments)])
+        TrainerCLI([command, *quiet, *find_configs(arguments)])
     except MisconfigurationException as error:  # settings that Lightning cannot reconcile
         raise UserError(str(error)) from error

@@ -4,6 +4,7 @@ On disk the experts are fused 3-D tensors, input first: ``experts.gate_up_proj``
 ``experts.down_proj`` [E, F, C]. In memory each expert is a linear layer of its own.
 """
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -184,7 +185,8 @@ def _fill(module: nn.Module, leaf: str, tensor: Tensor, compute_dtype: torch.dty
 
 def save_base(model: GptOssForCausalLM, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
     """Writes an unquantised model as stock transformers reads it, experts fused."""
-    stock = GptOssForCausalLM(model.config)
+    # A copy: the two models need different attention, and both would read it from one config.
+    stock = GptOssForCausalLM(copy.deepcopy(model.config))
     nn.Module.to(stock, dtype)
     state = {}
     for name, tensor in model.state_dict().items():

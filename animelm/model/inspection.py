@@ -41,26 +41,35 @@ class ModuleRow:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A model's modules, its parameters, and what each LoRA target would train."""
+    """A model's modules, its parameters, and what each LoRA target would train.
+
+    Without an audit (None) all weights are trained.
+    """
 
     modules: tuple[ModuleRow, ...]
     parameters: int
-    audit: TargetAudit
+    audit: TargetAudit | None
 
     def to_json(self) -> dict:
         """The object that ``inspect --format json`` prints."""
         return {
             "modules": [row.to_json() for row in self.modules],
             "parameters": self.parameters,
-            "trainable_parameters": self.audit.total,
-            "trainable_parameters_per_target": self.audit.per_target,
+            "trainable_parameters": self.audit.total if self.audit else self.parameters,
+            "trainable_parameters_per_target": self.audit.per_target if self.audit else {},
         }
 
 
 def inspect_base(
-    base: str, quantization: Quantization, lora: LoraSettings, compute_dtype: torch.dtype
+    base: str, quantization: Quantization, lora: LoraSettings | None, compute_dtype: torch.dtype
 ) -> Inspection:
     """Describes a base from its configuration alone; no weight is read.
+
+    Args:
+        base: checkpoint folder or hub id.
+        quantization: how its attention and experts would be held.
+        lora: the adapter that would be trained; None: all weights would.
+        compute_dtype: type of the weights that are not quantised.
 
     Raises:
         UserError: the base is not there, or a LoRA target matches nothing.
@@ -69,6 +78,8 @@ def inspect_base(
     nn.Module.to(model, compute_dtype)
     modules = tuple(describe_modules(model))
     parameters = sum(parameter.numel() for parameter in model.parameters())
+    if lora is None:
+        return Inspection(modules, parameters, None)
     adapted = add_adapter(model, lora)
     return Inspection(modules, parameters, audit_targets(adapted, lora.target_modules))
 

@@ -28,7 +28,10 @@ def print_inspection(inspection: Inspection, console: Console | None = None) -> 
         )
         table.add_row(_pattern(row), row.type, *figures)
     console.print(table)
-    print_audit(inspection.audit, console)
+    if inspection.audit:
+        print_audit(inspection.audit, console)
+    else:
+        console.print("All of them are trained.")
 
 
 def _alike(modules: tuple[ModuleRow, ...]) -> list[list[ModuleRow]]:

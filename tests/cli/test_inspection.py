@@ -45,6 +45,13 @@ def test_options_of_fit_are_understood(call, tiny_base: Path) -> None:
     assert per_target == {"q_proj": 2 * 4 * (64 + 64)}
 
 
+def test_of_a_base_that_is_trained_whole_every_weight_is_trainable(call, tiny_base: Path) -> None:
+    called = call("inspect", "--config=base.yaml", f"--model.base={tiny_base}", "--format=json")
+    model = json.loads(called.out)
+    assert model["trainable_parameters"] == model["parameters"] > 0
+    assert model["trainable_parameters_per_target"] == {}
+
+
 def test_the_table_shows_equal_modules_on_one_line(call, tiny_base: Path) -> None:
     called = call("inspect", "--config=cpt.yaml", f"--model.base={tiny_base}")
     assert called.status == 0

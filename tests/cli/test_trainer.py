@@ -110,6 +110,8 @@ def test_validate_logs_accuracy_per_held_out_set_and_direction(
         ]
         assert sum(directions) == 8
     assert "LoRA targets" not in called.out  # nothing is trained
+    assert called.out.count("unseen_work, forward") == 1
+    assert "Validate metric" not in called.out
 
 
 def test_a_second_adapter_is_stacked_on_the_first_and_evaluated_with_it(

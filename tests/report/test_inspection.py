@@ -37,12 +37,18 @@ def test_equal_modules_of_a_list_share_one_line_with_their_count() -> None:
 
 
 def test_a_module_that_differs_keeps_a_line_of_its_own() -> None:
-    odd = ModuleRow("model.layers.3.mlp.experts.down_projs.7", "Linear", 2880, 2880, True, 16)
+    odd = ModuleRow("model.layers.3.mlp.experts.down_projs.7", "Linear", 2880, 2880, True, 4)
     console = Console(file=io.StringIO(), width=120)
     print_inspection(Inspection((*EXPERTS, odd), 1, INSPECTION.audit), console)
     counts = [line.split("│")[3].strip() for line in console.file.getvalue().splitlines()
               if "down_projs.*" in line]  # fmt: skip
     assert counts == ["768", "1"]
+
+
+def test_a_model_without_adapters_is_said_to_be_trained_whole() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    print_inspection(Inspection(EXPERTS, 1, None), console)
+    assert "All of them are trained." in console.file.getvalue()
 
 
 def test_the_parameters_and_the_targets_are_told() -> None:

@@ -99,6 +99,13 @@ def test_every_process_takes_part_in_the_sum_of_each_direction(held_out: HeldOut
     assert [value.item() for value in sums] == [1, 1, 0]
 
 
+def test_a_direction_that_only_another_process_asks_is_scored_here_too(held_out: HeldOut) -> None:
+    held_out.add_answers("general", [answered("百鬼丸です。", RECORDS[0])])
+    figures = held_out.scores(Rivals(RECORDS), lambda values: values + 1)
+    assert figures["validation_directions/general_reverse/questions"] == 1
+    assert "validation_directions/general_reverse/accuracy" in figures
+
+
 def test_examples_tell_which_answers_were_right(held_out: HeldOut) -> None:
     answers = [answered("百鬼丸が主人公です。", RECORDS[0]), answered("知りません。", RECORDS[2])]
     held_out.add_answers("unseen_wording", answers)

@@ -1,0 +1,56 @@
+"""What a validation found on the held-out sets, as tables in the terminal."""
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+_SCORES = {
+    "questions": "questions",
+    "accuracy": "accuracy",
+    "exact_match": "exact match",
+    "character_f1": "character F1",
+}
+
+
+def print_validation(figures: Mapping[str, float], console: Console | None = None) -> None:
+    """Prints scores by held-out set and direction, and the perplexity of held-out articles.
+
+    Args:
+        figures: by the names under which they are logged: ``validation/<set>/<score>`` and
+            ``validation_directions/<set>_<direction>/<score>``. Other names are left out.
+        console: where to print; the terminal for None.
+    """
+    console = console or Console()
+    rows = _rows(figures)
+    answered = {name: row for name, row in rows.items() if "questions" in row}
+    if answered:
+        table = Table("held-out set", *_SCORES.values(), title="Answers")
+        for name, row in answered.items():
+            table.add_row(name, f"{row['questions']:,.0f}", *_shares(row))
+        console.print(table)
+    measured = {name: row for name, row in rows.items() if "perplexity" in row}
+    if measured:
+        table = Table("held-out set", "loss", "perplexity", title="Articles")
+        for name, row in measured.items():
+            table.add_row(name, f"{row['loss']:.3f}", f"{row['perplexity']:,.2f}")
+        console.print(table)
+
+
+def _rows(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """The figures of each set, and below it of its directions."""
+    rows: dict[str, dict[str, float]] = {}
+    for name, value in figures.items():
+        kind, _, rest = name.partition("/")
+        held_out_set, _, score = rest.rpartition("/")
+        if kind == "validation_directions":
+            # Its last word is the direction; a set's own name may hold underscores.
+            held_out_set = ", ".join(held_out_set.rsplit("_", 1))
+        elif kind != "validation":
+            continue
+        rows.setdefault(held_out_set, {})[score] = float(value)
+    return dict(sorted(rows.items()))
+
+
+def _shares(row: Mapping[str, float]) -> list[str]:
+    return [f"{row[score]:.3f}" for score in list(_SCORES)[1:]]
