@@ -228,16 +228,17 @@ def packed_hidden_states(
         input_ids: [B, S] int64.
         position_ids: [B, S] int64, 0 at every document's first token.
     """
-    stock = model.get_base_model() if isinstance(model, PeftModel) else model
-    return (
-        cast(GptOssForCausalLM, stock)
-        .model(
-            input_ids=input_ids,
-            position_ids=position_ids,
-            # The layout takes the masks' place; given as None, they are not built.
-            attention_mask={"full_attention": None, "sliding_attention": None},
-            document_layout=DocumentLayout.from_position_ids(position_ids),
-            use_cache=False,
-        )
-        .last_hidden_state
+    causal = cast(
+        GptOssForCausalLM, model.get_base_model() if isinstance(model, PeftModel) else model
     )
+    if causal.config._attn_implementation != DOCUMENT_ATTENTION:
+        # Any other attention would need the masks that are left out below, and see the future.
+        raise RuntimeError(f"packed documents need the attention {DOCUMENT_ATTENTION!r}")
+    return causal.model(
+        input_ids=input_ids,
+        position_ids=position_ids,
+        # The layout takes the masks' place; given as None, they are not built.
+        attention_mask={"full_attention": None, "sliding_attention": None},
+        document_layout=DocumentLayout.from_position_ids(position_ids),
+        use_cache=False,
+    ).last_hidden_state

@@ -22,7 +22,7 @@ from animelm.sample.questions import write_questions
 
 JSQUAD = Path("qa/jsquad-v1.3-valid.json")
 COUNTRY_PAGES = Path("dumps/jawiki-countries.xml.bz2")
-_DRILLS = 8_000
+_DRILLS = 6_000
 _NAME_DRILLS = 2_500
 _PASSAGE_CHARACTERS = 400
 _SHORTEST_PASSAGE = 60
@@ -50,7 +50,7 @@ class BaseCorpus:
 
 
 def write_base_corpus(
-    folder: Path, plain_text: Path | None, reading: int = 9_000, seed: int = 0
+    folder: Path, plain_text: Path | None, reading: int = 6_000, seed: int = 0
 ) -> BaseCorpus:
     """Writes the base's training text.
 
@@ -155,8 +155,8 @@ def _jsquad_passages(path: Path) -> Iterator[str]:
 
 
 def _country_passages(path: Path) -> Iterator[str]:
-    """Every second passage: enough of one kind of text, from every country."""
-    yield from islice(_all_country_passages(path), 0, None, 2)
+    """Every fourth passage: enough of one kind of text, from every country."""
+    yield from islice(_all_country_passages(path), 0, None, 4)
 
 
 def _all_country_passages(path: Path) -> Iterator[str]:

@@ -38,8 +38,9 @@ def test_a_document_is_blind_to_its_neighbours(checkpoint: Path) -> None:
     second = first.clone()
     second[0, : LENGTHS[0]] = 96 - second[0, : LENGTHS[0]]
     one, other = (packed_hidden_states(model, ids, positions) for ids in (first, second))
-    assert torch.equal(one[0, LENGTHS[0] :], other[0, LENGTHS[0] :])
-    assert not torch.equal(one[0, : LENGTHS[0]], other[0, : LENGTHS[0]])
+    # Not to the bit: the tokens of a document share their experts' products with other documents.
+    torch.testing.assert_close(one[0, LENGTHS[0] :], other[0, LENGTHS[0] :], rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(one[0, : LENGTHS[0]], other[0, : LENGTHS[0]])
 
 
 @pytest.mark.parametrize("window", [None, 4])

@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from transformers import GptOssForCausalLM
 
 from animelm.errors import UserError
+from animelm.model.attention import packed_hidden_states
 from animelm.model.checkpoint import load_base, save_base
 
 
@@ -88,3 +89,16 @@ def test_another_architecture_is_refused(checkpoint: Path, tmp_path: Path) -> No
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match="expected GptOssForCausalLM"):
         load_base(str(tmp_path))
+
+
+def test_saving_a_base_leaves_the_model_that_is_trained_blind_to_the_future(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    model = load_base(str(checkpoint), "none")
+    save_base(model, tmp_path, torch.float32)
+    positions = torch.arange(12)[None]
+    first = torch.arange(2, 14)[None]
+    second = first.clone()
+    second[0, -1] = 50
+    one, other = (packed_hidden_states(model, ids, positions) for ids in (first, second))
+    torch.testing.assert_close(one[:, :-1], other[:, :-1])
