@@ -15,7 +15,7 @@ COMMANDS = {
     "fit": (_TRAINER, "Train: continual pre-training or fine-tuning, by --config"),
     "validate": (_TRAINER, "Answer a part of the held-out questions, or measure held-out articles"),
     "test": (_TRAINER, "The same on all held-out questions"),
-    "predict": (_TRAINER, "Answer the questions of a data module, without scores"),
+    "predict": (_TRAINER, "Write answers to all held-out questions, without scores"),
     "inspect": (
         "animelm.cli.inspection",
         "Print the model's modules and what would be trained; loads no weights",

@@ -158,6 +158,10 @@ class QADataModule(L.LightningDataModule):
         """All questions of each held-out set."""
         return self._question_loaders(None)
 
+    def predict_dataloader(self) -> list[QuestionLoader]:
+        """All questions of each held-out set, to be answered without scores."""
+        return self._question_loaders(None)
+
     def _question_loaders(self, count: int | None) -> list[QuestionLoader]:
         rank, world_size = rank_and_world_size(self)
         return [

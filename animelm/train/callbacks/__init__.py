@@ -1,6 +1,7 @@
 """What watches and keeps a training run: one callback a file."""
 
 from animelm.train.callbacks.adapter_checkpoint import AdapterCheckpoint
+from animelm.train.callbacks.answer_writer import AnswerWriter
 from animelm.train.callbacks.progress import TrainingProgressBar
 from animelm.train.callbacks.qa_examples import QAExamples
 from animelm.train.callbacks.router_stats import RouterStatistics
@@ -8,6 +9,7 @@ from animelm.train.callbacks.throughput import Throughput
 
 __all__ = [
     "AdapterCheckpoint",
+    "AnswerWriter",
     "QAExamples",
     "RouterStatistics",
     "Throughput",
