@@ -7,6 +7,7 @@ from typing import NoReturn
 from animelm.cli.configs import find_configs
 from animelm.cli.trainer import TrainerCLI
 from animelm.errors import UserError
+from animelm.model.checkpoint import load_config
 from animelm.model.inspection import inspect_base
 from animelm.model.precision import choose_compute_dtype
 from animelm.report.inspection import print_inspection
@@ -36,7 +37,8 @@ def run(command: str, arguments: list[str]) -> None:
     )
     options, rest = parser.parse_known_args(arguments)
     model: AdaptedLM = TrainerCLI(find_configs(["--config", options.config, *rest]), False).model
-    dtype = choose_compute_dtype(model.compute_type)
+    width = load_config(model.base).hidden_size
+    dtype = choose_compute_dtype(model.compute_type, width=width)
     lora = None if model.whole else model.lora
     inspection = inspect_base(model.base, model.quantization, lora, dtype)
     if options.format == "json":

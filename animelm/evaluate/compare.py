@@ -31,7 +31,7 @@ from animelm.evaluate.summary import (
     write_summary,
 )
 from animelm.model.adapters import DEFAULT_TARGETS, audit_targets, load_adapter
-from animelm.model.checkpoint import load_base
+from animelm.model.checkpoint import load_base, load_config
 from animelm.model.precision import choose_compute_dtype
 
 __all__ = ["CompareSettings", "compare"]
@@ -132,7 +132,8 @@ def _load_base(settings: CompareSettings) -> GptOssForCausalLM:
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; expected an adapter that a fit has written")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = choose_compute_dtype(settings.compute_type, device)
+    width = load_config(settings.base).hidden_size
+    dtype = choose_compute_dtype(settings.compute_type, device, width)
     base = load_base(settings.base, settings.quantization, dtype)
     nn.Module.to(base, device)
     return base

@@ -81,3 +81,19 @@ def dropout_mask(like: Tensor, rate: float) -> Tensor:
     draws = words.random_(-(2**63), None).view(torch.int16)[:count].view(like.shape)
     threshold = round(rate * 2**16) - 2**15
     return (draws >= threshold).to(like.dtype).mul_(1 / (1 - rate))
+
+
+class Dropout(nn.Dropout):
+    """``nn.Dropout`` on cheap random numbers (see ``dropout_mask``), for layers that PEFT runs."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input * dropout_mask(input, self.p) if self.training and self.p else input
+
+
+def use_cheap_dropout(model: nn.Module) -> None:
+    """Gives every LoRA layer of ``model`` dropout on cheap random numbers."""
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            for name, dropout in module.lora_dropout.items():
+                if isinstance(dropout, nn.Dropout):
+                    module.lora_dropout[name] = Dropout(dropout.p)

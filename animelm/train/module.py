@@ -29,8 +29,15 @@ from animelm.model.adapters import (
     stack_adapter,
 )
 from animelm.model.attention import packed_hidden_states
-from animelm.model.checkpoint import initial_model, load_base, load_tokenizer, save_base
+from animelm.model.checkpoint import (
+    initial_model,
+    load_base,
+    load_config,
+    load_tokenizer,
+    save_base,
+)
 from animelm.model.loss import chunked_cross_entropy
+from animelm.model.low_rank import use_cheap_dropout
 from animelm.model.precision import ComputeType, choose_compute_dtype
 from animelm.model.quantize import Quantization
 from animelm.report.audit import print_audit
@@ -131,6 +138,7 @@ class AdaptedLM(L.LightningModule):
             self.model = model
         else:
             self.model = self._adapted_model()
+            use_cheap_dropout(self.model)
         if self.activation_checkpointing:
             self._causal.activation_checkpointing_enable({"use_reentrant": False})
         # Loading leaves the model in evaluation mode, in which dropout and checkpointing rest.
@@ -142,7 +150,8 @@ class AdaptedLM(L.LightningModule):
         # Told now, before minutes are spent on loading the base.
         _check_adapter("evaluated_adapter", evaluated)
         _check_adapter("init_adapter", None if evaluated else self.init_adapter)
-        dtype = choose_compute_dtype(self.compute_type, self.device.type)
+        width = load_config(self.base).hidden_size
+        dtype = choose_compute_dtype(self.compute_type, self.device.type, width)
         rank_zero_info(f"Base {self.base}: {self.quantization} weights, computing in {dtype}")
         base = load_base(self.base, self.quantization, dtype)
         if evaluated:

@@ -3,7 +3,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
-from animelm.model.low_rank import adapted_linear, dropout_mask
+from animelm.model.low_rank import Dropout, adapted_linear, dropout_mask, use_cheap_dropout
 from animelm.model.quantize import Linear4bit, dequantized_weight
 
 
@@ -81,3 +81,16 @@ def test_dropout_keeps_the_mean_and_drops_at_the_rate_in_every_column(rate: floa
     assert (dropped - rate).abs().max() < 5 * (rate * (1 - rate) / 20_000) ** 0.5
     neighbours = ((mask[:, :-1] == 0) & (mask[:, 1:] == 0)).double().mean()
     assert abs(neighbours - rate**2) < 0.006
+
+
+def test_layers_that_peft_runs_draw_the_same_cheap_dropout() -> None:
+    layer = adapted(32, dropout=0.5)
+    x = torch.randn(50, 64)
+    holder = torch.nn.ModuleList([layer])
+    use_cheap_dropout(holder)
+    assert isinstance(layer.lora_dropout["default"], Dropout)
+    torch.manual_seed(1)
+    theirs = layer(x)
+    torch.manual_seed(1)
+    torch.testing.assert_close(theirs, adapted_linear(x, layer), rtol=1e-4, atol=1e-4)
+    assert torch.equal(layer.eval()(x), layer(x))
