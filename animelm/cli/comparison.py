@@ -33,6 +33,7 @@ def compare_and_print(settings: CompareSettings) -> Summary:
     summary = compare(settings)
     console = Console()
     console.print(summary_tables(summary))
-    console.print(f"Every answer: {settings.output / 'results.jsonl'}")
-    console.print(f"The numbers: {settings.output / 'summary.json'}")
+    # Plain: a path broken over two lines cannot be copied.
+    print(f"Every answer: {settings.output / 'results.jsonl'}")
+    print(f"The numbers: {settings.output / 'summary.json'}")
     return summary
