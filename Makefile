@@ -46,7 +46,7 @@ check: setup ## Style, types and import arrows
 	$(RUN) mypy animelm
 	$(BIN)/lint-imports
 
-base: setup ## Make checkpoints/nano-gpt-oss-ja again (hours)
+base: setup ## Make checkpoints/nano-gpt-oss-ja again (half an hour)
 	$(RUN) animelm base
 
 sample: setup ## Write the sample articles and questions again from the tables
