@@ -46,6 +46,7 @@ def _faster_type(device: str, width: int) -> torch.dtype:
 
 def _matmul_seconds(dtype: torch.dtype, device: str, width: int) -> float:
     weight = torch.ones(width, width, dtype=dtype, device=device)
+    down = torch.ones(16, width, dtype=dtype, device=device)  # an adapter's narrow product
     weight @ weight  # the first product also starts the threads
     total = 0.0
     for rows in random.Random().sample(_ROWS, _SHAPES):
@@ -54,6 +55,9 @@ def _matmul_seconds(dtype: torch.dtype, device: str, width: int) -> float:
         y = x @ weight.T
         y @ weight
         y.T @ x
+        hidden = x @ down.T
+        hidden.T @ x
+        hidden @ down
         total += time.perf_counter() - begin
         if total > 1.0:  # emulated bf16: one shape is answer enough
             break
