@@ -22,8 +22,9 @@ def choose_compute_dtype(
     """The requested type; for "auto", the faster of fp32 and bf16 on ``device``.
 
     Matrix products of changing shapes are measured, forward and backward, which takes some
-    milliseconds. Of one shape, repeated, bf16 was twice as fast as fp32 on a server where it was
-    five times slower in training.
+    milliseconds. Of one shape, repeated, bf16 was twice as fast as fp32 on a server where training
+    in it took more than twice as long. The measurement still varies from run to run on a busy
+    machine: set the type where it matters.
 
     Args:
         requested: a type by name, or "auto".
