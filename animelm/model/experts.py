@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from transformers import GptOssConfig
 
-from animelm.model.low_rank import adapted_linear
 from animelm.model.quantize import Quantization, make_linear
 
 
@@ -33,20 +32,17 @@ def clamped_gate(gate_up: Tensor, alpha: float, limit: float) -> Tensor:
 class Experts(nn.Module):
     """The experts of one layer; takes the place of transformers' ``GptOssExperts``."""
 
-    def __init__(
-        self, config: GptOssConfig, quantization: Quantization, compute_dtype: torch.dtype
-    ):
+    def __init__(self, config: GptOssConfig, quantization: Quantization) -> None:
         super().__init__()
         hidden, intermediate = config.hidden_size, config.intermediate_size
         self.num_experts, self.chosen = config.num_local_experts, config.num_experts_per_tok
         self.alpha, self.limit = config.swiglu_alpha, config.swiglu_limit
         self.gate_up_projs = nn.ModuleList(
-            make_linear(hidden, 2 * intermediate, True, quantization, compute_dtype)
+            make_linear(hidden, 2 * intermediate, True, quantization)
             for _ in range(self.num_experts)
         )
         self.down_projs = nn.ModuleList(
-            make_linear(intermediate, hidden, True, quantization, compute_dtype)
-            for _ in range(self.num_experts)
+            make_linear(intermediate, hidden, True, quantization) for _ in range(self.num_experts)
         )
 
     def forward(
@@ -68,7 +64,5 @@ class Experts(nn.Module):
         return (chosen * routing_weights.unsqueeze(-1).to(chosen.dtype)).sum(1)
 
     def _expert(self, expert: int, rows: Tensor) -> Tensor:
-        gate_up = adapted_linear(rows, self.gate_up_projs[expert])
-        return adapted_linear(
-            clamped_gate(gate_up, self.alpha, self.limit), self.down_projs[expert]
-        )
+        gate_up = self.gate_up_projs[expert](rows)
+        return self.down_projs[expert](clamped_gate(gate_up, self.alpha, self.limit))
