@@ -9,7 +9,7 @@ Legend: N rows, I input width, O output width, R rank.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -60,8 +60,8 @@ class LowRank:
         dropout: share of the inputs that is zeroed; 0 in evaluation.
     """
 
-    down: nn.Parameter
-    up: nn.Parameter
+    down: Tensor
+    up: Tensor
     scaling: float
     dropout: float
 
@@ -79,18 +79,19 @@ class LowRankLinear(PeftLinear):
         name = active[0]
         dropout = self.lora_dropout[name]
         rate = dropout.p if isinstance(dropout, nn.Dropout) and self.training else 0.0
-        return LowRank(self.lora_A[name].weight, self.lora_B[name].weight, self.scaling[name], rate)
+        down, up = cast(Tensor, self.lora_A[name].weight), cast(Tensor, self.lora_B[name].weight)
+        return LowRank(down, up, self.scaling[name], rate)
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         adapter = self.active_low_rank()
         if adapter is None or args or kwargs:
             return super().forward(x, *args, **kwargs)
-        rows = x.reshape(-1, self.in_features)
+        rows = x.reshape(-1, x.shape[-1])
         mask = dropout_mask(rows, adapter.dropout) if adapter.dropout else None
         y = _LowRankProduct.apply(
             rows, adapter.down, adapter.up, mask, self.base_layer, adapter.scaling
         )
-        return y.view(*x.shape[:-1], self.out_features)
+        return y.view(*x.shape[:-1], -1)
 
     def update_layer(self, adapter_name: str, *args: Any, **kwargs: Any) -> None:
         """PEFT's, with dropout on cheap random numbers."""
@@ -106,7 +107,7 @@ def use_low_rank_linear(config: LoraConfig) -> LoraConfig:
     return config
 
 
-def dropout_mask(like: Tensor, rate: float) -> Tensor:
+def dropout_mask(like: Tensor, rate: float, generator: torch.Generator | None = None) -> Tensor:
     """0 with probability ``rate``, else 1 / (1 - rate); shape and dtype of ``like``.
 
     Four 16-bit draws come out of each 64-bit one, which on a CPU takes a sixth of the time of
@@ -114,7 +115,11 @@ def dropout_mask(like: Tensor, rate: float) -> Tensor:
     """
     count = like.numel()
     words = torch.empty(-(-count // 4), dtype=torch.int64, device=like.device)
-    draws = words.random_(-(2**63), None).view(torch.int16)[:count].view(like.shape)
+    draws = (
+        words.random_(-(2**63), None, generator=generator)
+        .view(torch.int16)[:count]
+        .view(like.shape)
+    )
     threshold = round(rate * 2**16) - 2**15
     return (draws >= threshold).to(like.dtype).mul_(1 / (1 - rate))
 

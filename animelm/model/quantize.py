@@ -39,18 +39,33 @@ class PackedLinear(nn.Linear):
         packed = torch.empty(out_features, in_features // 2, dtype=torch.uint8, device=device)
         self.weight = nn.Parameter(packed, requires_grad=False)
         self.scales = nn.Parameter(self._empty_scales(device), requires_grad=False)
-        self.bias = (  # type: ignore[assignment]
-            nn.Parameter(torch.empty(out_features, device=device), requires_grad=False)
-            if bias
-            else None
-        )
+        self.register_parameter("bias", None)
+        if bias:
+            held = torch.empty(out_features, device=device)
+            self.bias = nn.Parameter(held, requires_grad=False)
 
     def _empty_scales(self, device) -> Tensor:
         raise NotImplementedError
 
-    def dequantize(self, dtype: torch.dtype) -> Tensor:
-        """The weight [O, I] in ``dtype``."""
+    def _unpack(self, weight: Tensor, scales: Tensor, dtype: torch.dtype) -> Tensor:
+        """Values [O, I] of whole rows of packed bytes and their scales."""
         raise NotImplementedError
+
+    def dequantize(self, dtype: torch.dtype, even_rows_first: bool = False) -> Tensor:
+        """The weight [O, I] in ``dtype``.
+
+        Args:
+            dtype: float32, bfloat16 or float16.
+            even_rows_first: all even rows, then all odd ones, which parts gpt-oss's interleaved
+                gate and up. Where scales belong to whole rows the packed bytes are reordered, a
+                quarter of the traffic of reordering what comes out.
+        """
+        if not even_rows_first:
+            return self._unpack(self.weight, self.scales, dtype)
+        if self.in_features % self.block_size:
+            return evens_first(self._unpack(self.weight, self.scales, dtype))
+        scales = evens_first(self.scales.view(self.out_features, -1)).view_as(self.scales)
+        return self._unpack(evens_first(self.weight), scales, dtype)
 
     def load_packed(self, weight: Tensor, scales: Tensor) -> None:
         """Takes bytes and scales that are already in this layer's format.
@@ -106,15 +121,10 @@ class Linear4bit(PackedLinear):
         )
         self.load_packed(packed, scales)
 
-    def dequantize(self, dtype: torch.dtype) -> Tensor:
-        """The weight [O, I] in ``dtype``."""
+    def _unpack(self, weight: Tensor, scales: Tensor, dtype: torch.dtype) -> Tensor:
+        shape = (self.out_features, self.in_features)
         return torch.ops.bitsandbytes.dequantize_4bit(
-            self.weight,
-            self.scales,
-            _NF4_BLOCK,
-            "nf4",
-            (self.out_features, self.in_features),
-            dtype,
+            weight, scales, _NF4_BLOCK, "nf4", shape, dtype
         )
 
 
@@ -127,13 +137,26 @@ def make_linear(
     return nn.Linear(in_features, out_features, bias, device="meta")
 
 
-def weight_in(layer: nn.Linear, dtype: torch.dtype) -> Tensor:
-    """The layer's weight [O, I] in ``dtype``: dequantised now, or as it is."""
-    return layer.dequantize(dtype) if isinstance(layer, PackedLinear) else layer.weight.to(dtype)
+def evens_first(rows: Tensor) -> Tensor:
+    """[O, …] -> [O, …]: rows 0, 2, 4, …, then rows 1, 3, 5, …"""
+    return rows.unflatten(0, (-1, 2)).transpose(0, 1).flatten(0, 1)
+
+
+def weight_in(layer: nn.Linear, dtype: torch.dtype, even_rows_first: bool = False) -> Tensor:
+    """The layer's weight [O, I] in ``dtype``: dequantised now, or as it is.
+
+    Args:
+        layer: a layer in 4 bits, or an ordinary one.
+        dtype: float32, bfloat16 or float16.
+        even_rows_first: see ``PackedLinear.dequantize``.
+    """
+    if isinstance(layer, PackedLinear):
+        return layer.dequantize(dtype, even_rows_first)
+    return (evens_first(layer.weight) if even_rows_first else layer.weight).to(dtype)
 
 
 def bits_per_weight(layer: nn.Module) -> int:
     """4 for a quantised linear layer, else the bits of the weight's type."""
     if isinstance(layer, PackedLinear):
         return 4
-    return torch.finfo(layer.weight.dtype).bits  # type: ignore[union-attr, arg-type]
+    return torch.finfo(layer.weight.dtype).bits  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
 from animelm.model.adapters import LoraSettings, add_adapter
 from animelm.model.checkpoint import load_base
-from animelm.model.experts import Experts, clamped_gate
+from animelm.model.experts import Experts
 from animelm.model.quantize import weight_in
 
 
@@ -90,13 +90,6 @@ def test_every_lora_gradient_equals_the_one_through_the_merged_weight(
             assert not their_grad.any()
         else:
             torch.testing.assert_close(ours_grad, their_grad, rtol=1e-3, atol=1e-3)
-
-
-def test_clamped_gate_reads_even_columns_as_gate_and_odd_as_up() -> None:
-    gate_up = torch.tensor([[100.0, -100.0, 1.0, 0.5]])
-    sigmoid = torch.sigmoid(torch.tensor([1.702 * 7.0, 1.702]))
-    expected = torch.tensor([[(-7.0 + 1) * 7.0, (0.5 + 1) * 1.0]]) * sigmoid
-    torch.testing.assert_close(clamped_gate(gate_up, alpha=1.702, limit=7.0), expected)
 
 
 def test_every_experts_adapter_has_changed_after_ten_steps(checkpoint: Path) -> None:
