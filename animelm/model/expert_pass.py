@@ -342,7 +342,7 @@ def _backward(
     down_grads = second.backward(unit.out, down_mask, down_hidden, grad_out, grad_unit, weights)
     grad_row_weights = (grad_unit * unit.out).sum(-1)
     if second.bias is not None:
-        grad_row_weights += grad_out @ second.bias
+        grad_row_weights += (grad_out @ second.bias[:, None])[:, 0]
     del second
     grad_gate_up = gate.backward(gate_up, unit, grad_unit.mul_(weights))
     first = first or _Projection(layers.gate_up, x.dtype, even_rows_first=True)

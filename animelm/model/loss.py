@@ -4,11 +4,13 @@ Legend: N positions, C hidden width, V vocabulary.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 IGNORED = -100
-_CHUNK_POSITIONS = 1024
+# Logits that exist at one time; the gradient takes their place.
+_CHUNK_BYTES = 128 * 2**20
+# Logits that are exponentiated at one time: few enough to stay in a processor's cache.
+_SLICE_BYTES = 4 * 2**20
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -25,19 +27,15 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if need_weight else None
         total = hidden.new_zeros((), dtype=torch.float32)
         compute_weight = weight.to(hidden.dtype)
-        for begin in range(0, hidden.shape[0], _CHUNK_POSITIONS):
-            part = slice(begin, begin + _CHUNK_POSITIONS)
-            logits = F.linear(hidden[part], compute_weight).float()
-            total += F.cross_entropy(logits, targets[part], reduction="sum")
-            if not (need_hidden or need_weight):
-                continue
-            grad = torch.softmax(logits, dim=-1)
-            grad[torch.arange(grad.shape[0], device=grad.device), targets[part]] -= 1.0
-            grad = grad.to(hidden.dtype)
+        positions = max(1, _CHUNK_BYTES // (hidden.itemsize * len(weight)))
+        for begin in range(0, len(hidden), positions):
+            part = slice(begin, begin + positions)
+            logits = hidden[part] @ compute_weight.T
+            total += _losses_then_gradient(logits, targets[part])
             if grad_hidden is not None:
-                grad_hidden[part] = grad @ compute_weight
+                torch.mm(logits, compute_weight, out=grad_hidden[part])
             if grad_weight is not None:
-                grad_weight += (grad.T @ hidden[part]).float()
+                grad_weight += (logits.T @ hidden[part]).float()
         ctx.save_for_backward(grad_hidden, grad_weight)
         ctx.weight_dtype = weight.dtype
         return total
@@ -50,6 +48,19 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         if grad_weight is not None:
             grad_weight = (grad_weight * grad_out).to(ctx.weight_dtype)
         return grad_hidden, grad_weight, None
+
+
+def _losses_then_gradient(logits: Tensor, targets: Tensor) -> Tensor:
+    """Sum of -log p(target) in float32; ``logits`` [n, V] become its gradient, p - 1[target]."""
+    total = logits.new_zeros((), dtype=torch.float32)
+    positions = max(1, _SLICE_BYTES // (4 * logits.shape[1]))
+    for rows, wanted in zip(logits.split(positions), targets.split(positions), strict=True):
+        log_p = torch.log_softmax(rows.float(), dim=-1)
+        total -= log_p.gather(1, wanted[:, None]).sum()
+        gradient = log_p.exp_()
+        gradient[torch.arange(len(rows), device=rows.device), wanted] -= 1.0
+        rows.copy_(gradient)
+    return total
 
 
 def chunked_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -65,6 +76,7 @@ def chunked_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Te
     """
     flat_targets = targets.reshape(-1)
     supervised = flat_targets != IGNORED
-    return _ChunkedCrossEntropy.apply(
-        hidden.reshape(-1, hidden.shape[-1])[supervised], weight, flat_targets[supervised]
-    )
+    flat_hidden = hidden.reshape(-1, hidden.shape[-1])
+    if not supervised.all():
+        flat_hidden, flat_targets = flat_hidden[supervised], flat_targets[supervised]
+    return _ChunkedCrossEntropy.apply(flat_hidden, weight, flat_targets)

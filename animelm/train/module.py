@@ -39,6 +39,7 @@ from animelm.model.checkpoint import (
 from animelm.model.loss import chunked_cross_entropy
 from animelm.model.precision import ComputeType, choose_compute_dtype
 from animelm.model.quantize import Quantization
+from animelm.model.recompute import recompute_activations
 from animelm.report.audit import print_audit
 from animelm.train.balance import LoadBalance
 from animelm.train.held_out import HeldOut, ValidationAnswer
@@ -67,8 +68,8 @@ class AdaptedLM(L.LightningModule):
         evaluated_adapter: Folder of the adapter that validate, test and predict load. Default: that
             of init_adapter.
         optimiser: Optimiser and learning-rate schedule.
-        activation_checkpointing: Forget the activations inside each layer and compute them again in
-            the backward pass: less memory, more time.
+        activation_checkpointing: Forget the activations inside each layer and compute most of them
+            again in the backward pass: less memory, more time.
         compute_type: Type of the matrix products; auto measures which is faster on this machine.
         max_new_tokens: Longest answer in validation, in tokens.
         whole: Train all weights of a model with random weights instead: how the embedded base is
@@ -138,7 +139,7 @@ class AdaptedLM(L.LightningModule):
         else:
             self.model = self._adapted_model()
         if self.activation_checkpointing:
-            self._causal.activation_checkpointing_enable({"use_reentrant": False})
+            recompute_activations(self._causal)
         # Loading leaves the model in evaluation mode, in which dropout and checkpointing rest.
         self.model.train()
 

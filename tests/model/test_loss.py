@@ -15,7 +15,9 @@ def example() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def test_loss_and_gradients_equal_cross_entropy_over_full_logits(monkeypatch) -> None:
-    monkeypatch.setattr(loss_module, "_CHUNK_POSITIONS", 4)  # several chunks, the last not full
+    # Several chunks of 4 positions in slices of 1; the last chunk is not full.
+    monkeypatch.setattr(loss_module, "_CHUNK_BYTES", 4 * 13 * 4)
+    monkeypatch.setattr(loss_module, "_SLICE_BYTES", 1)
     hidden, weight, targets = example()
     ours = chunked_cross_entropy(hidden, weight, targets)
     full = F.cross_entropy(

@@ -83,7 +83,7 @@ def test_activation_checkpointing_really_runs_the_layers_again(fit, batches) -> 
             calls = 0
 
             def on_train_start(self, trainer, pl_module) -> None:
-                layer = pl_module.model.get_base_model().model.layers[0].mlp
+                layer = pl_module.model.get_base_model().model.layers[0].self_attn
                 # Recomputation may stop inside the last module, before its forward ends.
                 layer.register_forward_pre_hook(self.count)
 
