@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from peft import PeftModel
 from torch import Tensor
 from transformers import GptOssForCausalLM, PreTrainedModel
@@ -25,6 +26,8 @@ from transformers.models.gpt_oss.modeling_gpt_oss import (
 DOCUMENT_ATTENTION = "document"
 # A document joins a group while the group's padding stays below this share of its longest member.
 _SHORTEST_SHARE = 0.75
+# Up to this length, in tokens, a CPU multiplies bf16 matrices faster than its flash kernel works.
+_LONGEST_WITH_SCORES = 320
 
 
 @dataclass(frozen=True)
@@ -149,15 +152,27 @@ def sink_attention(
     """
     length = query.shape[2]
     sliding = window is not None and length > window
-    if query.device.type == "cpu":
+    in_bf16 = query.dtype == torch.bfloat16
+    if query.device.type == "cpu" and not (in_bf16 and length <= _LONGEST_WITH_SCORES):
         mask = _window_mask(length, window, query) if sliding else None
         return _SinkFlashAttention.apply(query, key, value, sinks, mask, scale)
-    mask = _window_mask(length, window if sliding else length, query)
-    logits = query @ key.transpose(2, 3) * scale + mask
-    sink = sinks.view(1, -1, 1, 1).expand(logits.shape[0], -1, length, 1).to(logits.dtype)
-    return (
-        torch.softmax(torch.cat([logits, sink], -1).float(), -1)[..., :-1].to(value.dtype) @ value
-    )
+    return attention_with_scores(query, key, value, sinks, scale, window)
+
+
+def attention_with_scores(
+    query: Tensor, key: Tensor, value: Tensor, sinks: Tensor, scale: float, window: int | None
+) -> Tensor:
+    """``sink_attention`` that holds all scores [G, H, L, L + 1].
+
+    The sink is one key more: of zeros, with the sink's logit in its column of the mask, and no
+    value.
+    """
+    length = query.shape[2]
+    mask = _window_mask(length, window, query).expand(1, len(sinks), -1, -1)
+    sink = sinks.view(1, -1, 1, 1).expand(-1, -1, length, 1).to(mask.dtype)
+    scores = (query * scale) @ F.pad(key, (0, 0, 0, 1)).transpose(2, 3)
+    shares = torch.softmax(scores + torch.cat([mask, sink], -1), -1)
+    return shares @ F.pad(value, (0, 0, 0, 1))
 
 
 def _window_mask(length: int, window: int | None, like: Tensor) -> Tensor:

@@ -4,7 +4,12 @@ import pytest
 import torch
 from transformers import GptOssForCausalLM
 
-from animelm.model.attention import DocumentLayout, packed_hidden_states, sink_attention
+from animelm.model.attention import (
+    DocumentLayout,
+    attention_with_scores,
+    packed_hidden_states,
+    sink_attention,
+)
 from animelm.model.checkpoint import load_base
 
 LENGTHS = [3, 21, 8, 1, 13]  # shorter than, equal to and longer than the sliding window of 8
@@ -43,13 +48,14 @@ def test_a_document_is_blind_to_its_neighbours(checkpoint: Path) -> None:
     assert not torch.allclose(one[0, : LENGTHS[0]], other[0, : LENGTHS[0]])
 
 
+@pytest.mark.parametrize("attention", [sink_attention, attention_with_scores])
 @pytest.mark.parametrize("window", [None, 4])
-def test_gradients_equal_those_of_the_plain_formula(window: int | None) -> None:
+def test_gradients_equal_those_of_the_plain_formula(window: int | None, attention) -> None:
     torch.manual_seed(0)
     query, key, value = (torch.randn(2, 3, 9, 8, requires_grad=True) for _ in range(3))
     sinks = torch.randn(3, requires_grad=True)
     inputs = (query, key, value, sinks)
-    out = sink_attention(query, key, value, sinks, 0.3, window)
+    out = attention(query, key, value, sinks, 0.3, window)
 
     distance = torch.arange(9)[:, None] - torch.arange(9)
     hidden = (distance < 0) | (distance >= (window or 9))
@@ -65,6 +71,15 @@ def test_gradients_equal_those_of_the_plain_formula(window: int | None) -> None:
         strict=True,
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_bf16_takes_the_same_course_within_its_precision() -> None:
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, 3, 9, 8) for _ in range(3))
+    sinks = torch.randn(3)
+    exact = sink_attention(query, key, value, sinks, 0.3, 4)
+    rounded = sink_attention(query.bfloat16(), key.bfloat16(), value.bfloat16(), sinks, 0.3, 4)
+    torch.testing.assert_close(rounded.float(), exact, rtol=0.05, atol=0.05)
 
 
 def test_layout_finds_each_token_again() -> None:
