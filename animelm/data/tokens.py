@@ -94,6 +94,21 @@ class TextEncoder:
             for text, ids in zip(texts, encoded, strict=True)
         ]
 
+    def encode_after(self, lead: str, texts: Sequence[str]) -> list[list[int]]:
+        """Tokens of each text as it stands behind ``lead``, without those of ``lead``.
+
+        A tokenizer of SentencePiece's kind marks where a text begins (``▁``); behind other text it
+        must not. A text whose first token reaches into ``lead`` is encoded as if it stood alone.
+        """
+        if not lead:
+            return self.encode(texts)
+        [before] = self.encode([lead])
+        whole = self.encode([lead + text for text in texts])
+        return [
+            ids[len(before) :] if ids[: len(before)] == before else self.encode([text])[0]
+            for text, ids in zip(texts, whole, strict=True)
+        ]
+
     def _encode_apart(self, text: str, ids: list[int]) -> list[int]:
         if len(text) < 2:  # a control token of one character cannot be spelt
             return [token for token in ids if token not in self._control]
