@@ -65,19 +65,17 @@ class ReplyReader:
 
     def _turn(self, token: int) -> None:
         channels = self._chat.channels
-        if channels is None or token not in (
-            channels.start,
-            channels.channel,
-            channels.message,
-            channels.end,
-        ):
+        if channels is None:
             return
-        if token == channels.message:
-            name = str(self._chat.tokenizer.decode(self._header)).split()
-            self._place = self._answer if name[:1] == [_FINAL] else self._thinking
-        else:
-            self._header = []
-            self._place = self._header if token == channels.channel else None
+        header, place = self._header, self._place
+        if token in (channels.start, channels.end):
+            place = None
+        elif token == channels.channel:
+            header = place = []
+        elif token == channels.message:
+            name = str(self._chat.tokenizer.decode(header)).split()
+            header, place = [], self._answer if name[:1] == [_FINAL] else self._thinking
+        self._header, self._place = header, place
 
     @property
     def in_answer(self) -> bool:
