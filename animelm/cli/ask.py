@@ -33,7 +33,10 @@ def run(command: str, arguments: list[str]) -> None:
         default="text",
         help="text to read, or one JSON object a question, on one line",
     )
-    parser.add_class_arguments(AskSettings)
+    parser.add_argument(
+        "--compare", action="store_true", help="let the base answer as well, beside the adapter"
+    )
+    parser.add_class_arguments(AskSettings, skip={"compare"})
     parsed = parser.instantiate_classes(parser.parse_args(find_configs(arguments))).as_dict()
     question, as_json = parsed.pop("question"), parsed.pop("format") == "json"
     del parsed["config"]
