@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from animelm.cli.configs import find_configs
+from animelm.cli.quiet import quiet_libraries
 from animelm.cli.trainer import TrainerCLI
 from animelm.data.corpus_module import MarkdownDataModule
 from animelm.data.qa_module import QADataModule
@@ -34,7 +35,8 @@ def settings_of(path: Path) -> dict:
 
 def parsed(*names: str) -> TrainerCLI:
     """The objects that the configs describe; nothing is loaded or fetched."""
-    return TrainerCLI(find_configs([f"--config={name}" for name in names]), run=False)
+    with quiet_libraries():
+        return TrainerCLI(find_configs([f"--config={name}" for name in names]), run=False)
 
 
 def test_the_folder_of_configs_is_not_empty() -> None:
