@@ -60,7 +60,14 @@ class ReplyScreen:
 
     def _table(self) -> Table:
         several = len(self._texts) > 1
-        table = Table(*self._texts, show_header=several, box=None, expand=several, padding=(0, 2))
+        table = Table(
+            *self._texts,
+            show_header=several,
+            box=None,
+            expand=several,
+            padding=(0, 2),
+            pad_edge=False,
+        )
         for column in table.columns:
             column.ratio, column.overflow = 1, "fold"
         table.add_row(*self._texts.values())
