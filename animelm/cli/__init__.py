@@ -24,6 +24,7 @@ COMMANDS = {
         "animelm.cli.comparison",
         "Compare base, CPT and CPT+SFT: what was learned, what was lost",
     ),
+    "ask": ("animelm.cli.ask", "Ask a model a question, or base and adapter side by side"),
     "demo": (_EXPERIMENT, "CPT, SFT and comparison on a slice of the sample, in minutes"),
     "reproduce": (_EXPERIMENT, "The same on the whole sample, without a limit of time"),
     "sample": ("animelm.cli.sampling", "Write articles and questions from the tables of facts"),

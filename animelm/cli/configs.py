@@ -14,7 +14,8 @@ _OPTIONS = ("--config", "-c")
 def find_configs(arguments: list[str]) -> list[str]:
     """Replaces each ``--config NAME`` that is no file here by the file of that name in configs/.
 
-    Looked up in ``configs/`` of the working directory, then beside the package.
+    Looked up in ``configs/`` of the working directory, then beside the package. Several configs are
+    layered by the parser: a later one overrides what it names.
 
     Raises:
         UserError: there is no such file, or it is not valid YAML.
@@ -37,7 +38,11 @@ def _find(name: str) -> str:
         if (folder / name).is_file():
             _check_yaml(folder / name)
             return str(folder / name)
-    known = {path.name for folder in folders[1:] for path in folder.glob("*.yaml")}
+    known = {
+        path.relative_to(folder).as_posix()
+        for folder in folders[1:]
+        for path in folder.rglob("*.yaml")
+    }
     raise UserError(
         f"--config {name}: no such file, here or in configs/; there are {', '.join(sorted(known))}"
     )

@@ -33,10 +33,14 @@ def run(command: str, arguments: list[str]) -> None:
         "--format", choices=("table", "json"), default="table", help="a table to read, or JSON"
     )
     parser.add_argument(
-        "--config", help="the config whose model is described, such as cpt.yaml", required=True
+        "--config",
+        action="append",
+        help="the config whose model is described, such as cpt.yaml; more are layered on it",
+        required=True,
     )
     options, rest = parser.parse_known_args(arguments)
-    model: AdaptedLM = TrainerCLI(find_configs(["--config", options.config, *rest]), False).model
+    layers = [f"--config={name}" for name in options.config]
+    model: AdaptedLM = TrainerCLI(find_configs([*layers, *rest]), False).model
     width = load_config(model.base).hidden_size
     dtype = choose_compute_dtype(model.compute_type, width=width)
     lora = None if model.whole else model.lora

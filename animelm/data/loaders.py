@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from animelm.data.batch import Documents, PackedBatch, QuestionBatch
 from animelm.data.packing import build_batch, pack_selected
-from animelm.data.prompts import ChatFormat
+from animelm.data.prompts import AnswerFrom, ChatFormat
 from animelm.data.qa import QARecord
 from animelm.data.sampler import BlockSampler, Replay, replay_blocks
 from animelm.errors import UserError
@@ -118,6 +118,7 @@ class QuestionLoader:
             process, one more).
         rank: this process, from 0.
         world_size: number of processes.
+        answer_from: where the prompts end.
 
     Raises:
         UserError: the processes outnumber the questions.
@@ -131,6 +132,7 @@ class QuestionLoader:
         questions_per_batch: int = 32,
         rank: int = 0,
         world_size: int = 1,
+        answer_from: AnswerFrom = "final",
     ) -> None:
         if questions_per_batch < 1:
             raise UserError(f"questions_per_batch must be at least 1, not {questions_per_batch}")
@@ -142,7 +144,7 @@ class QuestionLoader:
         self.name = held_out_set
         self._records = list(records)
         self._pad_token_id = chat.pad_token_id
-        self._prompts = chat.encode_prompts([record.question for record in records])
+        self._prompts = chat.encode_prompts([r.question for r in records], answer_from)
         longest_first = np.argsort([-len(prompt) for prompt in self._prompts], kind="stable")
         steps = -(-len(records) // (questions_per_batch * world_size))
         steps = min(steps, len(records) // world_size)

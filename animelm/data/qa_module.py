@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from animelm.data.batch import Document
 from animelm.data.loaders import PackedLoader, QuestionLoader, training_loader
-from animelm.data.prompts import ChatFormat
+from animelm.data.prompts import AnswerFrom, ChatFormat
 from animelm.data.qa import QARecord, read_qa
 from animelm.data.split import QASplit, check_share, split_qa, subsample
 from animelm.data.tokens import load_tokenizer
@@ -45,6 +45,9 @@ class QADataModule(L.LightningDataModule):
         questions_per_set: Questions of each held-out set that validation asks. Default: all.
         general_records: General questions for validation, of which the held-out wordings are asked.
             Default: those of replay_records, whose held-out wordings are not trained either.
+        answer_from: Where a question's prompt ends. final: where the answer begins, as it is
+            trained here. start: where the assistant's turn begins, so that gpt-oss may think first;
+            to measure a base that was not fine-tuned here. Other bases know no difference.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class QADataModule(L.LightningDataModule):
         questions_per_batch: int = 32,
         questions_per_set: int | None = None,
         general_records: Path | None = None,
+        answer_from: AnswerFrom = "final",
     ) -> None:
         super().__init__()
         check_share("replay_share", replay_share)
@@ -78,6 +82,7 @@ class QADataModule(L.LightningDataModule):
         self.questions_per_batch = questions_per_batch
         self.questions_per_set = questions_per_set
         self.general_records = general_records or replay_records
+        self.answer_from: AnswerFrom = answer_from
 
     @cached_property
     def chat(self) -> ChatFormat:
@@ -172,6 +177,7 @@ class QADataModule(L.LightningDataModule):
                 self.questions_per_batch,
                 rank,
                 world_size,
+                self.answer_from,
             )
             for name, records in self.held_out_sets.items()
         ]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from animelm.errors import UserError
 
@@ -13,10 +13,13 @@ _DOCUMENT_END = "<|endoftext|>"
 
 
 def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
-    """Loads the tokenizer of a base: a folder, or a name on the Hugging Face hub.
+    """Loads the tokenizer.json of a base, as it is: of a folder, or a name on the Hugging Face hub.
+
+    A class named in tokenizer_config.json is not asked: transformers' own Llama class would put
+    its normaliser and pre-tokenizer in the place of the file's (llm-jp's are its own).
 
     Raises:
-        UserError: there is no such folder or name, or it holds no tokenizer.
+        UserError: there is no such folder or name, or it holds no tokenizer.json.
     """
     folder = Path(base)
     if not folder.is_dir():
@@ -27,13 +30,12 @@ def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
                 "as unsloth/gpt-oss-20b"
             )
     try:
-        tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+        return PreTrainedTokenizerFast.from_pretrained(base)
     except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"base {base!r}: its tokenizer cannot be loaded: {reason}") from error
-    if not tokenizer.is_fast:
-        raise UserError(f"base {base!r}: expected a tokenizer.json (a fast tokenizer)")
-    return tokenizer
+        raise UserError(
+            f"base {base!r}: its tokenizer cannot be loaded: {reason} (expected a tokenizer.json)"
+        ) from error
 
 
 def control_token_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
@@ -92,6 +94,21 @@ class TextEncoder:
         return [
             ids if self._control.isdisjoint(ids) else self._encode_apart(text, ids)
             for text, ids in zip(texts, encoded, strict=True)
+        ]
+
+    def encode_after(self, lead: str, texts: Sequence[str]) -> list[list[int]]:
+        """Tokens of each text as it stands behind ``lead``, without those of ``lead``.
+
+        A tokenizer of SentencePiece's kind marks where a text begins (``▁``); behind other text it
+        must not. A text whose first token reaches into ``lead`` is encoded as if it stood alone.
+        """
+        if not lead:
+            return self.encode(texts)
+        [before] = self.encode([lead])
+        whole = self.encode([lead + text for text in texts])
+        return [
+            ids[len(before) :] if ids[: len(before)] == before else self.encode([text])[0]
+            for text, ids in zip(texts, whole, strict=True)
         ]
 
     def _encode_apart(self, text: str, ids: list[int]) -> list[int]:

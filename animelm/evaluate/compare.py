@@ -9,10 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
-import torch
 from peft import LoraModel, PeftModel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import nn
 from transformers import GptOssForCausalLM, PreTrainedTokenizerBase
 
 from animelm.data.loaders import PackedLoader
@@ -20,9 +18,10 @@ from animelm.data.tokens import load_tokenizer
 from animelm.errors import UserError
 from animelm.evaluate.examination import Examination, prepare
 from animelm.evaluate.generate import CausalModel, answer_questions
+from animelm.evaluate.loading import load_to_answer
 from animelm.evaluate.perplexity import Perplexity, perplexity
 from animelm.evaluate.results import Result, make_result, write_results
-from animelm.evaluate.settings import CompareSettings
+from animelm.evaluate.settings import CompareSettings, answer_place
 from animelm.evaluate.summary import (
     ModelSummary,
     Summary,
@@ -31,8 +30,6 @@ from animelm.evaluate.summary import (
     write_summary,
 )
 from animelm.model.adapters import DEFAULT_TARGETS, audit_targets, load_adapter
-from animelm.model.checkpoint import load_base, load_config
-from animelm.model.precision import choose_compute_dtype
 
 __all__ = ["CompareSettings", "compare"]
 
@@ -95,12 +92,14 @@ class _Examined:
 
     def answers(self) -> list[Result]:
         """Answers every question and scores the answers."""
+        answer_from = answer_place(self._settings.answer_from, fine_tuned=self._name == "sft")
         answers = answer_questions(
             self._model,
             self._tokenizer,
-            self._examination.question_batches(),
+            self._examination.question_batches(answer_from),
             self._settings.max_new_tokens,
             progress=self._advance,
+            max_thinking_tokens=self._settings.max_thinking_tokens,
         )
         score = self._examination.rivals.score
         return [
@@ -131,12 +130,7 @@ def _load_base(settings: CompareSettings) -> GptOssForCausalLM:
     for folder in settings.adapters.values():  # told now, not after the base has been examined
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; expected an adapter that a fit has written")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    width = load_config(settings.base).hidden_size
-    dtype = choose_compute_dtype(settings.compute_type, device, width)
-    base = load_base(settings.base, settings.quantization, dtype)
-    nn.Module.to(base, device)
-    return base
+    return load_to_answer(settings.base, settings.quantization, settings.compute_type)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What every model of a comparison is asked: held-out questions and held-out articles."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from animelm.data.batch import QuestionBatch
 from animelm.data.corpus import ArticleCorpus
 from animelm.data.loaders import PackedLoader, QuestionLoader
-from animelm.data.prompts import ChatFormat
+from animelm.data.prompts import AnswerFrom, ChatFormat
 from animelm.data.qa import QARecord, read_qa
 from animelm.data.split import split_qa, subsample
 from animelm.errors import UserError
@@ -22,22 +22,28 @@ class Examination:
     """Questions and articles that training never saw.
 
     Attributes:
-        questions: one loader per held-out set that has a question.
+        questions: the questions of each held-out set that has one.
+        chat: encodes their prompts.
+        questions_per_batch: asked at once.
         rivals: what the answers are scored against.
         anime, general: blocks of held-out articles, None where there are none.
         steps: questions and batches of articles, for a progress bar.
     """
 
-    questions: list[QuestionLoader]
+    questions: Mapping[str, list[QARecord]]
+    chat: ChatFormat
+    questions_per_batch: int
     rivals: Rivals
     anime: PackedLoader | None
     general: PackedLoader | None
     steps: int
 
-    def question_batches(self) -> Iterator[QuestionBatch]:
+    def question_batches(self, answer_from: AnswerFrom) -> Iterator[QuestionBatch]:
         """The batches of one held-out set after the other."""
-        for loader in self.questions:
-            yield from loader
+        for name, records in self.questions.items():
+            yield from QuestionLoader(
+                records, self.chat, name, self.questions_per_batch, answer_from=answer_from
+            )
 
 
 def prepare(settings: CompareSettings, tokenizer: PreTrainedTokenizerBase) -> Examination:
@@ -56,18 +62,18 @@ def prepare(settings: CompareSettings, tokenizer: PreTrainedTokenizerBase) -> Ex
             f"{settings.records}: no question is held out; held_out_wordings and "
             "held_out_works must be those of the training, and one of them above 0"
         )
-    chat = ChatFormat(tokenizer)
-    questions = [
-        QuestionLoader(members, chat, name, settings.questions_per_batch)
-        for name, members in sets.items()
-        if members
-    ]
     anime_articles = _held_out_articles(settings.articles, "anime", settings, tokenizer)
     general_articles = _held_out_articles(settings.general_articles, "general", settings, tokenizer)
     steps = sum(map(len, sets.values()))
     steps += sum(len(loader) for loader in (anime_articles, general_articles) if loader is not None)
     return Examination(
-        questions, Rivals([*records, *general]), anime_articles, general_articles, steps
+        {name: members for name, members in sets.items() if members},
+        ChatFormat(tokenizer),
+        settings.questions_per_batch,
+        Rivals([*records, *general]),
+        anime_articles,
+        general_articles,
+        steps,
     )
 
 

@@ -29,6 +29,8 @@ class Result:
             asked.
         output: what the model wrote.
         reached_end: whether it ended the answer itself.
+        reached_final: whether it began an answer at all; where not, output is empty and all scores
+            are 0. Results written before this key was are read as true.
         accuracy, exact_match, character_f1: scores from 0 to 1; accuracy is the key accuracy.
         seed: of the split that held the question out.
         schema_version: of this format.
@@ -51,6 +53,7 @@ class Result:
     exact_match: float
     character_f1: float
     seed: int
+    reached_final: bool = True
     schema_version: int = SCHEMA_VERSION
 
 
@@ -73,6 +76,7 @@ def make_result(model: str, answer: Answer, scores: Scores, seed: int) -> Result
         reached_end=answer.reached_end,
         **asdict(scores),
         seed=seed,
+        reached_final=answer.reached_final,
     )
 
 
@@ -110,6 +114,7 @@ def _parse(where: str, values: Mapping[str, Any]) -> Result:
     found = values.get("schema_version")
     if found != SCHEMA_VERSION:
         raise UserError(f"{where}: schema_version is {found!r}; expected {SCHEMA_VERSION}")
+    values = {"reached_final": True, **values}
     return Result(
         **{field.name: _value(where, field.name, field.type, values) for field in fields(Result)}
     )

@@ -2,9 +2,29 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from animelm.data.prompts import AnswerFrom
 from animelm.model.precision import ComputeType
 from animelm.model.quantize import Quantization
+
+AnswerFromSetting = Literal["auto", "final", "start"]
+
+
+def answer_place(setting: AnswerFromSetting, fine_tuned: bool) -> AnswerFrom:
+    """Where a model's prompts end; for auto, by what it was trained on.
+
+    A model that was fine-tuned here has learned to answer at once, right behind the place where
+    ``final`` ends. Neither a published gpt-oss nor one that read articles on top (CPT) has: it
+    learned to think first, and is asked at ``start``, or it would be measured below what it knows.
+
+    Args:
+        setting: what the user asked for.
+        fine_tuned: whether the model was trained on questions and answers (SFT).
+    """
+    if setting == "auto":
+        return "final" if fine_tuned else "start"
+    return setting
 
 
 @dataclass
@@ -34,6 +54,12 @@ class CompareSettings:
             all.
         questions_per_batch: Questions answered at once. More is faster, and takes more memory.
         max_new_tokens: Longest answer in tokens, the same for every question.
+        answer_from: Where a question's prompt ends. final: where the answer begins, as fine-tuning
+            has it. start: where the assistant's turn begins, so that gpt-oss may think first. auto:
+            final for the fine-tuned model, start for base and CPT. Bases whose chat format has no
+            channels know no difference.
+        max_thinking_tokens: Tokens on top of max_new_tokens for a model that may think first. Its
+            thoughts are not scored; an answer that it does not begin within them is wrong.
         block_size: Tokens per block of articles; as in training.
         blocks_per_batch: Blocks whose perplexity is measured at once.
         quantization: nf4 as in training, or none for a base held in the compute type.
@@ -58,6 +84,8 @@ class CompareSettings:
     questions_per_set: int | None = None
     questions_per_batch: int = 128
     max_new_tokens: int = 64
+    answer_from: AnswerFromSetting = "auto"
+    max_thinking_tokens: int = 512
     block_size: int = 512
     blocks_per_batch: int = 8
     quantization: Quantization = "nf4"

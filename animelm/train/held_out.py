@@ -13,6 +13,7 @@ from animelm.evaluate.generate import Answer
 from animelm.evaluate.metrics import answer_metrics
 from animelm.evaluate.scoring import Rivals
 
+_NO_ANSWER = "(the final channel was not reached)"
 _LARGEST_EXPONENT = 700.0  # exp of more is no float
 
 SumOverProcesses = Callable[[Tensor], Tensor]
@@ -106,7 +107,7 @@ def _validation_answer(answer: Answer, rivals: Rivals) -> ValidationAnswer:
     record = answer.record
     return ValidationAnswer(
         record.question,
-        answer.output,
+        answer.output if answer.reached_final else _NO_ANSWER,
         record.answers,
         answer.held_out_set,
         scores.exact_match == 1,

@@ -72,6 +72,7 @@ class AdaptedLM(L.LightningModule):
             again in the backward pass: less memory, more time.
         compute_type: Type of the matrix products; auto measures which is faster on this machine.
         max_new_tokens: Longest answer in validation, in tokens.
+        max_thinking_tokens: Tokens on top of these when the data module's answer_from is start.
         whole: Train all weights of a model with random weights instead: how the embedded base is
             made. ``base`` then needs only config.json and the tokenizer.
 
@@ -95,6 +96,7 @@ class AdaptedLM(L.LightningModule):
         activation_checkpointing: bool = False,
         compute_type: ComputeType = "auto",
         max_new_tokens: int = 64,
+        max_thinking_tokens: int = 512,
         whole: bool = False,
     ) -> None:
         super().__init__()
@@ -109,6 +111,7 @@ class AdaptedLM(L.LightningModule):
         self.activation_checkpointing = activation_checkpointing
         self.compute_type: ComputeType = compute_type
         self.max_new_tokens = max_new_tokens
+        self.max_thinking_tokens = max_thinking_tokens
         self.whole = whole
         # Checkpoints hold only what is trained; the base is read again from its own files.
         self.strict_loading = False
@@ -222,7 +225,15 @@ class AdaptedLM(L.LightningModule):
 
     def _answers(self, batch: QuestionBatch) -> list[Answer]:
         tokenizer = cast(PreTrainedTokenizerBase, self.tokenizer)
-        return list(answer_questions(self._loaded, tokenizer, [batch], self.max_new_tokens))
+        return list(
+            answer_questions(
+                self._loaded,
+                tokenizer,
+                [batch],
+                self.max_new_tokens,
+                max_thinking_tokens=self.max_thinking_tokens,
+            )
+        )
 
     def test_step(
         self, batch: PackedBatch | QuestionBatch, batch_idx: int, dataloader_idx: int = 0

@@ -58,6 +58,15 @@ def test_the_table_shows_equal_modules_on_one_line(call, tiny_base: Path) -> Non
     assert "LoRA targets" in called.out
 
 
+def test_later_configs_are_layered_on_the_first(call, tiny_base: Path, tmp_path: Path) -> None:
+    layer = tmp_path / "layer.yaml"
+    layer.write_text("model: {target_modules: [q_proj], rank: 4}\n", encoding="utf-8")
+    configs = ["--config=cpt.yaml", f"--config={layer}"]
+    called = call("inspect", "--format=json", *configs, f"--model.base={tiny_base}")
+    per_target = json.loads(called.out)["trainable_parameters_per_target"]
+    assert per_target == {"q_proj": 2 * 4 * (64 + 64)}
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -16,6 +16,7 @@ TAUGHT = {
     "predict": ("--model.evaluated_adapter",),
     "inspect": ("--format", "Every option of `fit`"),
     "compare": ("--cpt_adapter", "--sft_adapter", "95 % intervals"),
+    "ask": ("--answer_from", "so that gpt-oss may think first", "until Ctrl-D"),
     "demo": ("--output",),
     "reproduce": ("--output", "--works"),
     "sample": ("--out", "--works"),

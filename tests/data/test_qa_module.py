@@ -1,8 +1,10 @@
+import copy
 from dataclasses import replace
 
 import pytest
 
 from animelm.data.batch import IGNORED
+from animelm.data.prompts import ChatFormat
 from animelm.data.qa_module import QADataModule
 from animelm.data.split import split_qa
 from animelm.errors import UserError
@@ -57,6 +59,18 @@ def test_validation_can_be_kept_short_and_test_asks_all(make_module, recorder, t
     model = recorder()
     trainer().test(model, datamodule=module, verbose=False)
     assert sum(len(b) for b in model.validated) == sum(map(len, module.held_out_sets.values()))
+
+
+def test_questions_are_asked_where_answer_from_says(make_module, tokenizer):
+    handing_over = copy.deepcopy(tokenizer)
+    final = "<|channel|>final<|message|>{% endif %}"
+    assert handing_over.chat_template.endswith(final)
+    handing_over.chat_template = handing_over.chat_template.replace(final, "{% endif %}")
+    for answer_from, last in (("final", "<|message|>"), ("start", "assistant")):
+        module = make_module(answer_from=answer_from)
+        module.chat = ChatFormat(handing_over)
+        [batch, *_] = module.val_dataloader()[0]
+        assert {tokenizer.decode(ids).endswith(last) for ids in batch.input_ids} == {True}
 
 
 def test_replay_is_trained_without_its_held_out_wordings(make_module, tokenizer):

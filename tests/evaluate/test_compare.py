@@ -11,6 +11,7 @@ from animelm.data.qa import QARecord
 from animelm.errors import UserError
 from animelm.evaluate import compare as compare_module
 from animelm.evaluate.compare import CompareSettings, adapted, compare
+from animelm.evaluate.loading import load_to_answer
 from animelm.evaluate.results import read_results
 from animelm.model.adapters import DEFAULT_TARGETS, LoraSettings, add_adapter, save_adapter
 from animelm.model.checkpoint import load_base
@@ -91,9 +92,9 @@ def test_three_models_answer_the_same_questions(
 
     def counted(base: str, *rest):
         loads.append(base)
-        return load_base(base, *rest)
+        return load_to_answer(base, *rest)
 
-    monkeypatch.setattr(compare_module, "load_base", counted)
+    monkeypatch.setattr(compare_module, "load_to_answer", counted)
     settings.seconds_before = 1000.0
     summary = compare(settings)
     assert len(loads) == 1

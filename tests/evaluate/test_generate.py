@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -9,7 +10,8 @@ from transformers import GptOssForCausalLM, PreTrainedTokenizerBase
 from animelm.data.loaders import QuestionLoader
 from animelm.data.prompts import ChatFormat
 from animelm.data.qa import QARecord
-from animelm.evaluate.generate import answer_questions
+from animelm.evaluate.generate import answer_questions, stream_reply
+from animelm.evaluate.reply import Reply
 from animelm.model.checkpoint import load_base
 
 Make = Callable[..., QARecord]
@@ -127,3 +129,63 @@ def test_generation_ends_when_every_row_has(
     answers = list(answer_questions(model, tokenizer, batches, max_new_tokens=50))
     assert all(answer.reached_end and not answer.output for answer in answers)
     assert len(passes) == 1
+
+
+@pytest.fixture
+def thinking(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """With a template that hands over at the start of the turn, as gpt-oss's does."""
+    changed = copy.deepcopy(tokenizer)
+    opening = "{%- if add_generation_prompt -%}<|start|>assistant"
+    before, found, _ = changed.chat_template.rpartition(opening)
+    assert found
+    changed.chat_template = f"{before}{opening}{{%- endif -%}}"
+    return changed
+
+
+def test_thoughts_are_generated_within_their_own_limit_and_are_no_answer(
+    thinking: PreTrainedTokenizerBase, make_record: Make
+) -> None:
+    chat = ChatFormat(thinking)
+    thoughts = "<|channel|>analysis<|message|>誰だろう<|end|>"
+    final = "<|start|>assistant<|channel|>final<|message|>"
+    texts = [f"{thoughts}{final}エド<|return|>", thoughts]
+    written = [thinking(text, add_special_tokens=False)["input_ids"] for text in texts]
+    length = max(map(len, written))
+    scripted = ScriptedModel([ids + [chat.pad_token_id] * (length - len(ids)) for ids in written])
+    loader = QuestionLoader(_records(make_record)[:2], chat, "set", answer_from="start")
+    answers = list(answer_questions(scripted, thinking, loader, 20, max_thinking_tokens=300))  # type: ignore[arg-type]
+    assert [answer.output for answer in answers] == ["エド", ""]
+    assert [answer.reached_final for answer in answers] == [True, False]
+    assert [answer.reached_end for answer in answers] == [True, False]
+    assert scripted.settings is not None
+    assert scripted.settings.max_new_tokens == 320
+    assert thinking.convert_tokens_to_ids("<|end|>") not in scripted.settings.eos_token_id
+
+
+def test_behind_the_final_channel_there_is_no_thinking(
+    tokenizer: PreTrainedTokenizerBase, chat: ChatFormat, make_record: Make
+) -> None:
+    scripted = ScriptedModel([[chat.end_token_id]])
+    loader = QuestionLoader([make_record()], chat, "set")
+    [answer] = answer_questions(scripted, tokenizer, loader, 20, max_thinking_tokens=300)  # type: ignore[arg-type]
+    assert answer.reached_final
+    assert scripted.settings is not None
+    assert scripted.settings.max_new_tokens == 20
+    assert tokenizer.convert_tokens_to_ids("<|end|>") in scripted.settings.eos_token_id
+
+
+def test_a_streamed_reply_grows_to_the_answer_that_a_batch_gives(
+    model: GptOssForCausalLM,
+    tokenizer: PreTrainedTokenizerBase,
+    chat: ChatFormat,
+    make_record: Make,
+) -> None:
+    [record] = _records(make_record)[:1]
+    loader = QuestionLoader([record], chat, "set")
+    [answer] = answer_questions(model, tokenizer, loader, max_new_tokens=12)
+    seen: list[Reply] = []
+    reply = stream_reply(model, chat, record.question, "final", 12, 0, seen.append)
+    assert (reply.output, reply.reached_end) == (answer.output, answer.reached_end)
+    assert len(seen) > 1 and seen[-1] == reply
+    lengths = [len(grown.output) for grown in seen]
+    assert lengths == sorted(lengths)

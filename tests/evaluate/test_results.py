@@ -28,6 +28,24 @@ def test_results_come_back_as_written(tmp_path: Path, result: Result) -> None:
     assert json.loads(path.read_text(encoding="utf-8").split("\n")[0])["schema_version"] == 1
 
 
+def test_an_answer_that_was_never_begun_is_marked(
+    tmp_path: Path, make_record: Callable[..., QARecord]
+) -> None:
+    answer = Answer(make_record(), "general", "", reached_end=False, reached_final=False)
+    path = tmp_path / "results.jsonl"
+    write_results(path, [make_result("base", answer, Scores(0.0, 0.0, 0.0), seed=3)])
+    assert not read_results(path)[0].reached_final
+
+
+def test_results_written_before_that_mark_was_are_read(tmp_path: Path, result: Result) -> None:
+    path = tmp_path / "results.jsonl"
+    write_results(path, [result])
+    values = json.loads(path.read_text(encoding="utf-8"))
+    del values["reached_final"]
+    path.write_text(json.dumps(values), encoding="utf-8")
+    assert read_results(path) == [result]
+
+
 @pytest.mark.parametrize("step", ["os.fsync", "os.replace"])
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, result: Result, monkeypatch: pytest.MonkeyPatch, step: str

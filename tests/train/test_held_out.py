@@ -114,3 +114,15 @@ def test_examples_tell_which_answers_were_right(held_out: HeldOut) -> None:
     assert (wrong.key_found, wrong.exact) == (False, False)
     assert right.question == RECORDS[0].question
     assert right.held_out_set == "unseen_wording"
+
+
+def test_an_answer_that_was_never_begun_is_wrong_and_marked(held_out: HeldOut) -> None:
+    unbegun = Answer(RECORDS[0], "general", "", reached_end=False, reached_final=False)
+    held_out.add_answers("general", [unbegun])
+    rivals = Rivals(RECORDS)
+    scores = held_out.scores(rivals, alone)
+    for score in ("accuracy", "exact_match", "character_f1"):
+        assert scores[f"validation/general/{score}"] == 0
+    [example] = held_out.examples(rivals)
+    assert example.output == "(the final channel was not reached)"
+    assert not (example.exact or example.key_found)

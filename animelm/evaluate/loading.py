@@ -1,0 +1,24 @@
+"""A base, loaded to answer questions on the device there is."""
+
+import torch
+from torch import nn
+from transformers import GptOssForCausalLM
+
+from animelm.model.checkpoint import load_base, load_config
+from animelm.model.precision import ComputeType, choose_compute_dtype
+from animelm.model.quantize import Quantization
+
+
+def load_to_answer(
+    base: str, quantization: Quantization, compute_type: ComputeType
+) -> GptOssForCausalLM:
+    """Loads a base onto the GPU if there is one, else into memory.
+
+    Raises:
+        UserError: as ``load_base``.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    width = load_config(base).hidden_size
+    model = load_base(base, quantization, choose_compute_dtype(compute_type, device, width))
+    nn.Module.to(model, device)
+    return model

@@ -1,0 +1,86 @@
+"""Replies on the terminal while they grow, side by side where there are two."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from animelm.evaluate.reply import Reply
+
+
+class ReplyScreen:
+    """A column for each model, with its thoughts dim above its answer.
+
+    Args:
+        names: of the models; a single one gets no heading.
+        console: where to print; the terminal for None.
+    """
+
+    def __init__(self, names: list[str], console: Console | None = None) -> None:
+        self._texts = {name: Text("…", style="dim") for name in names}
+        # What stands above the visible part of a long answer must not be lost at its end.
+        self._live = Live(
+            console=console or Console(), get_renderable=self._table, vertical_overflow="visible"
+        )
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._live.__exit__(kind, error, traceback)
+
+    def growing(self, name: str) -> Callable[[Reply], None]:
+        """What shows the unfinished replies of a model."""
+
+        def show(reply: Reply) -> None:
+            # Half a character, of which more bytes are still to come.
+            self._texts[name] = _text(reply, reply.output.rstrip("\ufffd"))
+
+        return show
+
+    def finish(self, name: str, reply: Reply) -> None:
+        """Shows a model's whole reply, and why there is no answer where there is none."""
+        if reply.reached_final:
+            text = _text(reply, reply.output)
+            text.append("" if reply.reached_end else " …(cut off: max_new_tokens)", style="dim")
+        else:
+            text = _text(reply, "")
+            text.append("(no answer: thinking took all of max_thinking_tokens)", style="yellow")
+        self._texts[name] = text
+
+    def _table(self) -> Table:
+        several = len(self._texts) > 1
+        table = Table(
+            *self._texts,
+            show_header=several,
+            box=None,
+            expand=several,
+            padding=(0, 2),
+            pad_edge=False,
+        )
+        for column in table.columns:
+            column.ratio, column.overflow = 1, "fold"
+        table.add_row(*self._texts.values())
+        return table
+
+
+def _text(reply: Reply, output: str) -> Text:
+    text = Text()
+    if reply.thinking:
+        text.append(f"{_printable(reply.thinking)}\n", style="dim")
+    return text.append(_printable(output))
+
+
+def _printable(text: str) -> str:
+    """Text that cannot steer the terminal: control characters become U+FFFD."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in text)

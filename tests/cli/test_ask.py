@@ -1,0 +1,83 @@
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from animelm.model.adapters import LoraSettings, add_adapter, save_adapter
+from animelm.model.checkpoint import load_base
+
+QUESTION = "主人公は誰ですか?"
+
+
+@pytest.fixture(scope="module")
+def adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter of rank 2 that changes what the tiny base says."""
+    model = add_adapter(load_base(str(tiny_base), "nf4"), LoraSettings(rank=2, alpha=64))
+    for path, parameter in model.named_parameters():
+        if "lora_B" in path:
+            parameter.data.fill_(0.5)
+    folder = tmp_path_factory.mktemp("sft") / "adapter"
+    save_adapter(model, folder, [{"step": "sft"}])
+    return folder
+
+
+@pytest.fixture
+def ask(call, tiny_base: Path):
+    options = [f"--base={tiny_base}", "--compute_type=float32", "--max_new_tokens=4"]
+    return lambda *arguments: call("ask", *options, *arguments)
+
+
+def test_a_question_on_the_command_line_is_answered(ask) -> None:
+    called = ask(QUESTION)
+    assert called.status == 0, called.err
+    shown = called.out.strip()
+    [answer] = json.loads(ask(QUESTION, "--format=json").out)["answers"]
+    assert answer["model"] == "base"
+    assert answer["output"].split()[0] in shown
+
+
+def test_base_and_adapter_answer_side_by_side(ask, adapter: Path) -> None:
+    called = ask(QUESTION, f"--adapter={adapter}", "--compare", "--format=json")
+    assert called.status == 0, called.err
+    answered = json.loads(called.out)
+    assert answered["question"] == QUESTION
+    base, adapted = answered["answers"]
+    assert (base["model"], adapted["model"]) == ("base", "adapter")
+    assert base["output"] != adapted["output"]
+    alone = json.loads(ask(QUESTION, "--format=json").out)["answers"]
+    assert alone == [base]
+    [only] = json.loads(ask(QUESTION, f"--adapter={adapter}", "--format=json").out)["answers"]
+    assert only == adapted
+    shown = ask(QUESTION, f"--adapter={adapter}", "--compare").out
+    assert "base" in shown and "adapter" in shown
+
+
+def test_without_a_question_each_line_is_asked_until_the_end(ask, monkeypatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{QUESTION}\n\n作品は?\n"))
+    called = ask("--format=json")
+    assert called.status == 0, called.err
+    lines = [json.loads(line) for line in called.out.splitlines()]
+    assert [line["question"] for line in lines] == [QUESTION, "作品は?"]
+
+
+def test_the_prompt_ends_with_ctrl_d(ask, monkeypatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{QUESTION}\n"))
+    called = ask()
+    assert called.status == 0, called.err
+    assert called.out.count("質問>") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--compare"], "name it with --adapter"),
+        (["--adapter=nowhere"], "nowhere: no such folder"),
+        (["--max_new_tokens=0"], "max_new_tokens is 0"),
+        (["--answer_from=middle"], "answer_from"),
+    ],
+)
+def test_a_mistake_is_told_in_one_message(ask, arguments: list[str], told: str) -> None:
+    called = ask(QUESTION, *arguments)
+    assert called.status == 2
+    assert told in called.err and not called.out

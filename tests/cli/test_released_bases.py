@@ -1,0 +1,39 @@
+"""The published bases on the command line, without their weights and without a network."""
+
+import json
+import re
+from collections import Counter
+
+import pytest
+from transformers import GptOssConfig
+
+from animelm.cli import inspection as inspect_command
+from animelm.model import inspection
+from animelm.model.released import released_config
+
+
+@pytest.fixture
+def without_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_config(base: str) -> GptOssConfig:
+        return GptOssConfig.from_dict(released_config(base))
+
+    for module in (inspect_command, inspection):
+        monkeypatch.setattr(module, "load_config", load_config)
+
+
+def test_the_20b_is_inspected_from_its_name(call, without_network) -> None:
+    layers = ["--config=gpt-oss-20b/cpt.yaml", "--config=hardware/gpu-16gb.yaml"]
+    called = call("inspect", *layers, "--model.compute_type=bfloat16", "--format=json")
+    assert called.status == 0, called.err
+    model = json.loads(called.out)
+    kinds = Counter(
+        (re.sub(r"\d+", "*", row["name"]), row["type"], row["in"], row["out"], row["bits"])
+        for row in model["modules"]
+    )
+    experts = "model.layers.*.mlp.experts."
+    assert kinds[experts + "gate_up_projs.*", "Linear4bit", 2880, 5760, 4] == 24 * 32
+    assert kinds[experts + "down_projs.*", "Linear4bit", 2880, 2880, 4] == 24 * 32
+    assert model["parameters"] == 20_914_757_184
+    per_target = model["trainable_parameters_per_target"]
+    assert per_target["gate_proj+up_proj"] == 24 * 32 * 16 * (2880 + 5760)
+    assert model["trainable_parameters"] == sum(per_target.values()) == 184_909_824
