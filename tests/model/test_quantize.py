@@ -30,6 +30,19 @@ def test_the_product_and_its_gradient_are_those_of_the_dequantised_weight() -> N
     torch.testing.assert_close(mine, theirs)
 
 
+def test_gradients_pass_a_numerical_check() -> None:
+    x = torch.randn(3, 64, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(packed(torch.randn(6, 64)), (x,))
+
+
+@pytest.mark.parametrize("width", [64, 32])
+def test_even_rows_come_first_where_that_is_asked(width: int) -> None:
+    layer = packed(torch.randn(6, width))
+    weight = layer.dequantize(torch.float32)
+    expected = torch.cat([weight[0::2], weight[1::2]])
+    assert torch.equal(layer.dequantize(torch.float32, even_rows_first=True), expected)
+
+
 def test_bytes_and_scales_are_ordinary_parameters_that_a_state_dict_carries() -> None:
     layer, other = packed(torch.randn(48, 64)), Linear4bit(64, 48, True)
     other.load_state_dict(layer.state_dict())
