@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from animelm.model.mxfp4 import LinearMXFP4
+from animelm.model.nf4 import BLOCK, quantize_nf4
 from animelm.model.packed import PackedLinear, evens_first
 
 Quantization = Literal["nf4", "mxfp4", "none"]
-_NF4_BLOCK = 64
 
 
 class Linear4bit(PackedLinear):
@@ -22,25 +22,20 @@ class Linear4bit(PackedLinear):
     Blocks run through the flattened weight.
     """
 
-    block_size = _NF4_BLOCK
+    block_size = BLOCK
 
     def _empty_scales(self, device) -> Tensor:
-        blocks = -(-self.in_features * self.out_features // _NF4_BLOCK)
+        blocks = -(-self.in_features * self.out_features // BLOCK)
         return torch.empty(blocks, dtype=torch.float32, device=device)
 
     @torch.no_grad()
     def load_weight(self, weight: Tensor) -> None:
         """Quantises ``weight`` [O, I] of any float type; only its 4-bit form is kept."""
-        packed, scales = torch.ops.bitsandbytes.quantize_4bit(
-            weight.float().contiguous(), _NF4_BLOCK, "nf4", torch.uint8
-        )
-        self.load_packed(packed, scales)
+        self.load_packed(*quantize_nf4(weight))
 
     def _unpack(self, weight: Tensor, scales: Tensor, dtype: torch.dtype) -> Tensor:
         shape = (self.out_features, self.in_features)
-        return torch.ops.bitsandbytes.dequantize_4bit(
-            weight, scales, _NF4_BLOCK, "nf4", shape, dtype
-        )
+        return torch.ops.bitsandbytes.dequantize_4bit(weight, scales, BLOCK, "nf4", shape, dtype)
 
 
 def make_linear(
