@@ -13,7 +13,7 @@ import torch
 from peft import LoraModel, PeftModel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
-from transformers import GptOssForCausalLM, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from animelm.data.loaders import PackedLoader
 from animelm.data.tokens import load_tokenizer
@@ -31,6 +31,7 @@ from animelm.evaluate.summary import (
     write_summary,
 )
 from animelm.model.adapters import DEFAULT_TARGETS, audit_targets, load_adapter
+from animelm.model.architecture import CausalLM
 from animelm.model.checkpoint import load_base, load_config
 from animelm.model.precision import choose_compute_dtype
 
@@ -127,7 +128,7 @@ def _progress() -> Progress:
     )
 
 
-def _load_base(settings: CompareSettings) -> GptOssForCausalLM:
+def _load_base(settings: CompareSettings) -> CausalLM:
     for folder in settings.adapters.values():  # told now, not after the base has been examined
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; expected an adapter that a fit has written")
@@ -140,7 +141,7 @@ def _load_base(settings: CompareSettings) -> GptOssForCausalLM:
 
 
 @contextmanager
-def adapted(base: GptOssForCausalLM, folder: Path | None) -> Iterator[CausalModel]:
+def adapted(base: CausalLM, folder: Path | None) -> Iterator[CausalModel]:
     """The base with an adapter on it, which is taken off again; for None, the base itself."""
     if folder is None:
         yield base

@@ -1,4 +1,4 @@
-"""Quantising to NF4 (QLoRA, arXiv 2305.14314) as bitsandbytes does, to the bit, but faster on a CPU.
+"""Quantising to NF4 (QLoRA, arXiv 2305.14314) as bitsandbytes does, to the bit, but faster.
 
 A block of 64 neighbouring values is divided by its largest magnitude; each quotient becomes the
 number of the nearest of 16 levels. Two numbers stand in a byte, the first one in the high nibble.
