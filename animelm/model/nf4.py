@@ -1,4 +1,4 @@
-"""Quantising to NF4 (QLoRA, arXiv 2305.14314) as bitsandbytes does, to the bit, but faster.
+"""NF4 (QLoRA, arXiv 2305.14314): quantising as bitsandbytes does, to the bit, but faster.
 
 A block of 64 neighbouring values is divided by its largest magnitude; each quotient becomes the
 number of the nearest of 16 levels. Two numbers stand in a byte, the first one in the high nibble.
@@ -50,6 +50,18 @@ def quantize_nf4(weight: Tensor) -> tuple[Tensor, Tensor]:
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         list(pool.map(pack, range(0, len(blocks), _CHUNK)))
     return torch.from_numpy(packed).view(-1, 1), torch.from_numpy(scales).view(-1)
+
+
+def dequantize_nf4(
+    packed: Tensor, scales: Tensor, shape: tuple[int, int], dtype: torch.dtype
+) -> Tensor:
+    """The values of a weight of ``shape`` in ``dtype``; ``scales`` are float32, one a block."""
+    rows, width = shape
+    # Blocks run on from row to row, and bitsandbytes' kernel for CPUs takes each row to begin one.
+    # Where the width is no multiple of a block it must see a single row.
+    seen = shape if width % BLOCK == 0 else (1, rows * width)
+    values = torch.ops.bitsandbytes.dequantize_4bit(packed, scales, BLOCK, "nf4", seen, dtype)
+    return values.view(shape)
 
 
 def _float32(values: Tensor) -> np.ndarray:

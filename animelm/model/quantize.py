@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from animelm.model.mxfp4 import LinearMXFP4
-from animelm.model.nf4 import BLOCK, quantize_nf4
+from animelm.model.nf4 import BLOCK, dequantize_nf4, quantize_nf4
 from animelm.model.packed import PackedLinear, evens_first
 
 Quantization = Literal["nf4", "mxfp4", "none"]
@@ -34,8 +34,7 @@ class Linear4bit(PackedLinear):
         self.load_packed(*quantize_nf4(weight))
 
     def _unpack(self, weight: Tensor, scales: Tensor, dtype: torch.dtype) -> Tensor:
-        shape = (self.out_features, self.in_features)
-        return torch.ops.bitsandbytes.dequantize_4bit(weight, scales, BLOCK, "nf4", shape, dtype)
+        return dequantize_nf4(weight, scales, (self.out_features, self.in_features), dtype)
 
 
 def make_linear(

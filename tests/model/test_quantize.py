@@ -11,10 +11,12 @@ def packed(weight: torch.Tensor) -> Linear4bit:
     return layer
 
 
-def test_dequantised_weights_are_within_half_a_step_of_nf4() -> None:
-    weight = torch.randn(32, 128)
-    error = (weight_in(packed(weight), torch.float32) - weight).view(32, 2, 64).abs()
-    largest = weight.view(32, 2, 64).abs().amax(-1, keepdim=True)
+@pytest.mark.parametrize("width", [128, 96, 32])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dequantised_weights_are_within_half_a_step_of_nf4(width: int, dtype: torch.dtype) -> None:
+    weight = torch.randn(32, width)
+    error = (weight_in(packed(weight), dtype) - weight).view(-1, 64).abs()
+    largest = weight.view(-1, 64).abs().amax(-1, keepdim=True)
     assert (error <= 0.153 * largest).all()  # NF4's widest gap is 0.304 of a block's largest weight
     assert bits_per_weight(packed(weight)) == 4
 

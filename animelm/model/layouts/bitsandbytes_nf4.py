@@ -10,12 +10,12 @@ Legend: O output width, I input width.
 import re
 
 import torch
-from bitsandbytes.functional import QuantState, dequantize_4bit, dequantize_blockwise
+from bitsandbytes.functional import QuantState, dequantize_blockwise
 from torch import Tensor, nn
 
 from animelm.model.filling import Filling
 from animelm.model.layouts.plain import in_transformers
-from animelm.model.nf4 import BLOCK
+from animelm.model.nf4 import BLOCK, dequantize_nf4
 from animelm.model.quantize import Linear4bit
 from animelm.model.shards import Checkpoint, StoredTensor
 
@@ -36,11 +36,12 @@ def place_bitsandbytes(tensor: StoredTensor, checkpoint: Checkpoint, filling: Fi
     path = in_transformers(tensor.name).removesuffix(".weight")
     layer = filling.module(path, tensor)
     state, packed = _state(tensor, checkpoint), tensor.read()
-    _check(packed, state, layer, tensor)
+    shape = _checked_shape(packed, state, layer, tensor)
     if isinstance(layer, Linear4bit):
         filling.packed(path, packed, _scales(state), tensor)
     else:
-        filling.value(path, "weight", dequantize_4bit(packed, state), tensor)
+        values = dequantize_nf4(packed, _scales(state), shape, state.dtype)
+        filling.value(path, "weight", values, tensor)
     return True
 
 
@@ -55,7 +56,9 @@ def _state(tensor: StoredTensor, checkpoint: Checkpoint) -> QuantState:
         raise stored[_STATE].wrong(f"is no state that bitsandbytes wrote ({error!r})") from error
 
 
-def _check(packed: Tensor, state: QuantState, layer: nn.Module, source: StoredTensor) -> None:
+def _checked_shape(
+    packed: Tensor, state: QuantState, layer: nn.Module, source: StoredTensor
+) -> tuple[int, int]:
     assert isinstance(layer, nn.Linear)
     expected = (layer.out_features, layer.in_features)
     if tuple(state.shape or ()) != expected:
@@ -72,6 +75,7 @@ def _check(packed: Tensor, state: QuantState, layer: nn.Module, source: StoredTe
         raise source.wrong(
             f"has {state.absmax.numel()} scales (absmax); expected {-(-count // BLOCK)}"
         )
+    return expected
 
 
 def _scales(state: QuantState) -> Tensor:
