@@ -138,7 +138,7 @@ def encode_mxfp4(weight: Tensor) -> tuple[Tensor, Tensor]:
     exponent = exponent.masked_fill(largest == 0, 0).clamp(-_SCALE_BIAS, _SCALE_BIAS)
     relative = torch.ldexp(blocks, -exponent.unsqueeze(-1))
     magnitudes = E2M1[:8].to(weight.device)
-    code = torch.bucketize(relative.abs(), (magnitudes[1:] + magnitudes[:-1]) / 2)
+    code = torch.bucketize(relative.abs().contiguous(), (magnitudes[1:] + magnitudes[:-1]) / 2)
     code = (code + 8 * (relative < 0)).to(torch.uint8)
     packed = code[..., 0::2] | (code[..., 1::2] << 4)
     return packed, (exponent + _SCALE_BIAS).to(torch.uint8)
