@@ -11,7 +11,7 @@ from typing import cast
 
 from peft import LoraModel, PeftModel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from transformers import GptOssForCausalLM, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from animelm.data.loaders import PackedLoader
 from animelm.data.tokens import load_tokenizer
@@ -30,6 +30,7 @@ from animelm.evaluate.summary import (
     write_summary,
 )
 from animelm.model.adapters import DEFAULT_TARGETS, audit_targets, load_adapter
+from animelm.model.architecture import CausalLM
 
 __all__ = ["CompareSettings", "compare"]
 
@@ -126,7 +127,7 @@ def _progress() -> Progress:
     )
 
 
-def _load_base(settings: CompareSettings) -> GptOssForCausalLM:
+def _load_base(settings: CompareSettings) -> CausalLM:
     for folder in settings.adapters.values():  # told now, not after the base has been examined
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; expected an adapter that a fit has written")
@@ -134,7 +135,7 @@ def _load_base(settings: CompareSettings) -> GptOssForCausalLM:
 
 
 @contextmanager
-def adapted(base: GptOssForCausalLM, folder: Path | None) -> Iterator[CausalModel]:
+def adapted(base: CausalLM, folder: Path | None) -> Iterator[CausalModel]:
     """The base with an adapter on it, which is taken off again; for None, the base itself."""
     if folder is None:
         yield base

@@ -2,16 +2,14 @@
 
 import torch
 from torch import nn
-from transformers import GptOssForCausalLM
 
+from animelm.model.architecture import CausalLM
 from animelm.model.checkpoint import load_base, load_config
 from animelm.model.precision import ComputeType, choose_compute_dtype
 from animelm.model.quantize import Quantization
 
 
-def load_to_answer(
-    base: str, quantization: Quantization, compute_type: ComputeType
-) -> GptOssForCausalLM:
+def load_to_answer(base: str, quantization: Quantization, compute_type: ComputeType) -> CausalLM:
     """Loads a base onto the GPU if there is one, else into memory.
 
     Raises:

@@ -7,10 +7,10 @@ from typing import cast
 
 import torch
 from peft import PeftModel
-from transformers import GptOssForCausalLM
 
 from animelm.data.batch import PackedBatch
 from animelm.evaluate.generate import CausalModel
+from animelm.model.architecture import CausalLM
 from animelm.model.attention import packed_hidden_states
 from animelm.model.loss import chunked_cross_entropy
 
@@ -47,7 +47,7 @@ def perplexity(
         None when the batches hold no target.
     """
     inner = model.get_base_model() if isinstance(model, PeftModel) else model
-    causal = cast(GptOssForCausalLM, inner)
+    causal = cast(CausalLM, inner)
     was_training = model.training
     model.eval()
     loss, tokens = 0.0, 0

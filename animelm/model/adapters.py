@@ -14,9 +14,9 @@ from typing import cast
 from peft import LoraConfig, LoraModel, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import nn
-from transformers import GptOssForCausalLM
 
 from animelm.errors import UserError
+from animelm.model.architecture import CausalLM
 from animelm.model.low_rank import Dropout, use_low_rank_linear
 
 DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -142,7 +142,7 @@ def _target_pattern(model: nn.Module, rows: tuple[TargetRow, ...]) -> str:
     return rf"(?:.*\.)?(?:{names})"
 
 
-def add_adapter(model: GptOssForCausalLM | PeftModel, settings: LoraSettings) -> PeftModel:
+def add_adapter(model: CausalLM | PeftModel, settings: LoraSettings) -> PeftModel:
     """Puts a fresh, trainable LoRA adapter on the model."""
     plain = model.get_base_model() if isinstance(model, PeftModel) else model
     rows = resolve_targets(plain, tuple(settings.target_modules))
@@ -179,7 +179,7 @@ def audit_targets(model: PeftModel, requested: tuple[str, ...]) -> TargetAudit:
     )
 
 
-def load_adapter(model: GptOssForCausalLM, folder: Path, trainable: bool) -> PeftModel:
+def load_adapter(model: CausalLM, folder: Path, trainable: bool) -> PeftModel:
     """Loads an adapter that ``save_adapter`` or PEFT wrote, with the one it stands on.
 
     Raises:
@@ -192,7 +192,7 @@ def load_adapter(model: GptOssForCausalLM, folder: Path, trainable: bool) -> Pef
     return _activate_stack(stacked, trainable)
 
 
-def continue_adapter(model: GptOssForCausalLM, folder: Path, settings: LoraSettings) -> PeftModel:
+def continue_adapter(model: CausalLM, folder: Path, settings: LoraSettings) -> PeftModel:
     """The adapter in ``folder``, to be trained further with the dropout of ``settings``.
 
     Raises:
@@ -220,7 +220,7 @@ def continue_adapter(model: GptOssForCausalLM, folder: Path, settings: LoraSetti
     return continued
 
 
-def stack_adapter(model: GptOssForCausalLM, folder: Path, settings: LoraSettings) -> PeftModel:
+def stack_adapter(model: CausalLM, folder: Path, settings: LoraSettings) -> PeftModel:
     """A fresh trainable adapter on top of a frozen one that is loaded from ``folder``.
 
     Raises:
@@ -241,9 +241,7 @@ def _activate_stack(model: PeftModel, trainable: bool) -> PeftModel:
     return model
 
 
-def _load_one(
-    model: GptOssForCausalLM | PeftModel, folder: Path, trainable: bool, name: str
-) -> PeftModel:
+def _load_one(model: CausalLM | PeftModel, folder: Path, trainable: bool, name: str) -> PeftModel:
     for file in ("adapter_config.json", "adapter_model.safetensors"):
         if not (folder / file).is_file():
             raise UserError(

@@ -14,14 +14,12 @@ import torch
 import torch.nn.functional as F
 from peft import PeftModel
 from torch import Tensor
-from transformers import GptOssForCausalLM, PreTrainedModel
+from transformers import GptOssForCausalLM, LlamaForCausalLM, PreTrainedModel
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.models.gpt_oss.modeling_gpt_oss import (
-    GptOssAttention,
-    eager_attention_forward,
-    repeat_kv,
-)
+from transformers.models.gpt_oss import modeling_gpt_oss
+from transformers.models.gpt_oss.modeling_gpt_oss import GptOssAttention, repeat_kv
+from transformers.models.llama import modeling_llama
 
 DOCUMENT_ATTENTION = "document"
 # A document joins a group while the group's padding stays below this share of its longest member.
@@ -136,13 +134,19 @@ class _SinkFlashAttention(torch.autograd.Function):
 
 
 def sink_attention(
-    query: Tensor, key: Tensor, value: Tensor, sinks: Tensor, scale: float, window: int | None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    sinks: Tensor | None,
+    scale: float,
+    window: int | None,
 ) -> Tensor:
     """Causal attention inside documents, with sinks.
 
     Args:
         query: [G, H, L, D]; ``key`` and ``value`` alike (already repeated to H heads).
-        sinks: [H], one logit per head that takes probability and gives no value.
+        sinks: [H], one logit per head that takes probability and gives no value; None: a model
+            without.
         scale: factor on the scores.
         window: a token sees itself and the ``window - 1`` tokens before it; None: every earlier
             token.
@@ -152,6 +156,10 @@ def sink_attention(
     """
     length = query.shape[2]
     sliding = window is not None and length > window
+    if sinks is None:
+        mask = _window_mask(length, window, query) if sliding else None
+        causal = mask is None
+        return F.scaled_dot_product_attention(query, key, value, mask, 0.0, causal, scale=scale)
     in_bf16 = query.dtype == torch.bfloat16
     if query.device.type == "cpu" and not (in_bf16 and length <= _LONGEST_WITH_SCORES):
         mask = _window_mask(length, window, query) if sliding else None
@@ -184,7 +192,7 @@ def _window_mask(length: int, window: int | None, like: Tensor) -> Tensor:
 
 
 def document_attention_forward(
-    module: GptOssAttention,
+    module: GptOssAttention | modeling_llama.LlamaAttention,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -200,8 +208,12 @@ def document_attention_forward(
     Without a ``document_layout`` (generation, or a stock caller) the model's own eager attention
     runs.
     """
+    sinks = getattr(module, "sinks", None)
     if document_layout is None:
-        return eager_attention_forward(module, query, key, value, attention_mask, scaling, **kwargs)
+        stock = modeling_gpt_oss if sinks is not None else modeling_llama
+        return stock.eager_attention_forward(
+            module, query, key, value, attention_mask, scaling, **kwargs
+        )
     batch, heads, length, dimension = query.shape
     # Under autocast the rotary embedding leaves query and key in fp32 and value in bf16.
     query, key = query.to(value.dtype), key.to(value.dtype)
@@ -222,7 +234,7 @@ def document_attention_forward(
             states.index_select(0, index).view(-1, group.longest, heads, dimension).transpose(1, 2)
             for states in (query, key, value)
         )
-        out = sink_attention(q, k, v, module.sinks, scaling, sliding_window)
+        out = sink_attention(q, k, v, sinks, scaling, sliding_window)
         outputs.append(out.transpose(1, 2).reshape(index.numel(), -1))
     merged = torch.cat(outputs).index_select(0, document_layout.inverse)
     return merged.view(batch, length, heads, dimension), None
@@ -231,6 +243,13 @@ def document_attention_forward(
 ALL_ATTENTION_FUNCTIONS.register(DOCUMENT_ATTENTION, document_attention_forward)
 # Without a layout the eager attention runs, so the masks must be its masks.
 ALL_MASK_ATTENTION_FUNCTIONS.register(DOCUMENT_ATTENTION, eager_mask)
+
+
+def _no_masks(model: PreTrainedModel) -> Any:
+    """What the model takes for masks that are made already: the layout takes their place."""
+    if isinstance(model, GptOssForCausalLM):
+        return {"full_attention": None, "sliding_attention": None}
+    return torch.zeros(1, 1, 1, 1, device=model.device)
 
 
 def packed_hidden_states(
@@ -244,7 +263,8 @@ def packed_hidden_states(
         position_ids: [B, S] int64, 0 at every document's first token.
     """
     causal = cast(
-        GptOssForCausalLM, model.get_base_model() if isinstance(model, PeftModel) else model
+        GptOssForCausalLM | LlamaForCausalLM,
+        model.get_base_model() if isinstance(model, PeftModel) else model,
     )
     if causal.config._attn_implementation != DOCUMENT_ATTENTION:
         # Any other attention would need the masks that are left out below, and see the future.
@@ -252,8 +272,7 @@ def packed_hidden_states(
     return causal.model(
         input_ids=input_ids,
         position_ids=position_ids,
-        # The layout takes the masks' place; given as None, they are not built.
-        attention_mask={"full_attention": None, "sliding_attention": None},
+        attention_mask=_no_masks(causal),
         document_layout=DocumentLayout.from_position_ids(position_ids),
         use_cache=False,
     ).last_hidden_state

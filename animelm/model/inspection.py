@@ -6,11 +6,13 @@ import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import nn
-from transformers import GptOssForCausalLM
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssRMSNorm, GptOssTopKRouter
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from animelm.model.adapters import LoraSettings, TargetAudit, add_adapter, audit_targets
-from animelm.model.checkpoint import empty_model, load_config
+from animelm.model.architecture import CausalLM, empty_model
+from animelm.model.hub import load_config
+from animelm.model.packed import PackedLinear
 from animelm.model.quantize import Quantization, bits_per_weight
 
 
@@ -77,14 +79,14 @@ def inspect_base(
     model = empty_model(load_config(base), quantization)
     nn.Module.to(model, compute_dtype)
     modules = tuple(describe_modules(model))
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    parameters = sum(_own_parameters(module) for module in model.modules())
     if lora is None:
         return Inspection(modules, parameters, None)
     adapted = add_adapter(model, lora)
     return Inspection(modules, parameters, audit_targets(adapted, lora.target_modules))
 
 
-def describe_modules(model: GptOssForCausalLM | PeftModel) -> list[ModuleRow]:
+def describe_modules(model: CausalLM | PeftModel) -> list[ModuleRow]:
     """Every linear layer, router, norm and embedding in the model's order, without adapters."""
     rows = []
     for path, module in model.named_modules():
@@ -100,6 +102,14 @@ def describe_modules(model: GptOssForCausalLM | PeftModel) -> list[ModuleRow]:
     return rows
 
 
+def _own_parameters(module: nn.Module) -> int:
+    """Weights of the module itself; a packed byte holds two, and scales are none."""
+    if isinstance(module, PackedLinear):
+        bias = 0 if module.bias is None else module.out_features
+        return module.in_features * module.out_features + bias
+    return sum(parameter.numel() for parameter in module.parameters(recurse=False))
+
+
 def _widths(module: nn.Module) -> tuple[int, int] | None:
     if isinstance(module, nn.Linear):
         return module.in_features, module.out_features
@@ -107,6 +117,6 @@ def _widths(module: nn.Module) -> tuple[int, int] | None:
         return module.num_embeddings, module.embedding_dim
     if isinstance(module, GptOssTopKRouter):
         return module.hidden_dim, module.num_experts
-    if isinstance(module, GptOssRMSNorm):
+    if isinstance(module, GptOssRMSNorm | LlamaRMSNorm):
         return module.weight.numel(), module.weight.numel()
     return None

@@ -28,6 +28,7 @@ from animelm.model.adapters import (
     save_adapter,
     stack_adapter,
 )
+from animelm.model.architecture import CausalLM
 from animelm.model.attention import packed_hidden_states
 from animelm.model.checkpoint import (
     initial_model,
@@ -51,12 +52,13 @@ _RANDOM_STATE = "animelm_random_state"
 
 
 class AdaptedLM(L.LightningModule):
-    """A gpt-oss base in 4 bits with LoRA on attention and on every expert.
+    """A base in 4 bits with LoRA on attention and on every expert, or on a dense model's MLP.
 
     Args:
         base: Checkpoint folder or Hugging Face hub id of the base model.
         step_name: What this run is, written into the adapter's ancestry (cpt, sft, …).
-        quantization: nf4 holds attention and experts in 4 bits; none leaves them as they are.
+        quantization: nf4 holds attention and experts (or a dense model's MLP) in 4 bits; mxfp4
+            keeps the experts of a released gpt-oss to the bit; none leaves all as they are.
         target_modules: Projections that get an adapter. A name that matches nothing is an error.
         rank: Width r of LoRA's low-rank product.
         alpha: LoRA's update is scaled by alpha / rank.
@@ -115,7 +117,7 @@ class AdaptedLM(L.LightningModule):
         self.whole = whole
         # Checkpoints hold only what is trained; the base is read again from its own files.
         self.strict_loading = False
-        self.model: PeftModel | GptOssForCausalLM | None = None
+        self.model: PeftModel | CausalLM | None = None
         self.tokenizer: PreTrainedTokenizerBase | None = None
         self.audit: TargetAudit | None = None
         self.validation_answers: list[ValidationAnswer] = []
@@ -137,7 +139,8 @@ class AdaptedLM(L.LightningModule):
         self.tokenizer = load_tokenizer(self.base)
         if self.whole:
             model = initial_model(self.base, seed=initial_seed() % 2**31)
-            self._balance = LoadBalance(model, _BALANCE_WEIGHT)
+            if isinstance(model, GptOssForCausalLM):
+                self._balance = LoadBalance(model, _BALANCE_WEIGHT)
             self.model = model
         else:
             self.model = self._adapted_model()
@@ -171,16 +174,16 @@ class AdaptedLM(L.LightningModule):
         return model
 
     @property
-    def _loaded(self) -> PeftModel | GptOssForCausalLM:
+    def _loaded(self) -> PeftModel | CausalLM:
         if self.model is None:
             raise RuntimeError("the model is loaded by configure_model, which has not run yet")
         return self.model
 
     @property
-    def _causal(self) -> GptOssForCausalLM:
+    def _causal(self) -> CausalLM:
         model = self._loaded
         plain = model.get_base_model() if isinstance(model, PeftModel) else model
-        return cast(GptOssForCausalLM, plain)
+        return cast(CausalLM, plain)
 
     def loss_sum(self, batch: PackedBatch) -> Tensor:
         """Sum of the token losses of a batch, in nats."""

@@ -85,7 +85,7 @@ def test_a_base_that_is_not_there_is_an_error_of_one_sentence() -> None:
 
 def test_another_architecture_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     config = json.loads((checkpoint / "config.json").read_text())
-    config["architectures"] = ["LlamaForCausalLM"]
+    config["architectures"] = ["BertModel"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match="expected GptOssForCausalLM"):
         load_base(str(tmp_path))

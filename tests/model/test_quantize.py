@@ -11,10 +11,12 @@ def packed(weight: torch.Tensor) -> Linear4bit:
     return layer
 
 
-def test_dequantised_weights_are_within_half_a_step_of_nf4() -> None:
-    weight = torch.randn(32, 128)
-    error = (weight_in(packed(weight), torch.float32) - weight).view(32, 2, 64).abs()
-    largest = weight.view(32, 2, 64).abs().amax(-1, keepdim=True)
+@pytest.mark.parametrize("width", [128, 96, 32])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dequantised_weights_are_within_half_a_step_of_nf4(width: int, dtype: torch.dtype) -> None:
+    weight = torch.randn(32, width)
+    error = (weight_in(packed(weight), dtype) - weight).view(-1, 64).abs()
+    largest = weight.view(-1, 64).abs().amax(-1, keepdim=True)
     assert (error <= 0.153 * largest).all()  # NF4's widest gap is 0.304 of a block's largest weight
     assert bits_per_weight(packed(weight)) == 4
 
@@ -28,6 +30,19 @@ def test_the_product_and_its_gradient_are_those_of_the_dequantised_weight() -> N
     (mine,) = torch.autograd.grad(layer(x), x, direction)
     (theirs,) = torch.autograd.grad(expected, x, direction)
     torch.testing.assert_close(mine, theirs)
+
+
+def test_gradients_pass_a_numerical_check() -> None:
+    x = torch.randn(3, 64, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(packed(torch.randn(6, 64)), (x,))
+
+
+@pytest.mark.parametrize("width", [64, 32])
+def test_even_rows_come_first_where_that_is_asked(width: int) -> None:
+    layer = packed(torch.randn(6, width))
+    weight = layer.dequantize(torch.float32)
+    expected = torch.cat([weight[0::2], weight[1::2]])
+    assert torch.equal(layer.dequantize(torch.float32, even_rows_first=True), expected)
 
 
 def test_bytes_and_scales_are_ordinary_parameters_that_a_state_dict_carries() -> None:

@@ -1,0 +1,90 @@
+"""The two kinds of models that are trained: gpt-oss, and dense models of Llama's kind."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    GptOssConfig,
+    GptOssForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
+
+from animelm.errors import UserError
+from animelm.model.attention import DOCUMENT_ATTENTION
+from animelm.model.experts import Experts
+from animelm.model.quantize import Quantization, make_linear
+
+CausalLM = GptOssForCausalLM | LlamaForCausalLM
+Config = GptOssConfig | LlamaConfig
+_CONFIGS: dict[str, type[Config]] = {
+    "GptOssForCausalLM": GptOssConfig,
+    "LlamaForCausalLM": LlamaConfig,
+}
+
+
+def read_config(values: dict[str, Any], source: Path | str) -> Config:
+    """The configuration that a config.json describes.
+
+    Args:
+        values: what the file holds.
+        source: names it in messages.
+
+    Raises:
+        UserError: it is of another architecture.
+    """
+    architectures = values.get("architectures") or ["GptOssForCausalLM"]
+    known = [name for name in architectures if name in _CONFIGS]
+    if not known:
+        raise UserError(
+            f"{source}: architectures is {architectures}; expected {' or '.join(_CONFIGS)}"
+        )
+    # How the file's weights are stored is read off the tensors themselves.
+    own = {key: value for key, value in values.items() if key != "quantization_config"}
+    return _CONFIGS[known[0]].from_dict(own)
+
+
+def new_model(config: Config) -> CausalLM:
+    """Stock transformers' model of that configuration, with random weights."""
+    if isinstance(config, GptOssConfig):
+        return GptOssForCausalLM(config)
+    return LlamaForCausalLM(config)
+
+
+def empty_model(config: Config, quantization: Quantization = "nf4") -> CausalLM:
+    """The model in the form that is trained, on the meta device: shapes and types, no memory.
+
+    With ``nf4`` the linear layers of attention, of every expert and of a dense model's MLP are
+    packed; with ``mxfp4`` only experts are, since that is how gpt-oss is released.
+
+    Raises:
+        UserError: mxfp4 for a model without experts.
+    """
+    with torch.device("meta"):
+        model = new_model(config)
+    if isinstance(config, GptOssConfig):
+        attention: Quantization = "none" if quantization == "mxfp4" else quantization
+        for layer in model.model.layers:
+            layer.mlp.experts = Experts(config, quantization)
+            _pack(layer.self_attn, attention)
+    elif quantization == "mxfp4":
+        raise UserError(
+            "quantization mxfp4 keeps the experts of a released gpt-oss; this base is a "
+            f"{type(model).__name__}, use nf4"
+        )
+    else:
+        for layer in model.model.layers:
+            _pack(layer.self_attn, quantization)
+            _pack(layer.mlp, quantization)
+    model.set_attn_implementation(DOCUMENT_ATTENTION)
+    return model
+
+
+def _pack(block: nn.Module, quantization: Quantization) -> None:
+    for name, stock in list(block.named_children()):
+        if isinstance(stock, nn.Linear):
+            has_bias = stock.bias is not None
+            linear = make_linear(stock.in_features, stock.out_features, has_bias, quantization)
+            setattr(block, name, linear)

@@ -1,0 +1,86 @@
+"""A model without weights that is filled tensor by tensor, each checked and converted on arrival.
+
+Legend: O output width, I input width.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from animelm.model.architecture import CausalLM
+from animelm.model.mxfp4 import LinearMXFP4
+from animelm.model.packed import PackedLinear
+from animelm.model.quantize import Linear4bit
+from animelm.model.shards import StoredTensor
+
+
+class Filling:
+    """What of a model has been filled already, and how to fill the rest.
+
+    Args:
+        model: on the meta device.
+        compute_dtype: type of every weight that is not in 4 bits.
+    """
+
+    def __init__(self, model: CausalLM, compute_dtype: torch.dtype) -> None:
+        self.model = model
+        self.compute_dtype = compute_dtype
+        self.missing = {n for n, _ in model.named_parameters() if not n.endswith(".scales")}
+
+    def module(self, path: str, source: StoredTensor) -> nn.Module:
+        """The module at ``path``.
+
+        Raises:
+            UserError: the model has none, so ``source`` is of a layout that is not known.
+        """
+        try:
+            return self.model.get_submodule(path)
+        except AttributeError as error:
+            raise source.wrong(
+                f"has no place in {type(self.model).__name__}. Known layouts: one tensor a layer "
+                "in 16 or 32 bits, gpt-oss's MXFP4 blocks and scales, and bitsandbytes' NF4"
+            ) from error
+
+    def value(self, path: str, leaf: str, tensor: Tensor, source: StoredTensor) -> None:
+        """Fills the parameter ``leaf`` of the module at ``path``; a linear weight may be packed.
+
+        Raises:
+            UserError: the module has no such parameter, or one of another shape.
+        """
+        module = self.module(path, source)
+        if isinstance(module, PackedLinear) and leaf == "weight":
+            self._packed_weight(module, tensor, source)
+        else:
+            own = module._parameters.get(leaf)
+            if own is None:
+                raise source.wrong(f"has no place in {type(module).__name__}")
+            if tensor.shape != own.shape or not tensor.is_floating_point():
+                raise source.unlike(tensor, f"{tuple(own.shape)} of a float type")
+            held = _own_memory(tensor.to(self.compute_dtype))
+            setattr(module, leaf, nn.Parameter(held, requires_grad=False))
+        self.missing.discard(f"{path}.{leaf}")
+
+    def _packed_weight(self, module: PackedLinear, tensor: Tensor, source: StoredTensor) -> None:
+        expected = (module.out_features, module.in_features)
+        if tensor.shape != expected or not tensor.is_floating_point():
+            raise source.unlike(tensor, f"{expected} of a float type")
+        if isinstance(module, LinearMXFP4):
+            raise source.wrong(
+                f"is {str(tensor.dtype).removeprefix('torch.')}, and quantization mxfp4 keeps "
+                "experts that a checkpoint holds in MXFP4; use nf4"
+            )
+        assert isinstance(module, Linear4bit)
+        module.load_weight(tensor)
+
+    def packed(self, path: str, weight: Tensor, scales: Tensor, source: StoredTensor) -> None:
+        """Fills the packed layer at ``path`` with bytes and scales that are in its own format."""
+        module = self.module(path, source)
+        assert isinstance(module, PackedLinear)
+        module.load_packed(weight, scales)
+        self.missing.discard(f"{path}.weight")
+
+
+def _own_memory(tensor: Tensor) -> Tensor:
+    """The tensor without the rest of the larger one that it may be a part of."""
+    tensor = tensor.contiguous()
+    shared = tensor.untyped_storage().nbytes() > tensor.numel() * tensor.element_size()
+    return tensor.clone() if shared else tensor

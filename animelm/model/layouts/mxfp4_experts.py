@@ -1,0 +1,61 @@
+"""The experts of a layer in MXFP4, as gpt-oss is released.
+
+``experts.gate_up_proj_blocks`` uint8 [E, 2F, C / 32, 16], ``experts.gate_up_proj_scales`` uint8
+[E, 2F, C / 32], and the same for ``down_proj`` [E, C, F / 32, …].
+
+Legend: E experts, C hidden width, F intermediate width, O output width, I input width.
+"""
+
+import re
+
+import torch
+from torch import Tensor, nn
+
+from animelm.model.filling import Filling
+from animelm.model.layouts.fused_experts import LISTS, expert_parts
+from animelm.model.mxfp4 import BLOCK, LinearMXFP4, dequantize_mxfp4
+from animelm.model.shards import Checkpoint, StoredTensor
+
+_NAME = re.compile(
+    r"(?P<stem>(?P<experts>.+\.experts)\.(?P<fused>gate_up_proj|down_proj))_(blocks|scales)"
+)
+
+
+def place_mxfp4_experts(tensor: StoredTensor, checkpoint: Checkpoint, filling: Filling) -> bool:
+    """Takes blocks together with their scales.
+
+    A layer in MXFP4 gets the bytes as they are; any other gets the values, exact in bf16, and
+    quantises them again if it is an NF4 layer.
+    """
+    match = _NAME.fullmatch(tensor.name)
+    if match is None:
+        return False
+    blocks = checkpoint.beside(tensor, f"{match['stem']}_blocks")
+    scales = checkpoint.beside(tensor, f"{match['stem']}_scales")
+    if tensor.name == blocks.name:
+        _fill(f"{match['experts']}.{LISTS[match['fused']]}", blocks, scales, filling)
+    return True
+
+
+def _fill(path: str, blocks: StoredTensor, scales: StoredTensor, filling: Filling) -> None:
+    parts = zip(
+        expert_parts(blocks.read(), path, blocks, filling),
+        expert_parts(scales.read(), path, scales, filling),
+        strict=True,
+    )
+    for index, (packed, exponents) in enumerate(parts):
+        layer = filling.module(f"{path}.{index}", blocks)
+        assert isinstance(layer, nn.Linear)
+        rows, groups = layer.out_features, layer.in_features // BLOCK
+        _expect(packed, (rows, groups, BLOCK // 2), blocks)
+        _expect(exponents, (rows, groups), scales)
+        if isinstance(layer, LinearMXFP4):
+            filling.packed(f"{path}.{index}", packed, exponents, blocks)
+        else:
+            values = dequantize_mxfp4(packed.flatten(1), exponents, torch.bfloat16)
+            filling.value(f"{path}.{index}", "weight", values, blocks)
+
+
+def _expect(part: Tensor, shape: tuple[int, ...], source: StoredTensor) -> None:
+    if part.shape != shape or part.dtype != torch.uint8:
+        raise source.unlike(part, f"{shape} uint8 for each expert")

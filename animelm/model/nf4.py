@@ -1,0 +1,104 @@
+"""NF4 (QLoRA, arXiv 2305.14314): quantising as bitsandbytes does, to the bit, but faster.
+
+A block of 64 neighbouring values is divided by its largest magnitude; each quotient becomes the
+number of the nearest of 16 levels. Two numbers stand in a byte, the first one in the high nibble.
+
+bitsandbytes searches the level of every value. Here a table answers from the upper 16 bits of the
+quotient, and only where a bound between two levels shares those bits is the quotient looked at.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+import torch
+from bitsandbytes.functional import get_4bit_type
+from torch import Tensor
+
+BLOCK = 64
+# So many blocks at a time stay in the processor's cache from the first pass to the last.
+_CHUNK = 2**11
+_SMALLEST = 1e-38  # bitsandbytes' own guard against a block of zeros
+_UNDECIDED = 16
+
+
+def quantize_nf4(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Packs a weight.
+
+    Args:
+        weight: any float type and shape; blocks run through its flattened values.
+
+    Returns:
+        Packed values uint8 [values / 2, 1] and a float32 scale a block, as bitsandbytes gives them.
+    """
+    if weight.device.type != "cpu" or weight.numel() % BLOCK:
+        return torch.ops.bitsandbytes.quantize_4bit(
+            weight.float().contiguous(), BLOCK, "nf4", torch.uint8
+        )
+    blocks = weight.detach().contiguous().view(-1, BLOCK)
+    packed = np.empty((len(blocks), BLOCK // 2), dtype=np.uint8)
+    scales = np.empty((len(blocks), 1), dtype=np.float32)
+
+    def pack(first: int) -> None:
+        part = slice(first, first + _CHUNK)
+        largest = blocks[part].abs().amax(-1, keepdim=True).float()
+        scales[part] = largest.numpy()
+        quotients = _float32(blocks[part]) * (1 / largest.clamp_(min=_SMALLEST)).numpy()
+        packed[part] = _pairs(_levels(quotients.reshape(-1))).reshape(-1, BLOCK // 2)
+
+    # NumPy leaves the interpreter to other threads while it computes.
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(pack, range(0, len(blocks), _CHUNK)))
+    return torch.from_numpy(packed).view(-1, 1), torch.from_numpy(scales).view(-1)
+
+
+def dequantize_nf4(
+    packed: Tensor, scales: Tensor, shape: tuple[int, int], dtype: torch.dtype
+) -> Tensor:
+    """The values of a weight of ``shape`` in ``dtype``; ``scales`` are float32, one a block."""
+    rows, width = shape
+    # Blocks run on from row to row, and bitsandbytes' kernel for CPUs takes each row to begin one.
+    # Where the width is no multiple of a block it must see a single row.
+    seen = shape if width % BLOCK == 0 else (1, rows * width)
+    values = torch.ops.bitsandbytes.dequantize_4bit(packed, scales, BLOCK, "nf4", seen, dtype)
+    return values.view(shape)
+
+
+def _float32(values: Tensor) -> np.ndarray:
+    if values.dtype != torch.bfloat16:
+        return values.float().numpy()
+    # The bits of a bf16 are the upper half of the float32's; a shift is faster than a conversion.
+    return (values.view(torch.uint16).numpy().astype(np.uint32) << 16).view(np.float32)
+
+
+def _levels(quotients: np.ndarray) -> np.ndarray:
+    """Numbers 0 to 15 of the levels, uint8; a quotient on a bound gets the lower level."""
+    levels = np.take(_table(), quotients.view(np.uint16)[1::2], mode="clip")
+    undecided = np.flatnonzero(levels >= _UNDECIDED)
+    lower = levels[undecided] - _UNDECIDED
+    levels[undecided] = lower + (quotients[undecided] > _bounds()[lower])
+    return levels
+
+
+def _pairs(levels: np.ndarray) -> np.ndarray:
+    pairs = levels.view(np.uint16)  # the first level is the low byte
+    return (pairs << 4 | pairs >> 8).astype(np.uint8)
+
+
+@cache
+def _bounds() -> np.ndarray:
+    """[15], halfway between neighbouring levels."""
+    levels = get_4bit_type("nf4", device="cpu")
+    return ((levels[1:] + levels[:-1]) / 2).numpy()
+
+
+@cache
+def _table() -> np.ndarray:
+    """[65536], the level for the upper half of a float32's bits; plus 16 where two are possible.
+
+    In that case the lower one.
+    """
+    upper = np.arange(2**16, dtype=np.uint32) << 16
+    ends = np.stack([upper, upper | 0xFFFF]).view(np.float32)
+    first, last = np.sort(np.searchsorted(_bounds(), ends), axis=0).astype(np.uint8)
+    return np.where(first == last, first, first + _UNDECIDED).astype(np.uint8)
