@@ -3,11 +3,12 @@
 import re
 
 from animelm.corpus.wikitext.context import Context
-from animelm.corpus.wikitext.marks import BLOCK, BREAK
+from animelm.corpus.wikitext.marks import BLOCK, BREAK, decode
 from animelm.corpus.wikitext.tables import Table
 
 _ITEM = re.compile(r"([*#:;]{1,12})[*#:;]* *(.*)")
 _TERM_END = re.compile(r" +:+ *|:+ +")
+_SPACES = re.compile(" {2,}")
 _RULE = re.compile(r"-{4,} *")
 _STRAY_TABLE = re.compile(r"\|[-+}][-+}| ]*|\{\|.*|[|!]+ *")
 _CONTENT = 99  # deeper than any heading
@@ -85,10 +86,10 @@ class _Blocks:
         before = [*table.outside, *table.captions]
         if table.is_layout():
             body = "\n\n".join((*before, *table.texts()))
-            markdown = render_blocks(body, self._context)
+            markdown = decode(render_blocks(body, self._context))
         else:
             grid, inner = table.markdown()
-            own = render_blocks("\n".join(before), self._context)
+            own = decode(render_blocks("\n".join(before), self._context))
             markdown = "\n\n".join(filter(None, (own, grid, *inner)))
         if not markdown:
             return
@@ -99,6 +100,8 @@ class _Blocks:
             self._add_block(mark)
 
     def _feed_line(self, line: str, stripped: str) -> None:
+        if "  " in stripped and line[0] != " ":  # spaces count in code alone
+            line = stripped = _SPACES.sub(" ", stripped)
         if BLOCK.search(stripped):
             self._feed_marks(stripped)
         elif heading := _heading(stripped):
@@ -113,12 +116,14 @@ class _Blocks:
 
     def _feed_marks(self, stripped: str) -> None:
         """Finished blocks, and the text between them if any."""
-        parts = BLOCK.split(stripped)
-        for index, part in enumerate(parts):
-            if index % 2:
-                self._add_block(self._context.keep_block(self._context.blocks[int(part)]))
-            elif part.strip():
-                self.feed(part)
+        position = 0
+        for mark in BLOCK.finditer(stripped):
+            if before := stripped[position : mark.start()].strip():
+                self._feed_line(before, before)
+            self._add_block(mark[0])
+            position = mark.end()
+        if after := stripped[position:].strip():
+            self._feed_line(after, after)
 
     def _feed_text(self, line: str, stripped: str) -> None:
         kind = "indented" if line.startswith(" ") else "text"

@@ -39,6 +39,9 @@ SIGNS = _by_name(_TABLES["signs"])
 BOX_KINDS: dict[str, str] = _TABLES["box_kinds"]
 """The part behind the slash of an infobox's name: what it describes."""
 
+CONTAINERS = frozenset(_SEPARATOR.split(_TABLES["containers"].strip()))
+"""Names of frames around blocks of text."""
+
 _DROPPED = frozenset(_SEPARATOR.split(_TABLES["dropped"].strip()))
 _DROPPED_PATTERN = _any_of(_TABLES["dropped_patterns"])
 _INFOBOX_PATTERN = _any_of(_TABLES["infoboxes"])

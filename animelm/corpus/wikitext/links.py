@@ -3,6 +3,7 @@
 import re
 
 from animelm.corpus.wikitext.context import Context
+from animelm.corpus.wikitext.marks import GONE
 
 # No bracket, brace or pipe within: the great majority, read by the expression alone.
 _SIMPLE = re.compile(r"\[\[([^\[\]{}|\n]*)(?:\|([^\[\]{}|]*))?\]\](?!\])")
@@ -34,11 +35,18 @@ def link_text(target: str, labels: tuple[str, ...], context: Context) -> str:
             return _after_broken_file(labels)
         if _LANGUAGE.match(prefix):
             return ""
-    if not labels:
-        return target.removeprefix(":").strip() if target.strip() else ""
     if _is_broken(target, labels):
         return " ".join((target, *labels))
-    return "|".join(labels) if labels[0] or len(labels) > 1 else target.removeprefix(":").strip()
+    return "|".join(labels) if any(labels) else _own_name(target)
+
+
+def _own_name(target: str) -> str:
+    """The text of a link without one: its target without ``:`` and another Wikipedia's code."""
+    target = target.strip()
+    if target[:1] != ":":
+        return target
+    prefix, _, name = target[1:].partition(":")
+    return name if name and _LANGUAGE.match(prefix) else target[1:].strip()
 
 
 def _note_category(name: str, context: Context) -> None:
@@ -54,4 +62,4 @@ def _is_broken(target: str, labels: tuple[str, ...]) -> bool:
 
 def _after_broken_file(labels: tuple[str, ...]) -> str:
     """Nothing; of a file whose brackets close paragraphs later, what follows its own line."""
-    return "\n" + "|".join(labels).partition("\n")[2] if _is_broken("", labels) else ""
+    return "\n" + "|".join(labels).partition("\n")[2] if _is_broken("", labels) else GONE

@@ -8,6 +8,11 @@ from animelm.corpus.wikitext.marks import BLOCK, BREAK, decode
 
 _SPAN = re.compile(r"\b(row|col)span\s*=\s*[\"']?\s*(\d{1,6})", re.IGNORECASE)
 _ATTRIBUTES = re.compile(r"[^|]*=[^|]*|\s*(?:nowrap|scope|)\s*", re.IGNORECASE)
+_BARE_ATTRIBUTES = re.compile(
+    r"(?:\s*(?:rowspan|colspan|style|class|bgcolor|v?align|width|height|scope)\s*=\s*"
+    r"(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']+))+",
+    re.IGNORECASE,
+)
 _LIST_SIGNS = re.compile(r"^[*#:;]+ *")
 _SEPARATOR = " / "
 
@@ -79,7 +84,7 @@ class Table:
         for source in text.split("||"):
             attributes, bar, content = source.partition("|")
             if not bar:
-                attributes, content = "", source
+                attributes, content = _leading_attributes(source)
             elif not _ATTRIBUTES.fullmatch(attributes):
                 content = f"{attributes} {content}"
             spans = {kind.lower(): int(number) for kind, number in _SPAN.findall(attributes)}
@@ -109,6 +114,13 @@ class Table:
             if row:
                 rows.append(row)
         return markdown_table(unfold(rows)), blocks
+
+
+def _leading_attributes(source: str) -> tuple[str, str]:
+    """Attributes and text of a cell whose bar would come out of a template such as {{n/a}}."""
+    if "=" not in source or (match := _BARE_ATTRIBUTES.match(source)) is None:
+        return "", source
+    return match[0], source[match.end() :]
 
 
 def _content(text: str) -> str:

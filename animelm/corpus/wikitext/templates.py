@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from animelm.corpus.wikitext.calls import Call, read_call
 from animelm.corpus.wikitext.context import Context
 from animelm.corpus.wikitext.functions import call_function
-from animelm.corpus.wikitext.infobox import infobox_table
+from animelm.corpus.wikitext.infobox import infobox_table, is_look
 from animelm.corpus.wikitext.inline import lowered, raised
 from animelm.corpus.wikitext.known import (
+    CONTAINERS,
     JOINED,
     PATTERNS,
     SIGNS,
@@ -24,6 +25,8 @@ _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 _HOLLOW = re.compile(r" ?[(（][, ]*[)）]|, *(?=[)）])|(?<=[(（]), *|-+$|[年月日]+(?=[年月日])")
 _LANGUAGE = re.compile(r"lang-([a-z]{2,3}(?:-(?!short)[a-z]+)?)(-short)?$")
 _SENTENCE = re.compile(r"[。！？]|[a-z]{2}[.!?](?: |$)")
+# What a template makes an address of: "gov/123", "people_of_Rome".
+_IDENTIFIER = re.compile(r"(?=[!-~]*[\d_/])[\w.:/-]{3,}", re.ASCII)
 _FIELDS_OF_A_BOX = 3
 
 
@@ -58,12 +61,16 @@ def _known(call: Call, context: Context) -> str | None:
         return _fill(PATTERNS[name], call)
     if name in JOINED:
         return JOINED[name].join(filter(None, call.positional))
+    if name in CONTAINERS:
+        return "\n\n".join(_contents(call))
     if name in _CALLABLES:
         return _CALLABLES[name](call)
     if match := _LANGUAGE.match(name):
         language = language_name(match[1], context.language)
         text = call.text("1")
         return f"{language}: {text}" if language and text and not match[2] else text
+    if name.startswith("ipa-"):
+        return call.text("1")
     if is_dropped(name):
         return ""
     if not call.alone and (country := country_name(name, context.language)):
@@ -76,14 +83,18 @@ def _known(call: Call, context: Context) -> str | None:
 def _unknown(call: Call, context: Context) -> str:
     if call.begins_line and len(call.named) >= _FIELDS_OF_A_BOX:
         return infobox_table(call, context)
-    texts = [text for text in (*call.positional, *call.named.values()) if _is_content(text)]
-    if texts:
+    if texts := _contents(call):
         return "\n\n".join(texts) if call.alone else " ".join(texts)
-    return call.positional[0] if len(call.positional) == 1 and not call.alone else ""
+    if len(call.positional) != 1 or call.alone:
+        return ""
+    text = call.positional[0]
+    return "" if is_look("", text) or _IDENTIFIER.fullmatch(text) else text
 
 
-def _is_content(text: str) -> bool:
-    return "\n" in text or _SENTENCE.search(text) is not None
+def _contents(call: Call) -> list[str]:
+    """The arguments that hold several lines or a sentence."""
+    arguments = (*call.positional, *call.named.values())
+    return [text for text in arguments if "\n" in text or _SENTENCE.search(text)]
 
 
 def _fill(pattern: str, call: Call) -> str:
@@ -107,18 +118,29 @@ def _fill(pattern: str, call: Call) -> str:
 
 def _convert(call: Call) -> str:
     """A measure as it is written: ``{{convert|5|ft|6|in|m}}`` is "5 ft 6 in"."""
-    parts = [part for part in call.positional if part]
-    words: list[str] = []
-    for index, part in enumerate(parts):
-        is_number = part[0].isdigit() or (part[0] in "+-−." and part[1:2].isdigit())
-        # Units into which the measure is converted follow its own unit.
-        if index and not is_number and not words[-1][0].isdigit() and words[-1] not in _RANGES:
+    parts = iter(filter(None, call.positional))
+    text = _grouped(next(parts, ""))
+    unit = ""
+    for part in parts:
+        if part in _RANGES:  # from one number to another
+            text += _RANGES[part] + _grouped(next(parts, ""))
+        elif not unit:
+            unit = part
+            text += f" {unit}"
+        elif part[0].isdigit() and unit in _SMALLER_UNITS:
+            text += f" {part} {next(parts, _SMALLER_UNITS[unit])}"
+        else:  # the units to convert into, the precision
             break
-        words.append(_RANGES.get(part, part) if not is_number else part)
-    return " ".join(words).replace(" – ", "–")
+    return text
 
 
-_RANGES = {"-": "–", "–": "–", "to": "to", "and": "and", "x": "×", "by": "×", "or": "or", "×": "×"}
+def _grouped(number: str) -> str:
+    return f"{int(number):,}" if number.isdecimal() and len(number) < _LONGEST_NUMBER else number
+
+
+_LONGEST_NUMBER = 30
+_RANGES = {"-": "–", "–": "–", "to": " to ", "and": " and ", "x": " × ", "by": " × ", "or": " or "}
+_SMALLER_UNITS = {"ft": "in", "lb": "oz", "st": "lb", "mi": "yd", "yd": "ft"}
 
 
 def _value(call: Call) -> str:
