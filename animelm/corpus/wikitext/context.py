@@ -9,6 +9,10 @@ _KANA = re.compile("[ぁ-ヿ]")
 _LANGUAGE_SAMPLE = 4_000
 
 
+class TooDeepError(ValueError):
+    """Markup is nested deeper than any page that readers can see; the message says which."""
+
+
 @dataclass
 class Context:
     """The page in work.

@@ -18,6 +18,8 @@ BLOCK_CLOSE = "\x04"
 BLOCK = re.compile(f"{BLOCK_OPEN}(\\d+){BLOCK_CLOSE}")
 """Stands for a finished block, a table or code, that no later step may touch."""
 
+NO_BREAK = "\xa0"
+
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff]")
 # At most as many digits as a character's number can have: int() refuses a number of thousands.
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
@@ -25,8 +27,12 @@ _MARKUP = re.compile(r"[\[\]{}|'*#:;=<>!&\-]")
 
 
 def sanitize(text: str) -> str:
-    """The text with ``\\n`` as its only control character, and without lone surrogates."""
-    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\t", " "))
+    """The text with ``\\n`` as its only control character, and without lone surrogates.
+
+    The entity of the no-break space becomes the character: those who cut lines see a space in it.
+    """
+    text = text.replace("\r\n", "\n").replace("\t", " ").replace("&nbsp;", NO_BREAK)
+    return _CONTROLS.sub("", text)
 
 
 def literal(text: str) -> str:
