@@ -3,12 +3,11 @@
 import re
 
 from animelm.corpus.wikitext.context import Context, TooDeepError
-from animelm.corpus.wikitext.marks import BLOCK, BREAK, NO_BREAK, decode
+from animelm.corpus.wikitext.marks import BLOCK, BREAK, decode, squeeze
 from animelm.corpus.wikitext.tables import Table
 
 _ITEM = re.compile(r"([*#:;]{1,12})[*#:;]* *(.*)")
 _TERM_END = re.compile(r" +:+ *|:+ +")
-_SPACES = re.compile(f"[ {NO_BREAK}]{{2,}}")
 _RULE = re.compile(r"-{4,} *")
 _STRAY_TABLE = re.compile(r"\|[-+}][-+}| ]*|\{\|.*|[|!]+ *")
 _DEEPEST_TABLE = 100
@@ -106,8 +105,8 @@ class _Blocks:
             self._add_block(mark)
 
     def _feed_line(self, line: str, stripped: str) -> None:
-        if _SPACES.search(stripped) and line[0] != " ":  # spaces count in code alone
-            line = stripped = _SPACES.sub(" ", stripped)
+        if line[0] != " ":  # spaces count in code alone
+            line = stripped = squeeze(stripped)
         if BLOCK.search(stripped):
             self._feed_marks(stripped)
         elif heading := _heading(stripped):

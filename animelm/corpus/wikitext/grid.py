@@ -76,8 +76,10 @@ def _placed(rows: Sequence[Sequence[Cell]]) -> list[list[str]] | None:
                     below[place] = (cell.rows - 1, cell.text)
             column += max(cell.columns, 1)
         cells += len(line)
-        lines.append(line)
         carried = below
+        # A row in which everything goes on below is seen there, as in a browser.
+        if not line.keys() <= below.keys():
+            lines.append(line)
     if len(lines) * len(starts) > _REPETITION * cells + _ALWAYS_AFFORDED:
         return None
     columns = [column for column in sorted(starts) if any(line.get(column) for line in lines)]

@@ -28,6 +28,7 @@ _UNCLOSED_REFERENCE = re.compile(
     r"""</?ref(?:\s*name\s*=\s*(?:"[^"\n<]*"|[^\s<>]+))?\s*/?>?""", re.I
 )
 _EMPTY_BRACKETS = re.compile(f"([(（])([\\s,;:、，；：{GONE}]*+)([)）]?)")
+_BEFORE_BRACKET = re.compile(f"(?<![ ,;:、，；：{GONE}])([ ,;:、，；：{GONE}]++)(?=[)）])")
 _AROUND_GONE = re.compile(f" ?{GONE}+")
 
 
@@ -47,6 +48,7 @@ def replace_inline(text: str) -> str:
         text = _MAGIC_WORD.sub("", text)
     if GONE in text:
         text = _EMPTY_BRACKETS.sub(_close_gap, text)
+        text = _BEFORE_BRACKET.sub(lambda match: "" if GONE in match[1] else match[0], text)
         text = _AROUND_GONE.sub("", text)
     return text
 

@@ -34,7 +34,7 @@ class RenderedPage:
     Attributes:
         markdown: begins with ``# Title`` and ends with one line break; of the control characters
             only ``\\n`` occurs.
-        categories: their names without prefix and sort key, each once, in the page's order.
+        categories: their names without prefix and sort key, each once.
     """
 
     markdown: str

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from animelm.corpus.wikitext.grid import Cell, markdown_table, unfold
-from animelm.corpus.wikitext.marks import BLOCK, BREAK, decode
+from animelm.corpus.wikitext.marks import BLOCK, BREAK, decode, squeeze
 
 _SPAN = re.compile(r"\b(row|col)span\s*=\s*[\"']?\s*(\d{1,6})", re.IGNORECASE)
 _ATTRIBUTES = re.compile(r"[^|]*=[^|]*|\s*(?:nowrap|scope|)\s*", re.IGNORECASE)
@@ -19,7 +19,7 @@ _SEPARATOR = " / "
 
 def one_line(text: str) -> str:
     """The text of a cell in one line, items of lists and lines set apart by a slash."""
-    text = text.strip()
+    text = squeeze(text.strip())
     if "\n" not in text and BREAK not in text:
         return _LIST_SIGNS.sub("", text) if text[:1] in "*#:;" and text[1:2] == " " else text
     joined: list[str] = []

@@ -1,7 +1,7 @@
 """What one template leaves behind; the package's docstring has the rules in order."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from animelm.corpus.wikitext.calls import Call, read_call
 from animelm.corpus.wikitext.context import Context
@@ -62,7 +62,7 @@ def _known(call: Call, context: Context) -> str | None:
     if name in JOINED:
         return JOINED[name].join(filter(None, call.positional))
     if name in CONTAINERS:
-        return "\n\n".join(_contents(call))
+        return "\n\n".join(filter(None, (*call.positional, *_contents(call.named.values()))))
     if name in _CALLABLES:
         return _CALLABLES[name](call)
     if match := _LANGUAGE.match(name):
@@ -83,7 +83,7 @@ def _known(call: Call, context: Context) -> str | None:
 def _unknown(call: Call, context: Context) -> str:
     if call.begins_line and len(call.named) >= _FIELDS_OF_A_BOX:
         return infobox_table(call, context)
-    if texts := _contents(call):
+    if texts := _contents((*call.positional, *call.named.values())):
         return "\n\n".join(texts) if call.alone else " ".join(texts)
     if len(call.positional) != 1 or call.alone:
         return ""
@@ -91,9 +91,8 @@ def _unknown(call: Call, context: Context) -> str:
     return "" if is_look("", text) or _IDENTIFIER.fullmatch(text) else text
 
 
-def _contents(call: Call) -> list[str]:
+def _contents(arguments: Iterable[str]) -> list[str]:
     """The arguments that hold several lines or a sentence."""
-    arguments = (*call.positional, *call.named.values())
     return [text for text in arguments if "\n" in text or _SENTENCE.search(text)]
 
 
