@@ -112,7 +112,7 @@ class _Blocks:
         elif heading := _heading(stripped):
             self._end_block()
             self._blocks.append(heading)
-        elif item := _ITEM.match(line):
+        elif item := _ITEM.match(line.lstrip(BREAK)):
             self._feed_item(item[1], item[2])
         elif _RULE.match(stripped) or _STRAY_TABLE.fullmatch(stripped):
             self._end_block()

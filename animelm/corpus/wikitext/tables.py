@@ -22,13 +22,15 @@ def one_line(text: str) -> str:
     text = squeeze(text.strip())
     if "\n" not in text and BREAK not in text:
         return _LIST_SIGNS.sub("", text) if text[:1] in "*#:;" and text[1:2] == " " else text
-    joined: list[str] = []
+    joined: list[str] = [""]  # an empty text ends the one before
     for line in text.replace(BREAK, "\n\n").split("\n"):
         stripped = line.strip()
         item = _LIST_SIGNS.sub("", stripped)
         if not stripped:
             joined.append("")
-        elif item != stripped or not joined or not joined[-1]:
+        elif item != stripped:
+            joined.extend((item, ""))
+        elif not joined[-1]:
             joined.append(item)
         else:
             joined[-1] += f" {item}"

@@ -10,6 +10,7 @@ from animelm.corpus.wikitext.infobox import infobox_table, is_look
 from animelm.corpus.wikitext.inline import lowered, raised
 from animelm.corpus.wikitext.known import (
     CONTAINERS,
+    DATES,
     JOINED,
     PATTERNS,
     SIGNS,
@@ -61,6 +62,8 @@ def _known(call: Call, context: Context) -> str | None:
         return _fill(PATTERNS[name], call)
     if name in JOINED:
         return JOINED[name].join(filter(None, call.positional))
+    if name in DATES:
+        return "-".join(part.zfill(2) for part in call.positional[:3] if part)
     if name in CONTAINERS:
         return "\n\n".join(filter(None, (*call.positional, *_contents(call.named.values()))))
     if name in _CALLABLES:

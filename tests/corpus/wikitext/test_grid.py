@@ -34,6 +34,12 @@ def test_empty_rows_and_columns_go():
     ]
 
 
+def test_a_note_across_the_whole_table_stands_once():
+    note = "これは表の全体についての長い注であり、" * 3
+    rows = [[Cell("a"), Cell("b")], [Cell("前半", columns=2)], [Cell(note, columns=2)]]
+    assert unfold(rows) == [["a", "b"], ["前半", "前半"], [note, ""]]
+
+
 def test_spans_out_of_all_proportion_count_once():
     assert unfold([[Cell("x" * 1_000, columns=1_000)], [Cell("y")] * 1_000])[0] == ["x" * 1_000]
 

@@ -18,7 +18,7 @@ def test_fields_with_a_value_become_facts(body):
         ("name", "Cats"),
         ("starring", "A / B"),
         ("music", "C / D"),
-        ("released on", "2001-2-3"),
+        ("released on", "2001-02-03"),
     ]
 
 
@@ -45,7 +45,7 @@ def test_a_box_or_table_within_a_box_follows_it(body):
 
 
 def test_a_list_in_a_field_is_one_line(body):
-    assert facts(body, "{{Infobox a|x=\n* 猫\n* 犬|y=(a) [http://b c]}}") == [
-        ("x", "猫 / 犬"),
+    assert facts(body, "{{Infobox a|x=\n* 猫\n* 犬\n鳥は\n魚|y=(a) [http://b c]}}") == [
+        ("x", "猫 / 犬 / 鳥は 魚"),
         ("y", "(a) c"),
     ]

@@ -2,6 +2,7 @@ import re
 
 from animelm.corpus.wikitext.known import (
     CONTAINERS,
+    DATES,
     JOINED,
     PATTERNS,
     SIGNS,
@@ -13,12 +14,12 @@ from animelm.corpus.wikitext.known import (
 
 
 def test_names_are_written_as_calls_are_normalised():
-    for name in (*PATTERNS, *JOINED, *SIGNS, *CONTAINERS):
+    for name in (*PATTERNS, *JOINED, *SIGNS, *CONTAINERS, *DATES):
         assert name == " ".join(name.split()).lower(), name
 
 
 def test_no_name_stands_in_two_tables():
-    names = [*PATTERNS, *JOINED, *SIGNS, *CONTAINERS]
+    names = [*PATTERNS, *JOINED, *SIGNS, *CONTAINERS, *DATES]
     assert sorted(names) == sorted(set(names))
     assert not [name for name in names if name in SIGNS and is_infobox(name)]
 

@@ -83,8 +83,9 @@ def test_tables_nested_too_deeply_are_reported():
 
 
 BROKEN = [
-    *("{{", "}}", "[[", "]]", "<ref>x", "<ref ", "<!-- ", "<math>", "= ", "[http://a ", "''", "* a\n"),
-    *("; a : b\n", "({{x}}", "&#1", "|", "!!", " x\n", "<sup>", "[[File:a|b\n\n", "{{#if:x|"),
+    *("{{", "}}", "[[", "]]", "<ref>x", "<ref ", "<!-- ", "<math>", "= ", "[http://a ", "''"),
+    *("* a\n", "; a : b\n", "({{x}}", "&#1", "|", "!!", " x\n", "<sup>", "[[File:a|b\n\n"),
+    "{{#if:x|",
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import pytest
         ("{{Nihongo|Star|星|Hoshi}}, {{nihongo|Sky|空}}", "Star (星, Hoshi), Sky (空)"),
         # Dates and measures
         ("{{生年月日と年齢|1980|1|2}}と{{start date|2009|4|5}}と{{start date|2009}}",
-         "1980年1月2日と2009-4-5と2009"),
+         "1980年1月2日と2009-04-05と2009"),
         ("{{convert|1000|km|mi|0}}、{{convert|5|ft|6|in|cm}}、{{convert|1|-|3|m|ft}}",
          "1,000 km、5 ft 6 in、1–3 m"),
         ("{{frac|1|2}}、{{val|1.5|0.2|e=3|u=m}}、{{sup|2}}", "1/2、1.5 ± 0.2×10^3 m、²"),
