@@ -4,24 +4,8 @@ import json
 import re
 from collections import Counter
 
-import pytest
-from transformers import GptOssConfig
 
-from animelm.cli import inspection as inspect_command
-from animelm.model import inspection
-from animelm.model.released import released_config
-
-
-@pytest.fixture
-def without_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load_config(base: str) -> GptOssConfig:
-        return GptOssConfig.from_dict(released_config(base))
-
-    for module in (inspect_command, inspection):
-        monkeypatch.setattr(module, "load_config", load_config)
-
-
-def test_the_20b_is_inspected_from_its_name(call, without_network) -> None:
+def test_the_20b_is_inspected_from_its_name(call) -> None:
     layers = ["--config=gpt-oss-20b/cpt.yaml", "--config=hardware/gpu-16gb.yaml"]
     called = call("inspect", *layers, "--model.compute_type=bfloat16", "--format=json")
     assert called.status == 0, called.err

@@ -33,7 +33,7 @@ TABLE = [
 def model() -> GptOssForCausalLM:
     """The 20B in 4 bits on the meta device: shapes and types, no memory."""
     config = GptOssConfig.from_dict(released_config("unsloth/gpt-oss-20b"))
-    described = empty_model(config, "nf4", torch.bfloat16)
+    described = empty_model(config, "nf4")
     torch.nn.Module.to(described, torch.bfloat16)
     return described
 
