@@ -15,6 +15,10 @@ from animelm.cli.trainer import run as run_trainer
 from animelm.evaluate.settings import CompareSettings
 from animelm.sample.writer import GENERATED, write_sample
 
+# Two passes over the questions, enough for the demo's 36 works, left 238 works at 0.63 on unseen
+# wordings; they had not touched the general answers, so replay may be rarer.
+_MORE_PASSES = ["--trainer.max_epochs=4", "--data.replay_share=0.2"]
+
 
 def run(command: str, arguments: list[str]) -> None:
     """Parses the options of ``demo`` or ``reproduce`` and runs it."""
@@ -29,7 +33,7 @@ def demo(output: Path = Path("runs/demo")) -> None:
         output: Folder for adapters, logs and results; an earlier demo in it is replaced.
     """
     shutil.rmtree(output, ignore_errors=True)
-    _experiment(output, GENERATED, questions_per_set=300, overrides=[])
+    _experiment(output, GENERATED, questions_per_set=300, fine_tuning=[])
 
 
 def reproduce(output: Path = Path("runs/reproduce"), works: int | None = None) -> None:
@@ -41,11 +45,11 @@ def reproduce(output: Path = Path("runs/reproduce"), works: int | None = None) -
     """
     shutil.rmtree(output, ignore_errors=True)
     write_sample(output / "sample", works)
-    _experiment(output, output / "sample", questions_per_set=None, overrides=[])
+    _experiment(output, output / "sample", questions_per_set=None, fine_tuning=_MORE_PASSES)
 
 
 def _experiment(
-    output: Path, sample: Path, questions_per_set: int | None, overrides: list[str]
+    output: Path, sample: Path, questions_per_set: int | None, fine_tuning: list[str]
 ) -> None:
     begin = time.monotonic()
     console = Console()
@@ -57,7 +61,6 @@ def _experiment(
         [
             f"--data.folder={anime / 'articles'}",
             f"--data.replay_folders=[{general / 'articles'}]",
-            *overrides,
         ],
     )
     console.rule("2 of 3: fine-tuning on questions and answers")
@@ -68,7 +71,7 @@ def _experiment(
             f"--model.init_adapter={output / 'cpt' / 'adapter'}",
             f"--data.records={anime / 'qa.jsonl'}",
             f"--data.replay_records={general / 'qa.jsonl'}",
-            *overrides,
+            *fine_tuning,
         ],
     )
     console.rule("3 of 3: what was learned, what was lost")

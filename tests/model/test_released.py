@@ -55,7 +55,6 @@ def test_the_20b_has_the_constants_of_the_published_model(model: GptOssForCausal
     assert config.sliding_window == 128
     assert config.layer_types == ["sliding_attention", "full_attention"] * 12
     assert [tuple(layer.self_attn.sinks.shape) for layer in model.model.layers] == [(64,)] * 24
-    assert sum(parameter.numel() for parameter in model.parameters()) == 20_914_757_184
     rope = config.rope_parameters
     assert (rope["rope_type"], rope["rope_theta"], rope["factor"]) == ("yarn", 150000, 32.0)
     assert (rope["original_max_position_embeddings"], rope["truncate"]) == (4096, False)
