@@ -9,7 +9,7 @@ import torch
 from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import get_cosine_with_min_lr_schedule_with_warmup
+from transformers import get_cosine_with_min_lr_schedule_with_warmup_lr_rate
 
 from animelm.errors import UserError
 
@@ -25,7 +25,8 @@ class OptimiserSettings:
             wants about twenty times as much.
         weight_decay: Decoupled weight decay (arXiv 1711.05101).
         beta2: AdamW's second decay rate.
-        warmup_share: Share of the steps, 0 to 1, over which the rate rises from 0.
+        warmup_share: Share of the steps, 0 to 1, over which the rate rises to its
+            peak, in equal steps of which none is 0.
         final_share: The rate falls along a cosine to this share of its peak.
 
     Raises:
@@ -63,9 +64,9 @@ def build_optimiser(parameters: Iterable[Parameter], settings: OptimiserSettings
 
 def build_schedule(optimiser: Optimizer, settings: OptimiserSettings, steps: int) -> LambdaLR:
     """Linear warm-up, then a cosine, over ``steps`` optimiser steps."""
-    return get_cosine_with_min_lr_schedule_with_warmup(
+    return get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
         optimiser,
-        num_warmup_steps=max(1, round(settings.warmup_share * steps)),
+        num_warmup_steps=round(settings.warmup_share * steps),
         num_training_steps=steps,
         min_lr_rate=settings.final_share,
     )
