@@ -3,14 +3,20 @@
 Legend: O output width, I input width.
 """
 
+import mmap
+
 import torch
 from torch import Tensor, nn
 
 from animelm.model.architecture import CausalLM
 from animelm.model.mxfp4 import LinearMXFP4
+from animelm.model.nf4 import quantize_nf4
 from animelm.model.packed import PackedLinear
 from animelm.model.quantize import Linear4bit
 from animelm.model.shards import StoredTensor
+
+# Memory of its own takes whole pages, so it is for large tensors only.
+_MAPPED_BYTES = 2**16
 
 
 class Filling:
@@ -55,7 +61,7 @@ class Filling:
                 raise source.wrong(f"has no place in {type(module).__name__}")
             if tensor.shape != own.shape or not tensor.is_floating_point():
                 raise source.unlike(tensor, f"{tuple(own.shape)} of a float type")
-            held = _own_memory(tensor.to(self.compute_dtype))
+            held = _lasting(tensor.to(self.compute_dtype))
             setattr(module, leaf, nn.Parameter(held, requires_grad=False))
         self.missing.discard(f"{path}.{leaf}")
 
@@ -69,18 +75,24 @@ class Filling:
                 "experts that a checkpoint holds in MXFP4; use nf4"
             )
         assert isinstance(module, Linear4bit)
-        module.load_weight(tensor)
+        packed, scales = quantize_nf4(tensor)
+        module.load_packed(_lasting(packed), _lasting(scales))
 
     def packed(self, path: str, weight: Tensor, scales: Tensor, source: StoredTensor) -> None:
         """Fills the packed layer at ``path`` with bytes and scales that are in its own format."""
         module = self.module(path, source)
         assert isinstance(module, PackedLinear)
-        module.load_packed(weight, scales)
+        module.load_packed(_lasting(weight), _lasting(scales))
         self.missing.discard(f"{path}.weight")
 
 
-def _own_memory(tensor: Tensor) -> Tensor:
-    """The tensor without the rest of the larger one that it may be a part of."""
-    tensor = tensor.contiguous()
-    shared = tensor.untyped_storage().nbytes() > tensor.numel() * tensor.element_size()
-    return tensor.clone() if shared else tensor
+def _lasting(tensor: Tensor) -> Tensor:
+    """A copy in memory of its own.
+
+    What lasts must not lie between what is dropped at once: loading the 20B would leave holes in
+    the allocator's memory that together are larger than the model.
+    """
+    if tensor.nbytes < _MAPPED_BYTES:
+        return tensor.clone(memory_format=torch.contiguous_format)
+    copy = torch.frombuffer(mmap.mmap(-1, tensor.nbytes), dtype=tensor.dtype).view(tensor.shape)
+    return copy.copy_(tensor)

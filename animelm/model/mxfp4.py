@@ -19,7 +19,7 @@ BLOCK = 32
 # What the 16 patterns of E2M1 mean; the upper eight are the lower eight with a minus sign.
 _MAGNITUDES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 E2M1 = torch.tensor([*_MAGNITUDES, *(-magnitude for magnitude in _MAGNITUDES)])
-_SCALE_BIAS = 127
+SCALE_BIAS = 127
 # The tables hold twice each value, so that half of 2^128, the largest scale, still is finite.
 _DOUBLED = 2 * E2M1
 # Dequantised so many values at a time, the second pass finds them in the processor's cache.
@@ -102,7 +102,7 @@ def _factors(scales: Tensor, dtype: torch.dtype) -> Tensor:
 @cache
 def _powers(dtype: torch.dtype, device: torch.device) -> Tensor:
     """[256], the factor on doubled values behind each scale byte."""
-    return torch.pow(2.0, torch.arange(256) - _SCALE_BIAS - 1).to(device, dtype)
+    return torch.pow(2.0, torch.arange(256) - SCALE_BIAS - 1).to(device, dtype)
 
 
 @cache
@@ -135,10 +135,10 @@ def encode_mxfp4(weight: Tensor) -> tuple[Tensor, Tensor]:
     blocks = weight.float().unflatten(-1, (-1, BLOCK))
     largest = blocks.abs().amax(-1)
     exponent = torch.frexp(largest).exponent - 3  # frexp: mantissa below 1; E2M1 goes to 2^3
-    exponent = exponent.masked_fill(largest == 0, 0).clamp(-_SCALE_BIAS, _SCALE_BIAS)
+    exponent = exponent.masked_fill(largest == 0, 0).clamp(-SCALE_BIAS, SCALE_BIAS)
     relative = torch.ldexp(blocks, -exponent.unsqueeze(-1))
     magnitudes = E2M1[:8].to(weight.device)
     code = torch.bucketize(relative.abs().contiguous(), (magnitudes[1:] + magnitudes[:-1]) / 2)
     code = (code + 8 * (relative < 0)).to(torch.uint8)
     packed = code[..., 0::2] | (code[..., 1::2] << 4)
-    return packed, (exponent + _SCALE_BIAS).to(torch.uint8)
+    return packed, (exponent + SCALE_BIAS).to(torch.uint8)

@@ -7,13 +7,14 @@ bitsandbytes searches the level of every value. Here a table answers from the up
 quotient, and only where a bound between two levels shares those bits is the quotient looked at.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
 import torch
 from bitsandbytes.functional import get_4bit_type
 from torch import Tensor
+
+from animelm.model.threads import in_threads
 
 BLOCK = 64
 # So many blocks at a time stay in the processor's cache from the first pass to the last.
@@ -46,9 +47,7 @@ def quantize_nf4(weight: Tensor) -> tuple[Tensor, Tensor]:
         quotients = _float32(blocks[part]) * (1 / largest.clamp_(min=_SMALLEST)).numpy()
         packed[part] = _pairs(_levels(quotients.reshape(-1))).reshape(-1, BLOCK // 2)
 
-    # NumPy leaves the interpreter to other threads while it computes.
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        list(pool.map(pack, range(0, len(blocks), _CHUNK)))
+    in_threads(pack, range(0, len(blocks), _CHUNK))
     return torch.from_numpy(packed).view(-1, 1), torch.from_numpy(scales).view(-1)
 
 

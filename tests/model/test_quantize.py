@@ -17,8 +17,8 @@ def test_dequantised_weights_are_within_half_a_step_of_nf4(width: int, dtype: to
     weight = torch.randn(32, width)
     error = (weight_in(packed(weight), dtype) - weight).view(-1, 64).abs()
     largest = weight.view(-1, 64).abs().amax(-1, keepdim=True)
-    # NF4's widest gap is 0.304 of a block's largest weight; bf16 rounds by 1 part in 256.
-    assert (error <= 0.157 * largest).all()
+    # NF4's widest gap is 0.304 of a block's largest weight, and bf16 rounds by 1 / 256.
+    assert (error <= (0.153 + 1 / 256) * largest).all()
     assert bits_per_weight(packed(weight)) == 4
 
 

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from animelm.model.filling import Filling
 from animelm.model.layouts.fused_experts import LISTS, expert_parts
 from animelm.model.mxfp4 import BLOCK, LinearMXFP4, dequantize_mxfp4
+from animelm.model.quantize import Linear4bit
+from animelm.model.requantize import nf4_from_mxfp4
 from animelm.model.shards import Checkpoint, StoredTensor
 
 _NAME = re.compile(
@@ -24,8 +26,8 @@ _NAME = re.compile(
 def place_mxfp4_experts(tensor: StoredTensor, checkpoint: Checkpoint, filling: Filling) -> bool:
     """Takes blocks together with their scales.
 
-    A layer in MXFP4 gets the bytes as they are; any other gets the values, exact in bf16, and
-    quantises them again if it is an NF4 layer.
+    A layer in MXFP4 gets the bytes as they are, an NF4 layer gets them requantised, and an ordinary
+    one their values, which are exact in bf16.
     """
     match = _NAME.fullmatch(tensor.name)
     if match is None:
@@ -51,6 +53,9 @@ def _fill(path: str, blocks: StoredTensor, scales: StoredTensor, filling: Fillin
         _expect(exponents, (rows, groups), scales)
         if isinstance(layer, LinearMXFP4):
             filling.packed(f"{path}.{index}", packed, exponents, blocks)
+        elif isinstance(layer, Linear4bit):
+            requantised = nf4_from_mxfp4(packed.flatten(1), exponents)
+            filling.packed(f"{path}.{index}", *requantised, blocks)
         else:
             values = dequantize_mxfp4(packed.flatten(1), exponents, torch.bfloat16)
             filling.value(f"{path}.{index}", "weight", values, blocks)
