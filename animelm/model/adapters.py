@@ -17,6 +17,7 @@ from torch import nn
 from transformers import GptOssForCausalLM
 
 from animelm.errors import UserError
+from animelm.model.low_rank import Dropout, use_low_rank_linear
 
 DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 # gpt-oss fuses gate and up into one projection; its experts stand in lists of their own.
@@ -145,13 +146,15 @@ def add_adapter(model: GptOssForCausalLM | PeftModel, settings: LoraSettings) ->
     """Puts a fresh, trainable LoRA adapter on the model."""
     plain = model.get_base_model() if isinstance(model, PeftModel) else model
     rows = resolve_targets(plain, tuple(settings.target_modules))
-    config = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
-        target_modules=_target_pattern(plain, rows),
-        task_type="CAUSAL_LM",
-        bias="none",
+    config = use_low_rank_linear(
+        LoraConfig(
+            r=settings.rank,
+            lora_alpha=settings.alpha,
+            lora_dropout=settings.dropout,
+            target_modules=_target_pattern(plain, rows),
+            task_type="CAUSAL_LM",
+            bias="none",
+        )
     )
     if isinstance(model, PeftModel):
         model.add_adapter("default", config)
@@ -213,7 +216,7 @@ def continue_adapter(model: GptOssForCausalLM, folder: Path, settings: LoraSetti
     config.lora_dropout = settings.dropout
     for module in continued.modules():
         if isinstance(module, LoraLayer) and "default" in module.lora_dropout:
-            module.lora_dropout["default"] = nn.Dropout(settings.dropout)
+            module.lora_dropout["default"] = Dropout(settings.dropout)
     return continued
 
 
@@ -250,8 +253,9 @@ def _load_one(
         if isinstance(model, PeftModel):
             model.load_adapter(str(folder), adapter_name=name, is_trainable=trainable)
             return model
+        config = use_low_rank_linear(LoraConfig.from_pretrained(str(folder)))
         return PeftModel.from_pretrained(
-            model, str(folder), adapter_name=name, is_trainable=trainable
+            model, str(folder), adapter_name=name, is_trainable=trainable, config=config
         )
     except (RuntimeError, ValueError) as error:
         raise UserError(f"{folder}: the adapter does not fit this base: {error}") from error

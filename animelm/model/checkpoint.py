@@ -60,16 +60,12 @@ def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
     return PreTrainedTokenizerFast.from_pretrained(resolve_base(base))
 
 
-def empty_model(
-    config: GptOssConfig,
-    quantization: Quantization = "nf4",
-    compute_dtype: torch.dtype = torch.float32,
-) -> GptOssForCausalLM:
+def empty_model(config: GptOssConfig, quantization: Quantization = "nf4") -> GptOssForCausalLM:
     """The model in the form that is trained, on the meta device: shapes and types, no memory."""
     with torch.device("meta"):
         model = GptOssForCausalLM(config)
     for layer in model.model.layers:
-        layer.mlp.experts = Experts(config, quantization, compute_dtype)
+        layer.mlp.experts = Experts(config, quantization)
         for name in _ATTENTION:
             stock = getattr(layer.self_attn, name)
             linear = make_linear(
@@ -77,12 +73,9 @@ def empty_model(
                 stock.out_features,
                 stock.bias is not None,
                 quantization,
-                compute_dtype,
             )
             setattr(layer.self_attn, name, linear)
     model.set_attn_implementation(DOCUMENT_ATTENTION)
-    # PEFT asks the model before it builds its 4-bit LoRA layers.
-    model.is_loaded_in_4bit = quantization == "nf4"  # type: ignore[assignment]
     return model
 
 
@@ -115,8 +108,8 @@ def load_base(
         UserError: the folder, a file or a tensor of the model is missing.
     """
     folder = resolve_base(base)
-    model = empty_model(load_config(base), quantization, compute_dtype)
-    missing = {name for name, _ in model.named_parameters()}
+    model = empty_model(load_config(base), quantization)
+    missing = {name for name, _ in model.named_parameters() if not name.endswith(".scales")}
     if model.config.tie_word_embeddings:
         missing.discard("lm_head.weight")
     for name, tensor in _checkpoint_tensors(folder):

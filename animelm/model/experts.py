@@ -11,64 +11,69 @@ import torch
 from torch import Tensor, nn
 from transformers import GptOssConfig
 
-from animelm.model.low_rank import adapted_linear
+from animelm.model.expert_pass import ExpertLayers, Gate, Routing, adapted, expert_pass
 from animelm.model.quantize import Quantization, make_linear
-
-
-def clamped_gate(gate_up: Tensor, alpha: float, limit: float) -> Tensor:
-    """gpt-oss's gated unit: (up + 1) · gate · sigmoid(alpha · gate), clamped.
-
-    Args:
-        gate_up: [T, 2F], interleaved: even columns gate (clamped above), odd columns up (clamped
-            both ways).
-
-    Returns:
-        [T, F].
-    """
-    gate, up = gate_up.unflatten(-1, (-1, 2)).unbind(-1)
-    gate = gate.clamp(max=limit)
-    return (up.clamp(-limit, limit) + 1) * gate * torch.sigmoid(alpha * gate)
 
 
 class Experts(nn.Module):
     """The experts of one layer; takes the place of transformers' ``GptOssExperts``."""
 
-    def __init__(
-        self, config: GptOssConfig, quantization: Quantization, compute_dtype: torch.dtype
-    ):
+    def __init__(self, config: GptOssConfig, quantization: Quantization) -> None:
         super().__init__()
         hidden, intermediate = config.hidden_size, config.intermediate_size
         self.num_experts, self.chosen = config.num_local_experts, config.num_experts_per_tok
-        self.alpha, self.limit = config.swiglu_alpha, config.swiglu_limit
+        self.gate = Gate(config.swiglu_alpha, config.swiglu_limit)
+        self.recompute = False
         self.gate_up_projs = nn.ModuleList(
-            make_linear(hidden, 2 * intermediate, True, quantization, compute_dtype)
+            make_linear(hidden, 2 * intermediate, True, quantization)
             for _ in range(self.num_experts)
         )
         self.down_projs = nn.ModuleList(
-            make_linear(intermediate, hidden, True, quantization, compute_dtype)
-            for _ in range(self.num_experts)
+            make_linear(intermediate, hidden, True, quantization) for _ in range(self.num_experts)
         )
 
     def forward(
         self, hidden_states: Tensor, router_indices: Tensor, routing_weights: Tensor
     ) -> Tensor:
         """hidden_states [T, C], router_indices [T, K], routing_weights [T, K] -> [T, C]."""
-        flat = router_indices.flatten()
-        order = torch.argsort(flat, stable=True)
-        counts = torch.bincount(flat, minlength=self.num_experts).tolist()
-        inputs = hidden_states.index_select(0, order // router_indices.shape[1])
+        adapted_layers = self._layers()
+        if adapted_layers is None:
+            return self._through_modules(hidden_states, router_indices, routing_weights)
+        return expert_pass(
+            hidden_states,
+            routing_weights,
+            router_indices,
+            adapted_layers,
+            self.gate,
+            self.recompute and self.training,
+        )
+
+    def _layers(self) -> list[ExpertLayers] | None:
+        found = []
+        for modules in zip(self.gate_up_projs, self.down_projs, strict=True):
+            gate_up, down = (adapted(module) for module in modules)
+            if gate_up is None or down is None:
+                return None
+            found.append(ExpertLayers(gate_up, down))
+        return found
+
+    def _through_modules(
+        self, hidden_states: Tensor, router_indices: Tensor, routing_weights: Tensor
+    ) -> Tensor:
+        """For what ``expert_pass`` does not know: weights that are trained, several adapters."""
+        routing = Routing.from_indices(router_indices, self.num_experts)
+        inputs = hidden_states.index_select(0, routing.token)
         outputs = [
             self._expert(expert, rows)
-            for expert, rows in enumerate(inputs.split(counts))
-            if counts[expert]
+            for expert, rows in enumerate(inputs.split(routing.counts))
+            if len(rows)
         ]
-        inverse = torch.empty_like(order)
-        inverse[order] = torch.arange(order.numel(), device=order.device)
-        chosen = torch.cat(outputs).index_select(0, inverse).view(*router_indices.shape, -1)
+        chosen = torch.cat(outputs)[routing.place]
         return (chosen * routing_weights.unsqueeze(-1).to(chosen.dtype)).sum(1)
 
     def _expert(self, expert: int, rows: Tensor) -> Tensor:
-        gate_up = adapted_linear(rows, self.gate_up_projs[expert])
-        return adapted_linear(
-            clamped_gate(gate_up, self.alpha, self.limit), self.down_projs[expert]
-        )
+        gate_up = self.gate_up_projs[expert](rows)
+        gate, up = gate_up.unflatten(-1, (-1, 2)).unbind(-1)
+        gate = gate.clamp(max=self.gate.limit)
+        up = up.clamp(-self.gate.limit, self.gate.limit) + 1
+        return self.down_projs[expert](up * gate * torch.sigmoid(self.gate.alpha * gate))

@@ -74,7 +74,7 @@ def inspect_base(
     Raises:
         UserError: the base is not there, or a LoRA target matches nothing.
     """
-    model = empty_model(load_config(base), quantization, compute_dtype)
+    model = empty_model(load_config(base), quantization)
     nn.Module.to(model, compute_dtype)
     modules = tuple(describe_modules(model))
     parameters = sum(parameter.numel() for parameter in model.parameters())

@@ -37,7 +37,6 @@ from animelm.model.checkpoint import (
     save_base,
 )
 from animelm.model.loss import chunked_cross_entropy
-from animelm.model.low_rank import use_cheap_dropout
 from animelm.model.precision import ComputeType, choose_compute_dtype
 from animelm.model.quantize import Quantization
 from animelm.report.audit import print_audit
@@ -138,7 +137,6 @@ class AdaptedLM(L.LightningModule):
             self.model = model
         else:
             self.model = self._adapted_model()
-            use_cheap_dropout(self.model)
         if self.activation_checkpointing:
             self._causal.activation_checkpointing_enable({"use_reentrant": False})
         # Loading leaves the model in evaluation mode, in which dropout and checkpointing rest.

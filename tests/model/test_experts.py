@@ -9,8 +9,8 @@ from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
 from animelm.model.adapters import LoraSettings, add_adapter
 from animelm.model.checkpoint import load_base
-from animelm.model.experts import Experts, clamped_gate
-from animelm.model.quantize import dequantized_weight
+from animelm.model.experts import Experts
+from animelm.model.quantize import weight_in
 
 
 def routed(tokens: int = 23) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -25,8 +25,8 @@ def stock_twin(ours: Experts, stock: GptOssExperts) -> GptOssExperts:
     twin = copy.deepcopy(stock)
     with torch.no_grad():
         for expert in range(twin.num_experts):
-            twin.gate_up_proj[expert] = dequantized_weight(base(ours.gate_up_projs[expert])).T
-            twin.down_proj[expert] = dequantized_weight(base(ours.down_projs[expert])).T
+            twin.gate_up_proj[expert] = weight_in(base(ours.gate_up_projs[expert]), torch.float32).T
+            twin.down_proj[expert] = weight_in(base(ours.down_projs[expert]), torch.float32).T
     return twin
 
 
@@ -63,7 +63,7 @@ def test_every_lora_gradient_equals_the_one_through_the_merged_weight(
         name: torch.stack(
             [
                 (
-                    dequantized_weight(l.base_layer)
+                    weight_in(l.base_layer, torch.float32)
                     + 2.0 * l.lora_B["default"].weight @ l.lora_A["default"].weight
                 ).T
                 for l in layers  # noqa: E741
@@ -90,13 +90,6 @@ def test_every_lora_gradient_equals_the_one_through_the_merged_weight(
             assert not their_grad.any()
         else:
             torch.testing.assert_close(ours_grad, their_grad, rtol=1e-3, atol=1e-3)
-
-
-def test_clamped_gate_reads_even_columns_as_gate_and_odd_as_up() -> None:
-    gate_up = torch.tensor([[100.0, -100.0, 1.0, 0.5]])
-    sigmoid = torch.sigmoid(torch.tensor([1.702 * 7.0, 1.702]))
-    expected = torch.tensor([[(-7.0 + 1) * 7.0, (0.5 + 1) * 1.0]]) * sigmoid
-    torch.testing.assert_close(clamped_gate(gate_up, alpha=1.702, limit=7.0), expected)
 
 
 def test_every_experts_adapter_has_changed_after_ten_steps(checkpoint: Path) -> None:
