@@ -72,15 +72,12 @@ class FullShapeWatch(Callback):
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: PackedBatch, batch_idx: int
     ) -> None:
-        """The step is over; its bare products are timed next, then one question is asked."""
+        """The step is over."""
         self.found["step_s"] = time.perf_counter() - self.begin
         self.found["peak_rss_gib"] = peak_rss_gib()
         self.found["loss"] = float(outputs["loss"])
         self.found["tokens"] = batch.supervised_tokens
-        products = cast(BareProducts, self.products)
-        self.found |= self._changed(pl_module.model, products)
-        seconds = products.run(batch.supervised_tokens)
-        self.found["gemm_share"] = seconds / self.found["step_s"]
+        self.found |= self._changed(pl_module.model, cast(BareProducts, self.products))
 
     def _changed(self, model: Any, products: BareProducts) -> dict[str, int]:
         used = {
@@ -97,7 +94,9 @@ class FullShapeWatch(Callback):
         return {"experts_used": len(used), "experts_changed": len(changed & used)}
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        """Asks one question and writes everything."""
+        """Asks one question, times the step's bare products, and writes everything."""
+        products = cast(BareProducts, self.products)
+        counts = list(products.counts)  # the answer adds its own
         begin = time.perf_counter()
         [batch] = QuestionLoader([_QUESTION], ChatFormat(pl_module.tokenizer), "example", 1)
         [answer] = answer_questions(
@@ -105,7 +104,10 @@ class FullShapeWatch(Callback):
         )
         self.found["answer_s"] = time.perf_counter() - begin
         self.found["answer"] = answer.output
-        self.found["peak_rss_with_answer_gib"] = peak_rss_gib()
+        self.found["peak_rss_gib"] = peak_rss_gib()
+        products.counts = counts
+        self.found["bare_products_s"] = products.run(self.found["tokens"])
+        self.found["gemm_share"] = self.found["bare_products_s"] / self.found["step_s"]
         self.output.write_text(json.dumps(self.found), encoding="utf-8")
 
 

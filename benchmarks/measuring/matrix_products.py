@@ -57,7 +57,6 @@ class BareProducts:
         self._rank = _rank(model)
         self._head = causal.lm_head.weight
         self._buffers = _Buffers(self._head.dtype)
-        self._tokens = 0
         self._weights: dict[tuple[int, int], Tensor] = {}
         self.counts: list[list[int]] = []
         for layer in causal.model.layers:
@@ -69,13 +68,11 @@ class BareProducts:
     def _record(self, module: nn.Module, inputs: Any, output: Any) -> None:
         indices = output[2]
         experts = self._config.num_local_experts
-        self._tokens = indices.shape[0]
         self.counts.append(torch.bincount(indices.flatten(), minlength=experts).tolist())
 
     def _record_dense(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        self._tokens = output.numel() // output.shape[-1]
         if len(self.counts) < self._config.num_hidden_layers:  # not again in a recomputation
-            self.counts.append([self._tokens])
+            self.counts.append([output.numel() // output.shape[-1]])
 
     def run(self, supervised: int) -> float:
         """Seconds of the recorded step's bare products; forgets the record.
@@ -94,7 +91,9 @@ class BareProducts:
         return seconds
 
     def _step(self, supervised: int) -> Iterator[Product]:
-        config, every = self._config, range(self._tokens)
+        config = self._config
+        tokens = sum(self.counts[0]) // getattr(config, "num_experts_per_tok", 1)
+        every = range(tokens)
         hidden, inner = config.hidden_size, config.intermediate_size
         queries = config.num_attention_heads * config.head_dim
         keys = config.num_key_value_heads * config.head_dim
