@@ -20,6 +20,7 @@ def run_as_two_processes(script: Path, folder: Path, *arguments: str) -> None:
     """
     environment = {
         **os.environ,
+        "PYTHONPATH": str(Path(__file__).parent.parent),  # this clone's package, if it has siblings
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(_free_port()),
         "WORLD_SIZE": "2",

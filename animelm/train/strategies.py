@@ -29,7 +29,7 @@ class DataParallelStrategy(DDPStrategy):
 
     def __init__(self, process_group_backend: str | None = None) -> None:
         # No buffer ever changes.
-        super().__init__(process_group_backend=process_group_backend, broadcast_buffers=False)
+        super().__init__(process_group_backend=process_group_backend, forward_sync_buffers=False)
 
     def setup(self, trainer: pl.Trainer) -> None:
         # Every process has read the base itself: 13 GB of a 20B need not be sent.

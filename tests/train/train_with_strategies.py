@@ -1,4 +1,4 @@
-"""Trains the embedded run as one of two processes, in turn; started by test_strategies.py.
+"""Trains the embedded runs as one of two processes, in turn; started by test_strategies.py.
 
 Usage: train_with_strategies.py FOLDER
 """
@@ -6,11 +6,13 @@ Usage: train_with_strategies.py FOLDER
 import sys
 from pathlib import Path
 
-from embedded_run import STEPS, train
+from embedded_run import STEPS, fine_tune, pre_train
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    train(folder, "ddp", 2, "ddp")
-    train(folder, "fsdp2", 2, "fsdp2")
-    checkpoint = folder / "fsdp2" / f"step={STEPS // 2}.ckpt"
-    train(folder, "resumed", 2, "fsdp2", checkpoint=checkpoint)
+    for layer in ("ddp", "fsdp2"):
+        pre_train(folder, layer, 2, layer)
+        fine_tune(folder, f"{layer}-tuned", layer)
+    half = folder / "fsdp2" / f"step={STEPS // 2}.ckpt"
+    pre_train(folder, "resumed", 2, "fsdp2", half)
+    fine_tune(folder, "tuned-resumed", "fsdp2", folder / "fsdp2-tuned" / "step=2.ckpt")
