@@ -1,0 +1,1 @@
+"""From a Wikipedia dump to Markdown articles."""
