@@ -15,12 +15,14 @@ from animelm.corpus.articles import page_address
 from animelm.corpus.card import CorpusCounts, Source, dataset_card
 from animelm.corpus.cleaning import Cleaner, CleaningSettings
 from animelm.corpus.decontaminate import Question
-from animelm.corpus.dump import ForwardReader, find_dumps, survey
+from animelm.corpus.dump import find_dumps, survey
+from animelm.corpus.entry import PageCounts
 from animelm.corpus.files import write_whole
-from animelm.corpus.index import DumpIndex, PageCounts, index_dump
+from animelm.corpus.index import DumpIndex, index_dump
 from animelm.corpus.language import LANGUAGES
 from animelm.corpus.output import CARD, RECORD, Built, CorpusWriter, Workshop, file_hashes, is_built
 from animelm.corpus.render import Batch, ChosenPage, read_rendered, render_batch
+from animelm.corpus.seek import ForwardReader
 from animelm.corpus.select import Choice, Selector
 from animelm.corpus.tasks import in_order
 from animelm.errors import UserError

@@ -8,98 +8,26 @@ interrupted goes on with the segments that lack it. The folder's name is a hash 
 
 import json
 import os
-import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from html import unescape
 from itertools import accumulate
 from pathlib import Path
 
-from animelm.corpus.dump import DumpFile, SeekTable, Segment, unpacked
+from animelm.corpus.dump import Chunk, DumpFile, Segment, unpacked
+from animelm.corpus.entry import CATEGORIES, PageCounts, PageEntry, describe
 from animelm.corpus.files import told_if_unwritable, write_whole
-from animelm.corpus.links import CategoryLinks, normalise_title
+from animelm.corpus.links import CategoryLinks
 from animelm.corpus.pages import PageStream, SiteInfo, read_site
+from animelm.corpus.seek import SeekTable
 from animelm.corpus.tasks import in_order
-from animelm.errors import UserError
 
-ARTICLES, CATEGORIES = 0, 14
 _LAYOUT = "1"
-_HEAD = re.compile(
-    rb"<page>\s*<title>([^<]*)</title>\s*<ns>(-?\d+)</ns>\s*<id>(\d+)</id>"
-    rb'(?:\s*<redirect title="([^"]*)"\s*/>)?'
-)
 # MediaWiki reads the English name on every wiki; the Japanese one is an alias on the Japanese.
 _CATEGORY_NAMES = ("Category", "カテゴリ")
-
-
-@dataclass(frozen=True)
-class PageEntry:
-    """A page of the dump, as its scan describes it.
-
-    Attributes:
-        offset: of its ``<page>``, in bytes of the XML.
-        length: bytes up to the end of ``</page>``.
-        page_id: number of the page.
-        namespace: number of its namespace; 0 for articles.
-        title: with the namespace's name.
-        redirect: title that it redirects to, or empty.
-        categories: names of the categories that it puts itself in.
-    """
-
-    offset: int
-    length: int
-    page_id: int
-    namespace: int
-    title: str
-    redirect: str
-    categories: tuple[str, ...]
-
-    @property
-    def is_article(self) -> bool:
-        """Whether it is an article, and no redirect."""
-        return self.namespace == ARTICLES and not self.redirect
-
-    def line(self) -> str:
-        """As a line of an index."""
-        numbers = (self.offset, self.length, self.page_id, self.namespace)
-        fields = (*map(str, numbers), self.title, self.redirect, "|".join(self.categories))
-        return "\t".join(fields) + "\n"
-
-    @classmethod
-    def from_line(cls, line: str, base: int) -> "PageEntry":
-        """From a line of an index, whose offset counts from ``base``."""
-        offset, length, page_id, namespace, title, redirect, names = line[:-1].split("\t")
-        categories = tuple(names.split("|")) if names else ()
-        return cls(
-            base + int(offset),
-            int(length),
-            int(page_id),
-            int(namespace),
-            title,
-            redirect,
-            categories,
-        )
-
-
-@dataclass(frozen=True)
-class PageCounts:
-    """Pages of a dump by kind; those of other namespaces are neither articles nor categories."""
-
-    articles: int = 0
-    redirects: int = 0
-    categories: int = 0
-    others: int = 0
-
-    def __add__(self, other: "PageCounts") -> "PageCounts":
-        return PageCounts(
-            self.articles + other.articles,
-            self.redirects + other.redirects,
-            self.categories + other.categories,
-            self.others + other.others,
-        )
 
 
 @dataclass(frozen=True)
@@ -223,77 +151,73 @@ def scan_segment(
     Raises:
         UserError: as ``index_dump``.
     """
-    done = 0
-
-    def chunks_with_progress():
-        nonlocal done
-        for chunk in unpacked(segment):
-            progress = min(chunk.progress, segment.end) - segment.start
-            if advance is not None:
-                advance(progress - done)
-            done = progress
-            yield chunk
-
-    stream = PageStream(segment, chunks_with_progress())
+    stream = PageStream(segment, _with_progress(segment, advance))
+    site = SiteInfo("", "", {}) if number == 0 else _read_scanned(folder, 0).site
+    links: CategoryLinks | None = None
     counts: Counter[str] = Counter()
-    names = [f".{kind}-{number:04d}.{os.getpid()}.partial" for kind in ("pages", "categories")]
-    links, site = None, SiteInfo("", "", {})
-    with told_if_unwritable(folder):
-        with (
-            (folder / names[0]).open("w", encoding="utf-8", newline="\n") as pages,
-            (folder / names[1]).open("w", encoding="utf-8", newline="\n") as categories,
-        ):
-            for offset, span in stream:
-                if links is None:
-                    site = read_site(stream.head) if number == 0 else _read_scanned(folder, 0).site
-                    links = CategoryLinks((*_CATEGORY_NAMES, site.namespaces.get(CATEGORIES, "")))
-                entry = _describe(segment, offset, span, links)
-                counts[_kind(entry)] += 1
-                pages.write(entry.line())
-                if entry.namespace == CATEGORIES:
-                    categories.write(entry.line())
-        if links is None and number == 0:
-            site = read_site(stream.head)
-        os.replace(folder / names[0], folder / f"pages-{number:04d}.tsv")
-        os.replace(folder / names[1], folder / f"categories-{number:04d}.tsv")
-    seekable = segment.compression == "bzip2"
-    origins = stream.origins if seekable else {segment.start: 0}
+    with _IndexLines(folder, number) as lines:
+        for offset, span in stream:
+            if links is None:
+                site = read_site(stream.head) if number == 0 else site
+                links = CategoryLinks((*_CATEGORY_NAMES, site.namespaces.get(CATEGORIES, "")))
+            entry = describe(segment, offset, span, links)
+            counts[entry.kind] += 1
+            lines.write(entry)
+    # Plain XML can be read from anywhere; a list of its chunks would be long and of no use.
+    origins = stream.origins if segment.compression == "bzip2" else {segment.start: 0}
     scanned = _Scanned(
         stream.length, PageCounts(**counts), list(origins), list(origins.values()), site
     )
     write_whole(folder / f"segment-{number:04d}.json", json.dumps(asdict(scanned)).encode())
-    if advance is not None:
-        advance(segment.end - segment.start - done)
     return segment.end - segment.start
 
 
-def _describe(segment: Segment, offset: int, span: bytes, links: CategoryLinks) -> PageEntry:
-    head = _HEAD.match(span)
-    if head is None:
-        raise UserError(
-            f"{segment.path}: {segment.place(offset)}: a page that begins with "
-            f"{span[:80]!r}; expected <title>, <ns> and <id>, as MediaWiki has exported since 2012"
-        )
-    title, redirect = (
-        " ".join(unescape(part.decode("utf-8", "replace")).split()) if part else ""
-        for part in (head[1], head[4])
-    )
-    # The last revision is the newest; a comment on an edit may name categories as well.
-    text = span.find(b"<text", span.rfind(b"<revision>"))
-    namespace = int(head[2])
-    has_categories = namespace in (ARTICLES, CATEGORIES) and not redirect and text >= 0
-    categories = links.of(span[text:], title) if has_categories else ()
-    return PageEntry(
-        offset, len(span), int(head[3]), namespace, title, normalise_title(redirect), categories
-    )
+def _with_progress(segment: Segment, advance: Callable[[int], None] | None) -> Iterator[Chunk]:
+    done = segment.start
+    for chunk in unpacked(segment):
+        progress = min(chunk.progress, segment.end)
+        if advance is not None:
+            advance(progress - done)
+        done = progress
+        yield chunk
 
 
-def _kind(entry: PageEntry) -> str:
-    if entry.is_article:
-        return "articles"
-    if entry.redirect:
-        return "redirects"
-    return "categories" if entry.namespace == CATEGORIES else "others"
+class _IndexLines:
+    """The two lists of a segment, which get their names when both are whole."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self._targets = [folder / f"{kind}-{number:04d}.tsv" for kind in ("pages", "categories")]
+        self._partials = [
+            path.with_name(f".{path.name}.{os.getpid()}.partial") for path in self._targets
+        ]
+        self._folder = folder
+        self._files = ExitStack()
+
+    def __enter__(self) -> "_IndexLines":
+        with told_if_unwritable(self._folder):
+            self._pages, self._categories = (
+                self._files.enter_context(path.open("w", encoding="utf-8", newline="\n"))
+                for path in self._partials
+            )
+        return self
+
+    def write(self, entry: PageEntry) -> None:
+        line = entry.line()
+        with told_if_unwritable(self._folder):
+            self._pages.write(line)
+            if entry.namespace == CATEGORIES:
+                self._categories.write(line)
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        try:
+            with told_if_unwritable(self._folder):
+                self._files.close()
+                if kind is None:
+                    for partial, target in zip(self._partials, self._targets, strict=True):
+                        os.replace(partial, target)
+        finally:
+            for partial in self._partials:
+                partial.unlink(missing_ok=True)
 
 
 def _read_scanned(folder: Path, number: int) -> _Scanned:

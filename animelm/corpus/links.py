@@ -57,7 +57,7 @@ class CategoryLinks:
         """
         if not self._pattern.search(text):
             return ()
-        names = {}
+        names: dict[str, None] = {}
         for name in self._pattern.findall(_seen(text)):
             decoded = _decode(name)
             if "{{" in decoded:

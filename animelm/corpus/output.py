@@ -66,7 +66,7 @@ class Built:
     def read(cls, out: Path) -> "Built":
         """Reads what ``build.json`` and ``left_out.jsonl`` say."""
         record = json.loads((out / RECORD).read_text("utf-8"))
-        failures = []
+        failures: list[LeftOut] = []
         with (out / LEFT_OUT).open(encoding="utf-8") as lines:
             for line in lines:
                 entry = LeftOut(**json.loads(line))

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from animelm.corpus.dump import SeekTable
 from animelm.corpus.files import write_whole
 from animelm.corpus.pages import PageXMLError, parse_page
+from animelm.corpus.seek import SeekTable
 from animelm.corpus.wikitext import PageError, render_page
 
 
@@ -73,11 +73,14 @@ class Rendered:
 def render_batch(batch: Batch) -> Path:
     """Renders pages and writes them to the batch's target, whole or not at all.
 
-    A page that fails is written down with its reason; the others go on.
+    A page that fails is written down with its reason; the others go on. A batch whose target is
+    there was rendered before.
 
     Raises:
         UserError: the dump cannot be read, or the target not be written.
     """
+    if batch.target.is_file():
+        return batch.target
     places = [(page.offset, page.length) for page in batch.pages]
     spans = batch.table.read(places) if batch.spans is None else batch.spans
     lines = []
