@@ -18,7 +18,7 @@ from animelm.corpus.decontaminate import Question
 from animelm.corpus.dump import find_dumps, survey
 from animelm.corpus.entry import PageCounts
 from animelm.corpus.files import write_whole
-from animelm.corpus.index import DumpIndex, index_dump
+from animelm.corpus.index import DumpIndex, scan_dumps
 from animelm.corpus.language import LANGUAGES
 from animelm.corpus.output import CARD, RECORD, Built, CorpusWriter, Workshop, file_hashes, is_built
 from animelm.corpus.render import Batch, ChosenPage, read_rendered, render_batch
@@ -65,7 +65,11 @@ class BuildSettings:
     @property
     def worker_count(self) -> int:
         """Processes that scan and render."""
-        return self.workers or len(os.sched_getaffinity(0))
+        if self.workers is not None:
+            return self.workers
+        # Fewer than the machine's cores, where a scheduler or a container lends only some.
+        may_use = getattr(os, "sched_getaffinity", None)
+        return len(may_use(0)) if may_use else os.cpu_count() or 1
 
 
 def no_progress(description: str, total: int) -> AbstractContextManager[Advance]:
@@ -110,7 +114,7 @@ def index_dumps(
     dumps = [survey(path) for path in find_dumps(names)]
     cache = settings.cache or default_cache()
     with progress("Scanning", sum(dump.size for dump in dumps)) as advance:
-        return [index_dump(dump, cache, executor, advance) for dump in dumps]
+        return scan_dumps(dumps, cache, executor, advance)
 
 
 def build_corpus(

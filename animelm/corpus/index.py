@@ -10,7 +10,7 @@ import json
 import os
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -93,45 +93,44 @@ class DumpIndex:
                     yield PageEntry.from_line(line, base)
 
 
-def index_dump(
-    dump: DumpFile,
+def scan_dumps(
+    dumps: Sequence[DumpFile],
     cache: Path,
     executor: Executor | None = None,
     advance: Callable[[int], None] = lambda _: None,
-) -> DumpIndex:
-    """Scans a dump, or as much of it as has not been scanned before.
+) -> list[DumpIndex]:
+    """Scans dumps, or as much of them as has not been scanned before.
 
     Args:
-        dump: the file.
+        dumps: the files.
         cache: folder of indexes.
         executor: scans the segments; None does it here. Its workers must see the same files.
-        advance: is told how many more bytes of the file are done.
+        advance: is told how many more bytes of the files are done.
 
     Raises:
-        UserError: the file is no MediaWiki export, is damaged or cut short, or the index cannot be
+        UserError: a file is no MediaWiki export, is damaged or cut short, or an index cannot be
             written.
     """
-    folder = cache / f"dump-{dump.sha256[:32]}-{_LAYOUT}"
-    with told_if_unwritable(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    missing = []
-    for number, segment in enumerate(dump.segments):
-        if (folder / f"segment-{number:04d}.json").is_file():
-            advance(segment.end - segment.start)
+    folders = [cache / f"dump-{dump.sha256[:32]}-{_LAYOUT}" for dump in dumps]
+    first: list[tuple[Segment, Path, int]] = []
+    others: list[tuple[Segment, Path, int]] = []
+    for dump, folder in zip(dumps, folders, strict=True):
+        with told_if_unwritable(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        for number, segment in enumerate(dump.segments):
+            if (folder / f"segment-{number:04d}.json").is_file():
+                advance(segment.end - segment.start)
+            else:
+                (others if number else first).append((segment, folder, number))
+    # The first segment alone says what categories are called, so the others wait for it.
+    for missing in (first, others):
+        if executor is None or len(missing) == 1:
+            for segment, folder, number in missing:
+                scan_segment(segment, folder, number, advance)
         else:
-            missing.append((number, segment))
-    if executor is None or len(missing) == 1:
-        for number, segment in missing:
-            scan_segment(segment, folder, number, advance)
-    elif missing:
-        # The first segment alone says what categories are called.
-        if missing[0][0] == 0:
-            number, segment = missing.pop(0)
-            scan_segment(segment, folder, number, advance)
-        tasks = ((segment, folder, number) for number, segment in missing)
-        for segment_bytes in in_order(executor, scan_segment, tasks):
-            advance(segment_bytes)
-    return DumpIndex(dump, folder)
+            for done in in_order(executor, scan_segment, missing):
+                advance(done)
+    return [DumpIndex(dump, folder) for dump, folder in zip(dumps, folders, strict=True)]
 
 
 def scan_segment(
@@ -149,7 +148,7 @@ def scan_segment(
         Bytes of the file that the segment takes.
 
     Raises:
-        UserError: as ``index_dump``.
+        UserError: as ``scan_dumps``.
     """
     stream = PageStream(segment, _with_progress(segment, advance))
     site = SiteInfo("", "", {}) if number == 0 else _read_scanned(folder, 0).site

@@ -14,7 +14,7 @@ from animelm.corpus.articles import Provenance, article_text, file_name
 from animelm.corpus.card import CorpusCounts
 from animelm.corpus.cleaning import Cleaner
 from animelm.corpus.decontaminate import Contamination
-from animelm.corpus.files import told_if_unwritable
+from animelm.corpus.files import told_if_unwritable, write_whole
 from animelm.corpus.render import Rendered
 from animelm.errors import UserError
 
@@ -103,8 +103,8 @@ class Workshop:
         with told_if_unwritable(out):
             if not (mark.is_file() and mark.read_text("utf-8") == fingerprint):
                 shutil.rmtree(self.folder, ignore_errors=True)
-            self.rendered.mkdir(parents=True, exist_ok=True)
-            mark.write_text(fingerprint, encoding="utf-8")
+                self.rendered.mkdir(parents=True)
+                write_whole(mark, fingerprint.encode())
 
     @property
     def is_complete(self) -> bool:

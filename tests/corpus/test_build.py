@@ -2,6 +2,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,14 +111,17 @@ def test_whatever_does_the_work_the_corpus_is_the_same(
     assert files_of(tmp_path / "again") == alone
 
 
-def test_parts_of_a_dump_give_one_corpus(tmp_path: Path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_parts_of_a_dump_give_one_corpus(workers: int, tmp_path: Path):
     for number, pages in enumerate((PAGES[:4], PAGES[4:])):
         spaced = [replace(spec, page_id=10 * number + n) for n, spec in enumerate(pages, start=1)]
         (tmp_path / f"part{number}.xml").write_bytes(export(spaced))
     settings = BuildSettings(
-        str(tmp_path / "part*.xml"), tmp_path / "out", workers=1, cache=tmp_path / "cache"
+        str(tmp_path / "part*.xml"), tmp_path / "out", workers=workers, cache=tmp_path / "cache"
     )
-    built = build_corpus(index_dumps(settings), settings, ANIME, CLEANING)
+    with local_workers(workers) as executor:
+        indexes = index_dumps(settings, executor)
+        built = build_corpus(indexes, settings, ANIME, CLEANING, (), executor)
     assert built.counts.kept == 7 and built.counts.articles == 8
 
 
@@ -303,3 +307,26 @@ def test_an_export_without_pages_is_an_error(build: Callable):
 def test_the_tail_alone_is_no_export(build: Callable):
     with pytest.raises(UserError, match="not a MediaWiki export"):
         build(TAIL.encode())
+
+
+def test_bars_end_where_they_say(build: Callable, tmp_path: Path):
+    build(multistream(PAGES))
+    totals: dict[str, int] = {}
+    done: dict[str, int] = {}
+
+    @contextmanager
+    def progress(description: str, total: int):
+        totals[description], done[description] = total, 0
+
+        def advance(amount: int) -> None:
+            done[description] += amount
+
+        yield advance
+
+    settings = BuildSettings(
+        str(tmp_path / "dump.xml"), tmp_path / "out", workers=1, cache=tmp_path / "cache2"
+    )
+    indexes = index_dumps(settings, None, progress)
+    build_corpus(indexes, settings, Choice(), CLEANING, (), None, progress)
+    assert done == totals and set(done) == {"Scanning", "Rendering"}
+    assert totals["Scanning"] == (tmp_path / "dump.xml").stat().st_size

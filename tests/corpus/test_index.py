@@ -8,7 +8,7 @@ from exports import Spec, article, category, export, multistream
 from animelm.corpus import dump as dump_module
 from animelm.corpus import index as index_module
 from animelm.corpus.build import BuildSettings, index_dumps, local_workers
-from animelm.corpus.entry import PageCounts, PageEntry
+from animelm.corpus.entry import PageCounts
 from animelm.corpus.index import DumpIndex
 from animelm.errors import UserError
 
@@ -43,12 +43,6 @@ def test_the_name_of_the_category_namespace_is_the_wikis_own(index: Callable):
     content = export([Spec("Titel", "[[Kategorie:Inselstaat]]")])
     content = content.replace(b">Category</namespace>", b">Kategorie</namespace>")
     assert [page.categories for page in index(content).pages()] == [("Inselstaat",)]
-
-
-def test_an_entry_comes_back_from_its_line():
-    entry = PageEntry(12, 7, 3, 14, "Category:題", "", ("A", "B"))
-    assert PageEntry.from_line(entry.line(), 0) == entry
-    assert PageEntry.from_line(entry.line(), 100).offset == 112
 
 
 def test_a_page_without_a_number_is_an_error_that_names_the_byte(index: Callable):
