@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -167,6 +168,7 @@ def _start_worker(encoder: TextEncoder, end: int) -> None:
     global _worker
     # Several processes with a thread for each core would be in each other's way.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends the others
     _worker = _Worker(encoder, end)
 
 
