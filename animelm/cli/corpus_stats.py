@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.progress import track
 from tokenizers import Tokenizer
 
+from animelm.corpus.files import told_if_unwritable, write_whole
+from animelm.corpus.output import ARTICLES, MANIFEST
 from animelm.corpus.statistics import ArticleText, corpus_statistics
 from animelm.data.articles import find_articles, read_with_front_matter
 from animelm.data.tokens import load_tokenizer
 from animelm.errors import UserError
-from animelm.evaluate.results import write_whole
 from animelm.report.corpus_stats import print_statistics, statistics_page
 
 
@@ -51,8 +52,8 @@ def stats(
         if number < 0:
             raise UserError(f"--{name} must be 0 or more, not {number}")
     # Beside its articles a corpus has a card, which is Markdown as well.
-    built = (folder / "manifest.jsonl").is_file() and (folder / "articles").is_dir()
-    paths = find_articles(folder / "articles" if built else folder)
+    built = (folder / MANIFEST).is_file() and (folder / ARTICLES).is_dir()
+    paths = find_articles(folder / ARTICLES if built else folder)
     statistics = corpus_statistics(
         _read(paths), _load(tokenizer) if tokenizer else None, categories, samples, seed
     )
@@ -99,7 +100,6 @@ def _load(name: str) -> Tokenizer:
 
 
 def _write(path: Path, page: str) -> None:
-    try:
-        write_whole(path, page)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+    with told_if_unwritable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, page.encode("utf-8", "replace"))

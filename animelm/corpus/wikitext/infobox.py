@@ -1,0 +1,55 @@
+"""An infobox as a table of fields and values."""
+
+import re
+
+from animelm.corpus.wikitext.calls import Call
+from animelm.corpus.wikitext.context import Context
+from animelm.corpus.wikitext.grid import markdown_table
+from animelm.corpus.wikitext.inline import replace_inline
+from animelm.corpus.wikitext.known import BOX_KINDS
+from animelm.corpus.wikitext.marks import BLOCK, decode
+from animelm.corpus.wikitext.tables import one_line
+
+_HEADERS = {"ja": ("項目", "内容"), "en": ("Field", "Value")}
+_KIND = {"ja": "種類", "en": "kind"}
+# Files, sizes and colours say how a box looks.
+_LOOK = re.compile(
+    r"(?:[^|\n]*\.(?:svg|jpe?g|png|gif|webp|tiff?|og[gvag]|webm|mp[34]))"
+    r"|(?:\d+(?:x\d*)?|x\d+)\s*px|#[0-9a-f]{3,8}|(?:left|right|center|none)|1 E\d+",
+    re.IGNORECASE,
+)
+_LOOK_FIELD = re.compile(
+    r"(?:width|size|colou?r|style|alt|align|upright|float|image[ _]?map|幅|サイズ|色|背景)"
+    r"[ _]?\d*$",
+    re.IGNORECASE,
+)
+_LOOK_LENGTH = 12
+
+
+def infobox_table(call: Call, context: Context) -> str:
+    """Stores the template as a table and returns its mark; an empty string without facts.
+
+    Tables within a value follow the box as tables of their own.
+    """
+    facts: list[tuple[str, str]] = []
+    inner: list[str] = []
+    for field, value in call.named.items():
+        for block in BLOCK.finditer(value):
+            inner.append(f"\n{block[0]}\n")
+        text = one_line(decode(replace_inline(BLOCK.sub("", value))))
+        if text and not is_look(field, text):
+            facts.append((" ".join(decode(field).replace("_", " ").split()), text))
+    if not facts:
+        return "\n".join(inner)
+    kind = BOX_KINDS.get(call.name.rpartition("/")[2]) if "/" in call.name else None
+    if kind:
+        facts.insert(0, (_KIND[context.language], kind))
+    table = markdown_table([_HEADERS[context.language], *facts])
+    return f"\n{context.keep_block(table)}\n{''.join(inner)}"
+
+
+def is_look(field: str, value: str) -> bool:
+    """Whether a field says how a box looks: a file, a size, a colour."""
+    if _LOOK.fullmatch(value):
+        return True
+    return len(value) <= _LOOK_LENGTH and _LOOK_FIELD.search(field) is not None

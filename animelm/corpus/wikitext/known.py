@@ -1,0 +1,74 @@
+"""Templates known by name, from ``templates.yaml``."""
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from babel import Locale
+from babel.core import get_global
+
+_SEPARATOR = re.compile(r"\s+/\s+")
+
+
+def _by_name(groups: dict[str, str]) -> dict[str, str]:
+    """Text by template name, from names by text."""
+    return {
+        name: text for text, names in groups.items() for name in _SEPARATOR.split(names.strip())
+    }
+
+
+def _any_of(expressions: list[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{expression})" for expression in expressions))
+
+
+_TABLES: dict[str, Any] = yaml.safe_load(
+    files(__package__).joinpath("templates.yaml").read_text(encoding="utf-8")
+)
+
+PATTERNS = _by_name(_TABLES["patterns"])
+"""Name: pattern with arguments in braces."""
+
+JOINED = _by_name(_TABLES["joined"])
+"""Name: what is written between its positional arguments."""
+
+SIGNS = _by_name(_TABLES["signs"])
+"""Name: fixed text."""
+
+BOX_KINDS: dict[str, str] = _TABLES["box_kinds"]
+"""The part behind the slash of an infobox's name: what it describes."""
+
+CONTAINERS = frozenset(_SEPARATOR.split(_TABLES["containers"].strip()))
+"""Names of frames around blocks of text."""
+
+_DROPPED = frozenset(_SEPARATOR.split(_TABLES["dropped"].strip()))
+_DROPPED_PATTERN = _any_of(_TABLES["dropped_patterns"])
+_INFOBOX_PATTERN = _any_of(_TABLES["infoboxes"])
+
+
+@cache
+def is_dropped(name: str) -> bool:
+    """Whether a template leaves nothing: navigation, maintenance, notes, citations."""
+    return name in _DROPPED or _DROPPED_PATTERN.search(name) is not None
+
+
+@cache
+def is_infobox(name: str) -> bool:
+    """Whether the name is that of an infobox."""
+    return _INFOBOX_PATTERN.search(name) is not None
+
+
+@cache
+def country_name(code: str, language: str) -> str:
+    """The country of an ISO 3166 code of three letters, in ``ja`` or ``en``; empty if none."""
+    if len(code) != 3:
+        return ""
+    codes = get_global("territory_aliases").get(code.upper(), ())
+    return Locale(language).territories.get(codes[0], "") if codes else ""
+
+
+@cache
+def language_name(code: str, language: str) -> str:
+    """The name of a language by its code, in ``ja`` or ``en``; empty if there is none."""
+    return Locale(language).languages.get(code.replace("-", "_"), "")

@@ -1,0 +1,65 @@
+"""Internal links: their text; categories and files by their prefixes."""
+
+import re
+
+from animelm.corpus.wikitext.context import Context
+from animelm.corpus.wikitext.marks import GONE
+
+# No bracket, brace or pipe within: the great majority, read by the expression alone.
+_SIMPLE = re.compile(r"\[\[([^\[\]{}|\n]*)(?:\|([^\[\]{}|]*))?\]\](?!\])")
+_FILES = frozenset(("file", "image", "ファイル", "画像", "media", "メディア"))
+_CATEGORIES = frozenset(("category", "カテゴリ", "カテゴリー"))
+# The code of another Wikipedia's language; "doi" alone of the short prefixes is none.
+_LANGUAGE = re.compile(r"(?!doi$)(?:[a-z]{2,3}|simple|[a-z]{2,3}(?:-[a-z]{2,6}){1,2})$")
+_NAMESPACE_CHARACTERS = 15
+
+
+def replace_simple_links(text: str, context: Context) -> str:
+    """The text with every link that holds no other markup replaced by what the reader sees."""
+    if "[[" not in text:
+        return text
+    return _SIMPLE.sub(
+        lambda match: link_text(match[1], () if match[2] is None else (match[2],), context), text
+    )
+
+
+def link_text(target: str, labels: tuple[str, ...], context: Context) -> str:
+    """What the reader sees of ``[[target|labels…]]``; a category is noted in the context."""
+    prefix, colon, name = target.partition(":")
+    if colon and prefix and len(prefix) <= _NAMESPACE_CHARACTERS:
+        namespace = prefix.strip().lower()
+        if namespace in _CATEGORIES:
+            _note_category(name, context)
+            return ""
+        if namespace in _FILES:
+            return _after_broken_file(labels)
+        if _LANGUAGE.match(prefix):
+            return ""
+    if _is_broken(target, labels):
+        return " ".join((target, *labels))
+    return "|".join(labels) if any(labels) else _own_name(target)
+
+
+def _own_name(target: str) -> str:
+    """The text of a link without one: its target without ``:`` and another Wikipedia's code."""
+    target = target.strip()
+    if target[:1] != ":":
+        return target
+    prefix, _, name = target[1:].partition(":")
+    return name if name and _LANGUAGE.match(prefix) else target[1:].strip()
+
+
+def _note_category(name: str, context: Context) -> None:
+    name = " ".join(name.replace("_", " ").split())
+    if name:
+        context.categories[name[0].upper() + name[1:]] = None
+
+
+def _is_broken(target: str, labels: tuple[str, ...]) -> bool:
+    """Whether the brackets belong to two links that were not closed, with the article between."""
+    return "\n" in target or any("\n\n" in label or "\n=" in label for label in labels)
+
+
+def _after_broken_file(labels: tuple[str, ...]) -> str:
+    """Nothing; of a file whose brackets close paragraphs later, what follows its own line."""
+    return "\n" + "|".join(labels).partition("\n")[2] if _is_broken("", labels) else GONE

@@ -1,0 +1,68 @@
+"""One page from wikitext to Markdown."""
+
+from dataclasses import dataclass
+
+from animelm.corpus.wikitext.blocks import render_blocks
+from animelm.corpus.wikitext.braces import TooDeepError, expand
+from animelm.corpus.wikitext.context import Context, language_of
+from animelm.corpus.wikitext.inline import replace_inline
+from animelm.corpus.wikitext.links import link_text, replace_simple_links
+from animelm.corpus.wikitext.marks import decode, sanitize
+from animelm.corpus.wikitext.opaque import cut_opaque
+from animelm.corpus.wikitext.templates import render_template
+from animelm.errors import UserError
+
+
+class PageError(UserError):
+    """A page that cannot be turned into Markdown.
+
+    Attributes:
+        title: the page's title.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, title: str, reason: str) -> None:
+        super().__init__(f"page {title!r}: {reason}")
+        self.title = title
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class RenderedPage:
+    """A page as Markdown.
+
+    Attributes:
+        markdown: begins with ``# Title`` and ends with one line break; of the control characters
+            only ``\\n`` occurs.
+        categories: their names without prefix and sort key, each once, in the page's order.
+    """
+
+    markdown: str
+    categories: tuple[str, ...]
+
+
+def render_page(title: str, wikitext: str) -> RenderedPage:
+    """Turns a page's wikitext into Markdown.
+
+    Args:
+        title: with the namespace, if it is not that of articles.
+        wikitext: as it stands in a dump; markup that is not closed is read as text.
+
+    Raises:
+        PageError: templates are nested deeper than MediaWiki itself expands them.
+    """
+    text = sanitize(wikitext)
+    context = Context(title, language_of(text))
+    text = replace_simple_links(cut_opaque(text, context), context)
+    try:
+        text = expand(
+            text,
+            lambda arguments, begins, alone: render_template(arguments, begins, alone, context),
+            lambda arguments: link_text(arguments[0], tuple(arguments[1:]), context),
+        )
+    except TooDeepError as error:
+        raise PageError(title, str(error)) from error
+    body = decode(render_blocks(replace_inline(text), context))
+    heading = f"# {' '.join(decode(sanitize(title)).split())}"
+    markdown = f"{heading}\n\n{context.resolve(body).strip()}".rstrip() + "\n"
+    return RenderedPage(markdown, tuple(decode(name) for name in context.categories))
