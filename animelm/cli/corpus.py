@@ -35,6 +35,10 @@ from animelm.errors import UserError
 # Subcommand, module whose `run` takes its options (None: this one), what it does.
 SUBCOMMANDS: dict[str, tuple[str | None, str]] = {
     "build": (None, "Turn a Wikipedia dump, or a part of it, into Markdown articles"),
+    "stats": (
+        "animelm.cli.corpus_stats",
+        "Say how many articles a corpus has, how long, about what, at what cost in tokens",
+    ),
 }
 _DESCRIPTION = """\
 Turns MediaWiki exports into a folder of Markdown articles that `fit` trains on: out/articles, with

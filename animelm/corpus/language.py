@@ -1,6 +1,7 @@
 """How much of a text is written in the script of a language."""
 
 import re
+from collections.abc import Iterator
 
 _KANA = r"\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\uff66-\uff9f"
 _HAN = r"々〆〇\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -21,6 +22,7 @@ LANGUAGES = frozenset(_SCRIPTS)
 """Codes of the languages whose script is known."""
 
 _FOREIGN = {language: re.compile(f"[^{script}]+") for language, script in _SCRIPTS.items()}
+_JAPANESE = re.compile(f"[{_SCRIPTS['ja']}]+")
 _NO_KANA = re.compile(f"[^{_KANA}]+")
 _DIGITS = re.compile(r"\d+")
 # Japanese prose is about half kana, and a list of names a tenth; Chinese has next to none.
@@ -49,3 +51,8 @@ def language_share(letters: str, language: str) -> float:
         if len(kana) < _LEAST_KANA * len(own):
             own = kana
     return len(own) / len(letters)
+
+
+def japanese_runs(text: str) -> Iterator[tuple[int, int]]:
+    """First character (included) and last (excluded) of every run of kana and kanji."""
+    return (match.span() for match in _JAPANESE.finditer(text))
