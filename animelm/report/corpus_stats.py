@@ -46,7 +46,8 @@ def print_statistics(
         name: what the corpus is called.
         console: where to print; the terminal for None.
     """
-    parts: list[RenderableType] = [_figure_table(statistics, name), _length_table(statistics)]
+    parts: list[RenderableType] = [Text(name, style="bold")]
+    parts += [_figure_table(statistics), _length_table(statistics)]
     parts.append(_bar_table("Articles by length in characters", histogram_rows(statistics)))
     if statistics.categories:
         parts.append(_bar_table(_category_title(statistics), category_rows(statistics)))
@@ -145,8 +146,8 @@ def _beginning(sample: ArticleText) -> str:
     return text if len(text) <= _SAMPLE_CHARACTERS else text[:_SAMPLE_CHARACTERS] + " …"
 
 
-def _figure_table(statistics: CorpusStatistics, name: str) -> Table:
-    table = Table(title=Text(name), show_header=False)
+def _figure_table(statistics: CorpusStatistics) -> Table:
+    table = Table(show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for figure, value in figures(statistics):
