@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
@@ -63,14 +64,7 @@ def statistics_page(statistics: CorpusStatistics, name: str) -> str:
         statistics: of the corpus.
         name: what the corpus is called.
     """
-    environment = Environment(
-        autoescape=True,
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("corpus_stats.html.j2").render(
+    return _template().render(
         name=name,
         figures=figures(statistics),
         quartile_names=_QUARTILES,
@@ -80,6 +74,18 @@ def statistics_page(statistics: CorpusStatistics, name: str) -> str:
         categories=category_rows(statistics),
         samples=[(sample, _beginning(sample)) for sample in statistics.samples],
     )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True,
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("corpus_stats.html.j2")
 
 
 def figures(statistics: CorpusStatistics) -> list[tuple[str, str]]:
