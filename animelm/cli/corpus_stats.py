@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import track
 from tokenizers import Tokenizer
 
-from animelm.corpus.files import told_if_unwritable, write_whole
+from animelm.corpus.files import write_whole
 from animelm.corpus.output import ARTICLES, MANIFEST
 from animelm.corpus.statistics import ArticleText, corpus_statistics
 from animelm.data.articles import find_articles, read_with_front_matter
@@ -48,18 +48,20 @@ def stats(
         samples: How many articles to show, up to 200, drawn at random.
         seed: Of the draw.
     """
-    for name, number in (("categories", categories), ("samples", samples)):
+    for option, number in (("categories", categories), ("samples", samples)):
         if number < 0:
-            raise UserError(f"--{name} must be 0 or more, not {number}")
+            raise UserError(f"--{option} must be 0 or more, not {number}")
+    if html is not None:
+        _make_folder(html.parent)  # first: counting tokens takes minutes
     # Beside its articles a corpus has a card, which is Markdown as well.
     built = (folder / MANIFEST).is_file() and (folder / ARTICLES).is_dir()
     paths = find_articles(folder / ARTICLES if built else folder)
-    statistics = corpus_statistics(
-        _read(paths), _load(tokenizer) if tokenizer else None, categories, samples, seed
-    )
-    print_statistics(statistics, str(folder))
+    encoder = _load(tokenizer) if tokenizer else None
+    statistics = corpus_statistics(_read(paths), encoder, categories, samples, seed)
+    name = folder.resolve().name
+    print_statistics(statistics, name)
     if html is not None:
-        _write(html, statistics_page(statistics, folder.resolve().name))
+        write_whole(html, statistics_page(statistics, name).encode("utf-8", "replace"))
         print(f"The page: {html}")
 
 
@@ -99,7 +101,8 @@ def _load(name: str) -> Tokenizer:
     return tokenizer
 
 
-def _write(path: Path, page: str) -> None:
-    with told_if_unwritable(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, page.encode("utf-8", "replace"))
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: no folder can be made there: {error.strerror}") from error

@@ -30,7 +30,7 @@ class CleaningSettings:
             above 0, up to 1) to an earlier article's are dropped; 1 drops the same text only.
         drop_contaminated: Whether passages that contain evaluation questions are dropped; they are
             listed either way.
-        questions: Files of evaluation questions, in any format of ``--data.qa``.
+        questions: Files of evaluation questions, in the formats of ``--data.records``.
     """
 
     minimum_characters: int = 100

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
@@ -46,7 +47,8 @@ def print_statistics(
         name: what the corpus is called.
         console: where to print; the terminal for None.
     """
-    parts: list[RenderableType] = [_figure_table(statistics, name), _length_table(statistics)]
+    parts: list[RenderableType] = [Text(name, style="bold")]
+    parts += [_figure_table(statistics), _length_table(statistics)]
     parts.append(_bar_table("Articles by length in characters", histogram_rows(statistics)))
     if statistics.categories:
         parts.append(_bar_table(_category_title(statistics), category_rows(statistics)))
@@ -62,14 +64,7 @@ def statistics_page(statistics: CorpusStatistics, name: str) -> str:
         statistics: of the corpus.
         name: what the corpus is called.
     """
-    environment = Environment(
-        autoescape=True,
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("corpus_stats.html.j2").render(
+    return _template().render(
         name=name,
         figures=figures(statistics),
         quartile_names=_QUARTILES,
@@ -79,6 +74,18 @@ def statistics_page(statistics: CorpusStatistics, name: str) -> str:
         categories=category_rows(statistics),
         samples=[(sample, _beginning(sample)) for sample in statistics.samples],
     )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True,
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("corpus_stats.html.j2")
 
 
 def figures(statistics: CorpusStatistics) -> list[tuple[str, str]]:
@@ -145,8 +152,8 @@ def _beginning(sample: ArticleText) -> str:
     return text if len(text) <= _SAMPLE_CHARACTERS else text[:_SAMPLE_CHARACTERS] + " …"
 
 
-def _figure_table(statistics: CorpusStatistics, name: str) -> Table:
-    table = Table(title=Text(name), show_header=False)
+def _figure_table(statistics: CorpusStatistics) -> Table:
+    table = Table(show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for figure, value in figures(statistics):

@@ -20,6 +20,7 @@ TAUGHT = {
     "demo": ("--output",),
     "reproduce": ("--output", "--works"),
     "sample": ("--out", "--works"),
+    "corpus": ("build", "stats"),
     "base": ("--plain_text",),
 }
 
