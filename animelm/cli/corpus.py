@@ -50,8 +50,8 @@ where it stopped; run again, it changes no byte."""
 _EXAMPLES = """\
 examples:
   every article:      --dump jawiki-latest-pages-articles-multistream.xml.bz2 --out corpus
-  a category's tree:  … --category アニメ --depth 4 --except_category 声優
-  one work:           … --category 銀魂 --title_pattern 銀魂 --match any
+  a category's tree:  … --category アニメ --depth 4 --except-category 声優
+  one work:           … --category 銀魂 --title-pattern 銀魂 --match any
   from a config:      --config corpus/gintama.yaml --dump …
   why (not) a page:   … --category アニメ --explain 銀魂
 then:                 python -m animelm fit --config cpt.yaml --data.folder corpus/articles"""

@@ -13,6 +13,42 @@ _DEEDS = {
     "CC BY-SA 4.0": "https://creativecommons.org/licenses/by-sa/4.0/",
     "CC BY-SA 3.0": "https://creativecommons.org/licenses/by-sa/3.0/",
 }
+_CARD = """\
+---
+{front}---
+
+# Articles as Markdown
+
+| | |
+|---|---:|
+{table}
+
+## Licence and attribution
+
+The articles are the work of the authors of {host}, under {license}{deed}. Each file names its page
+in `source` and the revision in `revision`; the page's history there lists its authors. The text was
+changed: wikitext was turned into Markdown; references, navigation and files were removed. Whoever
+passes articles on, or a work made from them, must name these authors, say what was changed, and use
+the same licence.
+
+## How the articles were chosen
+
+{chosen}
+
+## Dump files
+
+{files}
+
+## Files
+
+- `articles/`: one UTF-8 Markdown file an article, with `title`, `page_id`, `revision`,
+  `categories`, `source` and `license` in its YAML front matter.
+- `manifest.jsonl`: a line for each article: its file and SHA-256, page, revision, characters,
+  categories, why it was chosen, licence.
+- `left_out.jsonl`: a line for each article that was chosen and is not here, with the reason.
+- `contaminated.jsonl`: passages that contain evaluation questions.
+- `build.json`: how the corpus was built; it is written last.
+"""
 
 
 @dataclass(frozen=True)
@@ -101,38 +137,12 @@ def dataset_card(
         for source in sources
     )
     chosen = "\n".join(f"- {name}: `{value}`" for name, value in conditions.items())
-    return f"""---
-{front}---
-
-# Articles as Markdown
-
-| | |
-|---|---:|
-{table}
-
-## Licence and attribution
-
-The articles are the work of the authors of {host}, under {license}{deed}. Each file names its page
-in `source` and the revision in `revision`; the page's history there lists its authors. The text was
-changed: wikitext was turned into Markdown; references, navigation and files were removed. Whoever
-passes articles on, or a work made from them, must name these authors, say what was changed, and use
-the same licence.
-
-## How the articles were chosen
-
-{chosen or "- every article"}
-
-## Dump files
-
-{files}
-
-## Files
-
-- `articles/`: one UTF-8 Markdown file an article, with `title`, `page_id`, `revision`,
-  `categories`, `source` and `license` in its YAML front matter.
-- `manifest.jsonl`: a line for each article: its file and SHA-256, page, revision, characters,
-  categories, why it was chosen, licence.
-- `left_out.jsonl`: a line for each article that was chosen and is not here, with the reason.
-- `contaminated.jsonl`: passages that contain evaluation questions.
-- `build.json`: how the corpus was built; it is written last.
-"""
+    return _CARD.format(
+        front=front,
+        table=table,
+        host=host,
+        license=license,
+        deed=deed,
+        chosen=chosen or "- every article",
+        files=files,
+    )

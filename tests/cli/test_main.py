@@ -18,6 +18,7 @@ TAUGHT = {
     "compare": ("--cpt_adapter", "--sft_adapter", "95 % intervals"),
     "demo": ("--output",),
     "reproduce": ("--output", "--works"),
+    "corpus": ("build", "stats", "SUBCOMMAND --help"),
     "sample": ("--out", "--works"),
     "corpus": ("build", "stats"),
     "base": ("--plain_text",),

@@ -54,12 +54,3 @@ def build(tmp_path: Path) -> Callable[..., Corpus]:
         return Corpus(out, built, indexes)
 
     return make
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder by its path, with its bytes."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }

@@ -3,6 +3,7 @@
 import bz2
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from xml.sax.saxutils import escape
 
 HEAD = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" version="0.11" xml:lang="ja">
@@ -67,3 +68,12 @@ def multistream(pages: Sequence[Spec], pages_per_stream: int = 2) -> bytes:
     groups = [xml[n : n + pages_per_stream] for n in range(0, len(xml), pages_per_stream)]
     parts = [HEAD, *("".join(group) for group in groups), TAIL]
     return b"".join(bz2.compress(part.encode()) for part in parts)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder by its path, with its bytes."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

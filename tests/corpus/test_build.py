@@ -8,8 +8,7 @@ from pathlib import Path
 
 import frontmatter
 import pytest
-from conftest import files_of
-from exports import TAIL, Spec, article, category, export, multistream
+from exports import TAIL, Spec, article, category, export, files_of, multistream
 
 from animelm.corpus import build as build_module
 from animelm.corpus import output as output_module

@@ -2,15 +2,15 @@
 
 import re
 
-from animelm.corpus.wikitext.context import Context
-from animelm.corpus.wikitext.marks import BLOCK, BREAK, decode
+from animelm.corpus.wikitext.context import Context, TooDeepError
+from animelm.corpus.wikitext.marks import BLOCK, BREAK, decode, squeeze
 from animelm.corpus.wikitext.tables import Table
 
 _ITEM = re.compile(r"([*#:;]{1,12})[*#:;]* *(.*)")
 _TERM_END = re.compile(r" +:+ *|:+ +")
-_SPACES = re.compile(" {2,}")
 _RULE = re.compile(r"-{4,} *")
 _STRAY_TABLE = re.compile(r"\|[-+}][-+}| ]*|\{\|.*|[|!]+ *")
+_DEEPEST_TABLE = 100
 _CONTENT = 99  # deeper than any heading
 
 
@@ -48,7 +48,7 @@ class _Blocks:
         stripped = line.strip()
         # A table may be indented with colons, as a definition.
         if stripped.lstrip(": ").startswith("{|"):
-            self._tables.append(Table())
+            self._open_table()
         elif self._tables:
             self._feed_table(line, stripped)
         elif not stripped:
@@ -68,6 +68,11 @@ class _Blocks:
                 kept.append(text)
                 below = level
         return kept[::-1]
+
+    def _open_table(self) -> None:
+        if len(self._tables) >= _DEEPEST_TABLE:
+            raise TooDeepError(f"tables are nested more than {_DEEPEST_TABLE} deep")
+        self._tables.append(Table())
 
     def _feed_table(self, line: str, stripped: str) -> None:
         if stripped.startswith("|}"):
@@ -100,14 +105,14 @@ class _Blocks:
             self._add_block(mark)
 
     def _feed_line(self, line: str, stripped: str) -> None:
-        if "  " in stripped and line[0] != " ":  # spaces count in code alone
-            line = stripped = _SPACES.sub(" ", stripped)
+        if line[0] != " ":  # spaces count in code alone
+            line = stripped = squeeze(stripped)
         if BLOCK.search(stripped):
             self._feed_marks(stripped)
         elif heading := _heading(stripped):
             self._end_block()
             self._blocks.append(heading)
-        elif item := _ITEM.match(line):
+        elif item := _ITEM.match(line.lstrip(BREAK)):
             self._feed_item(item[1], item[2])
         elif _RULE.match(stripped) or _STRAY_TABLE.fullmatch(stripped):
             self._end_block()

@@ -7,17 +7,16 @@ Where they do not match, the brackets go and the text stays.
 import re
 from collections.abc import Callable
 
+from animelm.corpus.wikitext.context import TooDeepError
+
 # Of three closing square brackets the last two belong to the link: "[[a|b [c]]]".
 _TOKEN = re.compile(r"\{\{+|\}\}+|\[\[|\]\](?!\](?!\]))")
 _DEEPEST = 100
+_MOST_OPEN = 100_000
 
 Arguments = list[str]
 OnTemplate = Callable[[Arguments, bool, bool], str]
 OnLink = Callable[[Arguments], str]
-
-
-class TooDeepError(ValueError):
-    """Templates are nested deeper than MediaWiki itself expands them."""
 
 
 class _Frame:
@@ -61,7 +60,8 @@ def expand(text: str, on_template: OnTemplate, on_link: OnLink) -> str:
         on_link: gets the target and the labels.
 
     Raises:
-        TooDeepError: templates that are closed lie in each other more than 100 deep.
+        TooDeepError: templates lie in each other more than 100 deep, as deep as MediaWiki expands
+            them, or more than 100,000 brackets are open at once.
     """
     return _Expansion(text, on_template, on_link).run()
 
@@ -85,10 +85,10 @@ class _Expansion:
             position = end
             sign = text[start]
             if sign == "{":
-                self._stack.append(_Frame(end - start, end))
+                self._open(end - start, end)
                 self._open_braces += 1
             elif sign == "[":
-                self._stack.append(_Frame(0, end))
+                self._open(0, end)
             elif sign == "}":
                 self._close_braces(start, end)
             elif self._stack and not self._stack[-1].braces:
@@ -97,6 +97,11 @@ class _Expansion:
         self._add_source(text[position:])
         self._output.extend("|".join(frame.take_arguments()) for frame in self._stack)
         return "".join(self._output)
+
+    def _open(self, braces: int, start: int) -> None:
+        if len(self._stack) >= _MOST_OPEN:
+            raise TooDeepError(f"more than {_MOST_OPEN:,} brackets are never closed")
+        self._stack.append(_Frame(braces, start))
 
     def _close_braces(self, position: int, end: int) -> None:
         """Closes templates with the run of braces between two positions."""

@@ -9,6 +9,10 @@ _KANA = re.compile("[ぁ-ヿ]")
 _LANGUAGE_SAMPLE = 4_000
 
 
+class TooDeepError(ValueError):
+    """Markup is nested deeper than any page that readers can see; the message says which."""
+
+
 @dataclass
 class Context:
     """The page in work.
@@ -16,7 +20,7 @@ class Context:
     Attributes:
         title: the page's title.
         language: ``ja`` or ``en``: the language of labels that the renderer itself writes.
-        categories: names without prefix, each once, in the order of the page.
+        categories: names without prefix, each once.
         blocks: finished Markdown, each item referred to by one mark (``marks.BLOCK``).
     """
 

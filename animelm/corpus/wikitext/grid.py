@@ -6,6 +6,7 @@ from dataclasses import dataclass
 # Spans repeat text. Beyond this factor they are a mistake or an attack, and are not unfolded.
 _REPETITION = 20
 _ALWAYS_AFFORDED = 50_000
+_LONGEST_LABEL = 40  # characters; what is longer across a whole row is a note
 _WIDEST = 1_000  # HTML's own bound of a cell's columns
 
 
@@ -22,8 +23,8 @@ def unfold(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
     """The texts of a table row by row, a cell's text in every place that it spans.
 
     Columns in which no cell begins, rows and columns without text are left out. Spans that reach
-    below the last row end there. Where spans would repeat the text out of all proportion, every
-    cell counts once.
+    below the last row end there. A note across the whole table stands once. Where spans would
+    repeat the text out of all proportion, every cell counts once.
     """
     clipped = [
         [
@@ -35,7 +36,13 @@ def unfold(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
     lines = _placed(clipped) if _is_affordable(clipped) else None
     if lines is None:
         lines = [[cell.text for cell in row] for row in rows]
-    return [line for line in lines if any(line)]
+    return [_note_once(line) for line in lines if any(line)]
+
+
+def _note_once(line: list[str]) -> list[str]:
+    if len(line[0]) > _LONGEST_LABEL and len(set(line)) == 1:
+        return [line[0], *([""] * (len(line) - 1))]
+    return line
 
 
 def _is_affordable(rows: Sequence[Sequence[Cell]]) -> bool:
@@ -76,8 +83,10 @@ def _placed(rows: Sequence[Sequence[Cell]]) -> list[list[str]] | None:
                     below[place] = (cell.rows - 1, cell.text)
             column += max(cell.columns, 1)
         cells += len(line)
-        lines.append(line)
         carried = below
+        # A row in which everything goes on below is seen there, as in a browser.
+        if not line.keys() <= below.keys():
+            lines.append(line)
     if len(lines) * len(starts) > _REPETITION * cells + _ALWAYS_AFFORDED:
         return None
     columns = [column for column in sorted(starts) if any(line.get(column) for line in lines)]

@@ -15,19 +15,20 @@ _SCRIPT = re.compile(r"<su([bp])\b[^<>]*>([^<>\n]*)</su\1>", re.IGNORECASE)
 _RAISED = str.maketrans("0123456789+-−()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁽⁾ⁿ")
 _LOWERED = str.maketrans("0123456789+-−()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₍₎")
 _PLAIN_TAGS = (
-    "abbr|b|bdi|bdo|big|blockquote|center|cite|code|data|del|dfn|dl|div|em|font|i|includeonly|ins"
-    "|kbd|mark|noinclude|nowiki|ol|onlyinclude|poem|pre|q|rb|rbc|ref|references|rp|rtc|ruby|s|samp"
-    "|section|small|source|span|strike|strong|sub|sup|syntaxhighlight|time|tt|u|ul|var|wbr|math"
+    "abbr|b|bdi|bdo|big|cite|code|data|del|dfn|dl|em|font|i|includeonly|ins"
+    "|kbd|mark|noinclude|nowiki|onlyinclude|poem|pre|q|rb|rbc|ref|references|rp|rtc|ruby|s|samp"
+    "|section|small|source|span|strike|strong|sub|sup|syntaxhighlight|time|tt|u|var|wbr|math"
     "|gallery|timeline|inputbox|tbody|thead|tfoot|col|colgroup|score|img|a"
 )
 _TAG = re.compile(
-    rf"<(/?)({_PLAIN_TAGS}|br|hr|p|li|dt|dd|rt|h[1-6]|table|caption|tr|td|th)\b([^<>]*)>",
+    rf"<(/?)({_PLAIN_TAGS}|br|hr|p|ul|ol|li|dt|dd|rt|div|center|blockquote|h[1-6]|table|caption|tr|td|th)\b([^<>]*)>",
     re.IGNORECASE,
 )
 _UNCLOSED_REFERENCE = re.compile(
     r"""</?ref(?:\s*name\s*=\s*(?:"[^"\n<]*"|[^\s<>]+))?\s*/?>?""", re.I
 )
 _EMPTY_BRACKETS = re.compile(f"([(（])([\\s,;:、，；：{GONE}]*+)([)）]?)")
+_BEFORE_BRACKET = re.compile(f"(?<![ ,;:、，；：{GONE}])([ ,;:、，；：{GONE}]++)(?=[)）])")
 _AROUND_GONE = re.compile(f" ?{GONE}+")
 
 
@@ -47,6 +48,7 @@ def replace_inline(text: str) -> str:
         text = _MAGIC_WORD.sub("", text)
     if GONE in text:
         text = _EMPTY_BRACKETS.sub(_close_gap, text)
+        text = _BEFORE_BRACKET.sub(lambda match: "" if GONE in match[1] else match[0], text)
         text = _AROUND_GONE.sub("", text)
     return text
 
@@ -100,6 +102,8 @@ _STRUCTURE = {
     "dt": ("\n; ", "\n"),
     "dd": ("\n: ", "\n"),
     "rt": ("（", "）"),
+    "div": (BREAK, BREAK),
+    "center": (BREAK, BREAK),
     "table": ("\n{{|{attributes}\n", "\n|}}\n"),
     "caption": ("\n|+", "\n"),
     "tr": ("\n|-\n", "\n"),

@@ -39,6 +39,9 @@ SIGNS = _by_name(_TABLES["signs"])
 BOX_KINDS: dict[str, str] = _TABLES["box_kinds"]
 """The part behind the slash of an infobox's name: what it describes."""
 
+DATES = frozenset(_SEPARATOR.split(_TABLES["dates"].strip()))
+"""Names of dates whose arguments are year, month and day."""
+
 CONTAINERS = frozenset(_SEPARATOR.split(_TABLES["containers"].strip()))
 """Names of frames around blocks of text."""
 

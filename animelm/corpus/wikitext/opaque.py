@@ -65,7 +65,7 @@ def _end_of_reference(text: str, position: int) -> int:
 
 def _kept(name: str, attributes: str, content: str, context: Context) -> str:
     if name == "nowiki":
-        return literal(content)
+        return literal(decode(content))
     if name in ("math", "chem", "ce"):
         # A space between braces changes no formula, and "{{" cannot be taken for a template.
         formula = " ".join(content.split()).replace("{{", "{ {").replace("{{", "{ {")

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from animelm.corpus.wikitext.blocks import render_blocks
-from animelm.corpus.wikitext.braces import TooDeepError, expand
-from animelm.corpus.wikitext.context import Context, language_of
+from animelm.corpus.wikitext.braces import expand
+from animelm.corpus.wikitext.context import Context, TooDeepError, language_of
 from animelm.corpus.wikitext.inline import replace_inline
 from animelm.corpus.wikitext.links import link_text, replace_simple_links
-from animelm.corpus.wikitext.marks import decode, sanitize
+from animelm.corpus.wikitext.marks import NO_BREAK, decode, sanitize
 from animelm.corpus.wikitext.opaque import cut_opaque
 from animelm.corpus.wikitext.templates import render_template
 from animelm.errors import UserError
@@ -34,7 +34,7 @@ class RenderedPage:
     Attributes:
         markdown: begins with ``# Title`` and ends with one line break; of the control characters
             only ``\\n`` occurs.
-        categories: their names without prefix and sort key, each once, in the page's order.
+        categories: their names without prefix and sort key, each once.
     """
 
     markdown: str
@@ -49,7 +49,7 @@ def render_page(title: str, wikitext: str) -> RenderedPage:
         wikitext: as it stands in a dump; markup that is not closed is read as text.
 
     Raises:
-        PageError: templates are nested deeper than MediaWiki itself expands them.
+        PageError: templates or tables are nested more than 100 deep, or a page of brackets.
     """
     text = sanitize(wikitext)
     context = Context(title, language_of(text))
@@ -60,9 +60,10 @@ def render_page(title: str, wikitext: str) -> RenderedPage:
             lambda arguments, begins, alone: render_template(arguments, begins, alone, context),
             lambda arguments: link_text(arguments[0], tuple(arguments[1:]), context),
         )
+        body = decode(render_blocks(replace_inline(text), context))
     except TooDeepError as error:
         raise PageError(title, str(error)) from error
-    body = decode(render_blocks(replace_inline(text), context))
     heading = f"# {' '.join(decode(sanitize(title)).split())}"
-    markdown = f"{heading}\n\n{context.resolve(body).strip()}".rstrip() + "\n"
+    body = context.resolve(body).replace(NO_BREAK, " ").strip()
+    markdown = f"{heading}\n\n{body}".rstrip() + "\n"
     return RenderedPage(markdown, tuple(decode(name) for name in context.categories))

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from animelm.corpus.wikitext.grid import Cell, markdown_table, unfold
-from animelm.corpus.wikitext.marks import BLOCK, BREAK, decode
+from animelm.corpus.wikitext.marks import BLOCK, BREAK, decode, squeeze
 
 _SPAN = re.compile(r"\b(row|col)span\s*=\s*[\"']?\s*(\d{1,6})", re.IGNORECASE)
 _ATTRIBUTES = re.compile(r"[^|]*=[^|]*|\s*(?:nowrap|scope|)\s*", re.IGNORECASE)
@@ -19,16 +19,18 @@ _SEPARATOR = " / "
 
 def one_line(text: str) -> str:
     """The text of a cell in one line, items of lists and lines set apart by a slash."""
-    text = text.strip()
+    text = squeeze(text.strip())
     if "\n" not in text and BREAK not in text:
         return _LIST_SIGNS.sub("", text) if text[:1] in "*#:;" and text[1:2] == " " else text
-    joined: list[str] = []
+    joined: list[str] = [""]  # an empty text ends the one before
     for line in text.replace(BREAK, "\n\n").split("\n"):
         stripped = line.strip()
         item = _LIST_SIGNS.sub("", stripped)
         if not stripped:
             joined.append("")
-        elif item != stripped or not joined or not joined[-1]:
+        elif item != stripped:
+            joined.extend((item, ""))
+        elif not joined[-1]:
             joined.append(item)
         else:
             joined[-1] += f" {item}"

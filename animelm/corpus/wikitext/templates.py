@@ -1,7 +1,7 @@
 """What one template leaves behind; the package's docstring has the rules in order."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from animelm.corpus.wikitext.calls import Call, read_call
 from animelm.corpus.wikitext.context import Context
@@ -10,6 +10,7 @@ from animelm.corpus.wikitext.infobox import infobox_table, is_look
 from animelm.corpus.wikitext.inline import lowered, raised
 from animelm.corpus.wikitext.known import (
     CONTAINERS,
+    DATES,
     JOINED,
     PATTERNS,
     SIGNS,
@@ -61,8 +62,10 @@ def _known(call: Call, context: Context) -> str | None:
         return _fill(PATTERNS[name], call)
     if name in JOINED:
         return JOINED[name].join(filter(None, call.positional))
+    if name in DATES:
+        return "-".join(part.zfill(2) for part in call.positional[:3] if part)
     if name in CONTAINERS:
-        return "\n\n".join(_contents(call))
+        return "\n\n".join(filter(None, (*call.positional, *_contents(call.named.values()))))
     if name in _CALLABLES:
         return _CALLABLES[name](call)
     if match := _LANGUAGE.match(name):
@@ -83,7 +86,7 @@ def _known(call: Call, context: Context) -> str | None:
 def _unknown(call: Call, context: Context) -> str:
     if call.begins_line and len(call.named) >= _FIELDS_OF_A_BOX:
         return infobox_table(call, context)
-    if texts := _contents(call):
+    if texts := _contents((*call.positional, *call.named.values())):
         return "\n\n".join(texts) if call.alone else " ".join(texts)
     if len(call.positional) != 1 or call.alone:
         return ""
@@ -91,9 +94,8 @@ def _unknown(call: Call, context: Context) -> str:
     return "" if is_look("", text) or _IDENTIFIER.fullmatch(text) else text
 
 
-def _contents(call: Call) -> list[str]:
+def _contents(arguments: Iterable[str]) -> list[str]:
     """The arguments that hold several lines or a sentence."""
-    arguments = (*call.positional, *call.named.values())
     return [text for text in arguments if "\n" in text or _SENTENCE.search(text)]
 
 
