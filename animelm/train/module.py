@@ -38,6 +38,7 @@ from animelm.model.checkpoint import (
     load_tokenizer,
     save_base,
 )
+from animelm.model.kernel_cache import bound_kernel_cache
 from animelm.model.loss import chunked_cross_entropy
 from animelm.model.precision import ComputeType, choose_compute_dtype
 from animelm.model.quantize import Quantization
@@ -162,6 +163,7 @@ class AdaptedLM(L.LightningModule):
         _check_adapter("evaluated_adapter", evaluated)
         _check_adapter("init_adapter", None if evaluated else self.init_adapter)
         config = load_config(self.base)
+        bound_kernel_cache(config.hidden_size, config.intermediate_size)
         dtype = choose_compute_dtype(
             self.compute_type, self.device.type, config.hidden_size, config.intermediate_size
         )
