@@ -229,10 +229,11 @@ class AdaptedLM(L.LightningModule):
         # Every record of the data module, trained or not: rival answers are known from them.
         datamodule = getattr(self.trainer, "datamodule", None)
         rivals = Rivals(list(getattr(datamodule, "records_for_scoring", [])))
-        self.log_dict(self._held_out.perplexities(self._sum_over_processes))
+        # All processes know the same figures; sync_dist only keeps Lightning from warning.
+        self.log_dict(self._held_out.perplexities(self._sum_over_processes), sync_dist=True)
         for name, value in self._held_out.scores(rivals, self._sum_over_processes).items():
             shown = name.startswith("validation/") and name.endswith("/accuracy")
-            self.log(name, value, prog_bar=shown)
+            self.log(name, value, prog_bar=shown, sync_dist=True)
         self.validation_answers = self._held_out.examples(rivals)
 
     def _sum_over_processes(self, values: Tensor) -> Tensor:
