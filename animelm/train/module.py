@@ -161,8 +161,10 @@ class AdaptedLM(L.LightningModule):
         # Told now, before minutes are spent on loading the base.
         _check_adapter("evaluated_adapter", evaluated)
         _check_adapter("init_adapter", None if evaluated else self.init_adapter)
-        width = load_config(self.base).hidden_size
-        dtype = choose_compute_dtype(self.compute_type, self.device.type, width)
+        config = load_config(self.base)
+        dtype = choose_compute_dtype(
+            self.compute_type, self.device.type, config.hidden_size, config.intermediate_size
+        )
         rank_zero_info(f"Base {self.base}: {self.quantization} weights, computing in {dtype}")
         base = load_base(self.base, self.quantization, dtype)
         if evaluated:

@@ -19,6 +19,7 @@ TAUGHT = {
     "ask": ("--answer_from", "so that gpt-oss may think first", "until Ctrl-D"),
     "demo": ("--output",),
     "reproduce": ("--output", "--works"),
+    "corpus": ("build", "stats", "SUBCOMMAND --help"),
     "sample": ("--out", "--works"),
     "base": ("--plain_text",),
 }
