@@ -336,6 +336,9 @@ class AdaptedLM(L.LightningModule):
             cast(Any, self.trainer.train_dataloader).load_state_dict(state)
         if self._random_state is not None:
             set_random_state(self._random_state)
+        elif self.global_rank:
+            # One seed gave all processes the same adapter; their dropout shall differ.
+            torch.manual_seed(initial_seed() + self.global_rank)
         self._loader_states, self._random_state = [], None
 
     def save_adapter(self, folder: Path) -> None:
