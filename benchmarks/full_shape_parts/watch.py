@@ -106,6 +106,9 @@ class FullShapeWatch(Callback):
         self.found["answer"] = answer.output
         self.found["peak_rss_gib"] = peak_rss_gib()
         products.counts = counts
+        # They need memory of their own, and the model is no longer needed.
+        trainer.optimizers.clear()
+        pl_module.to("meta")
         self.found["bare_products_s"] = products.run(self.found["tokens"])
         self.found["gemm_share"] = self.found["bare_products_s"] / self.found["step_s"]
         self.output.write_text(json.dumps(self.found), encoding="utf-8")

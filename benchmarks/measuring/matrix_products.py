@@ -34,7 +34,7 @@ class _Buffers:
         """Rows of a matrix [*, width]; grows it where it is too short."""
         held = self._held.get((name, width))
         if held is None or len(held) < rows.stop:
-            held = torch.randn(rows.stop, width).to(self._dtype)
+            held = torch.randn(rows.stop, width, dtype=self._dtype)
             self._held[name, width] = held
         return held[rows.start : rows.stop]
 
@@ -55,8 +55,8 @@ class BareProducts:
         causal = model.get_base_model() if isinstance(model, PeftModel) else model
         self._config = cast(PreTrainedModel, causal).config
         self._rank = _rank(model)
-        self._head = causal.lm_head.weight
-        self._buffers = _Buffers(self._head.dtype)
+        self._vocabulary, self._dtype = causal.config.vocab_size, causal.lm_head.weight.dtype
+        self._buffers = _Buffers(self._dtype)
         self._weights: dict[tuple[int, int], Tensor] = {}
         self.counts: list[list[int]] = []
         for layer in causal.model.layers:
@@ -113,14 +113,12 @@ class BareProducts:
                 yield from self._adapted(rows, inner, hidden, True) if count else ()
         for begin in range(0, supervised, _HEAD_ROWS):
             rows = range(min(_HEAD_ROWS, supervised - begin))
-            yield from self._frozen(rows, hidden, self._head.shape[0])
+            yield from self._frozen(rows, hidden, self._vocabulary)
 
     def _weight(self, out_features: int, in_features: int) -> Tensor:
-        if (out_features, in_features) == tuple(self._head.shape):
-            return self._head.detach()
         key = (out_features, in_features)
         if key not in self._weights:
-            self._weights[key] = torch.randn(key).to(self._head.dtype)
+            self._weights[key] = torch.randn(key, dtype=self._dtype)
         return self._weights[key]
 
     def _frozen(self, rows: range, in_features: int, out_features: int) -> Iterator[Product]:
