@@ -94,5 +94,5 @@ def _lasting(tensor: Tensor) -> Tensor:
     """
     if tensor.nbytes < _MAPPED_BYTES:
         return tensor.clone(memory_format=torch.contiguous_format)
-    copy = torch.frombuffer(mmap.mmap(-1, tensor.nbytes), dtype=tensor.dtype).view(tensor.shape)
-    return copy.copy_(tensor)
+    memory = mmap.mmap(-1, tensor.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return torch.frombuffer(memory, dtype=tensor.dtype).view(tensor.shape).copy_(tensor)
