@@ -40,7 +40,11 @@ REGISTRY_HOSTS = [
     ]
 ]
 # Distributions whose import name differs from their own.
-IMPORT_NAMES = {"python-frontmatter": "frontmatter", "pyyaml": "yaml"}
+IMPORT_NAMES = {
+    "pyahocorasick": "ahocorasick",
+    "python-frontmatter": "frontmatter",
+    "pyyaml": "yaml",
+}
 
 
 @cache

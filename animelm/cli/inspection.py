@@ -41,8 +41,10 @@ def run(command: str, arguments: list[str]) -> None:
     options, rest = parser.parse_known_args(arguments)
     layers = [f"--config={name}" for name in options.config]
     model: AdaptedLM = TrainerCLI(find_configs([*layers, *rest]), False).model
-    width = load_config(model.base).hidden_size
-    dtype = choose_compute_dtype(model.compute_type, width=width)
+    config = load_config(model.base)
+    dtype = choose_compute_dtype(
+        model.compute_type, hidden=config.hidden_size, intermediate=config.intermediate_size
+    )
     lora = None if model.whole else model.lora
     inspection = inspect_base(model.base, model.quantization, lora, dtype)
     if options.format == "json":

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from frontmatter.default_handlers import YAMLHandler
@@ -36,6 +37,15 @@ def article_names(folder: Path, paths: Sequence[Path]) -> list[str]:
 def read_article(path: Path) -> str:
     """The text of an article without its YAML front matter, stripped.
 
+    Raises:
+        UserError: as ``read_with_front_matter``.
+    """
+    return read_with_front_matter(path)[1]
+
+
+def read_with_front_matter(path: Path) -> tuple[dict[str, Any], str]:
+    """The YAML front matter of an article, empty where there is none, and its text, stripped.
+
     Front matter is read with YAML's safe loader, which builds nothing but plain values. A rule of
     dashes at the top with something else than ``key: value`` below it belongs to the text.
 
@@ -44,11 +54,11 @@ def read_article(path: Path) -> str:
     """
     text = read_utf8(path).strip()
     if not _YAML.detect(text):
-        return text
+        return {}, text
     try:
         front_matter, body = _YAML.split(text)
     except ValueError:  # the rule of dashes is not closed
-        return text
+        return {}, text
     try:
         values = _YAML.load(front_matter)
     except yaml.YAMLError as error:
@@ -56,7 +66,7 @@ def read_article(path: Path) -> str:
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "unreadable"
         raise UserError(f"{path}{line}: front matter is not valid YAML: {problem}") from error
-    return body.strip() if isinstance(values, dict) or values is None else text
+    return (values or {}, body.strip()) if isinstance(values, dict | None) else ({}, text)
 
 
 def content_hash(folder: Path, paths: Sequence[Path]) -> str:

@@ -9,12 +9,18 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
@@ -27,6 +33,7 @@ _LAYOUT = "1"
 _TOKEN = np.dtype("<i4")
 # Starting a worker takes longer than tokenising this many articles.
 _ARTICLES_PER_WORKER = 200
+_BATCH = 32  # articles; what an encoding takes beside its tokens is some hundred bytes a token
 
 
 class TokenStore(Dataset[Document]):
@@ -51,7 +58,9 @@ class TokenStore(Dataset[Document]):
 
     def __getitem__(self, index: int) -> Document:
         tokens = self._tokens[self._offsets[index] : self._offsets[index + 1]]
-        return Document(tokens, np.ones(len(tokens), dtype=np.bool_), self.names[index])
+        # One value that looks like an array: a long article is read once for each of its pieces.
+        supervised = np.broadcast_to(np.True_, tokens.shape)
+        return Document(tokens, supervised, self.names[index])
 
 
 def default_cache() -> Path:
@@ -75,7 +84,7 @@ def tokenise_folder(
 
     Raises:
         UserError: no folder, no article, none with any text, or one that is not UTF-8 or whose
-            front matter is not YAML.
+            front matter is not YAML; or the cache cannot be written.
     """
     paths = find_articles(folder)
     end = document_end_token_id(tokenizer)
@@ -89,6 +98,8 @@ def tokenise_folder(
         try:
             _write_store(partial, folder, paths, TextEncoder(tokenizer), end, workers)
             _rename(partial, store)
+        except OSError as error:
+            raise UserError(f"{store.parent}: cannot be written: {error.strerror}") from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return TokenStore(store)
@@ -104,7 +115,7 @@ def _write_store(
 ) -> None:
     lengths: list[int] = []
     with (target / "tokens.bin").open("wb") as file:
-        for tokens in _tokenise(paths, encoder, end, workers, target / "work"):
+        for tokens in _tokenise(paths, encoder, end, workers):
             file.write(tokens.astype(_TOKEN).tobytes())
             lengths.append(len(tokens))
     if not any(lengths):
@@ -112,43 +123,57 @@ def _write_store(
     np.save(target / "offsets.npy", np.cumsum([0, *lengths], dtype=np.int64))
     names = json.dumps(article_names(folder, paths), ensure_ascii=False)
     (target / "names.json").write_text(names, encoding="utf-8", errors="surrogateescape")
-    shutil.rmtree(target / "work")
 
 
 def _tokenise(
-    paths: Sequence[Path], encoder: TextEncoder, end: int, workers: int, scratch: Path
+    paths: Sequence[Path], encoder: TextEncoder, end: int, workers: int
 ) -> Iterator[NDArray[np.int32]]:
-    """Yields the tokens of each article in order; only a few are in memory at a time."""
-    import datasets  # takes a second; a run that finds its articles in the cache is spared it
-
-    scratch.mkdir()
+    """Yields the tokens of each article in order; only some are in memory at a time."""
+    batches = [paths[first : first + _BATCH] for first in range(0, len(paths), _BATCH)]
     workers = max(1, min(workers, len(paths) // _ARTICLES_PER_WORKER))
-    tokenised = datasets.Dataset.from_dict({"path": [str(path) for path in paths]}).map(
-        _tokenise_articles,
-        batched=True,
-        batch_size=100,
-        num_proc=workers if workers > 1 else None,
-        fn_kwargs={"encoder": encoder, "end": end, "alone": workers == 1},
-        remove_columns=["path"],
-        features=datasets.Features({"tokens": datasets.List(datasets.Value("int32"))}),
-        cache_file_name=str(scratch / "tokens.arrow"),
-        load_from_cache_file=False,
-        new_fingerprint="tokens",
-        desc="Tokenising articles",
-    )
-    for table in tokenised.with_format("arrow").iter(batch_size=100):
-        for tokens in table["tokens"]:
-            yield tokens.values.to_numpy()
+    if workers == 1:  # the tokenizer has a thread for each core
+        yield from _with_progress((_tokenise_articles(b, encoder, end) for b in batches), paths)
+        return
+    # A worker that is forked shares the vocabulary's memory with this process.
+    pool = ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(encoder, end))
+    try:
+        yield from _with_progress(pool.map(_tokenise_in_worker, batches), paths)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _with_progress(
+    tokenised: Iterable[list[NDArray[np.int32]]], paths: Sequence[Path]
+) -> Iterator[NDArray[np.int32]]:
+    articles = chain.from_iterable(tokenised)
+    return iter(track(articles, "Tokenising articles", len(paths), console=Console(stderr=True)))
 
 
 def _tokenise_articles(
-    batch: dict[str, list[str]], encoder: TextEncoder, end: int, alone: bool
-) -> dict[str, list[list[int]]]:
-    if not alone:  # several processes with a thread for each core would be in each other's way
-        os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    texts = [read_article(Path(path)) for path in batch["path"]]
-    encoded = encoder.encode(texts)
-    return {"tokens": [[*ids, end] if ids else [] for ids in encoded]}
+    paths: Sequence[Path], encoder: TextEncoder, end: int
+) -> list[NDArray[np.int32]]:
+    encoded = encoder.encode([read_article(path) for path in paths])
+    return [np.array([*ids, end] if ids else [], dtype=np.int32) for ids in encoded]
+
+
+class _Worker(NamedTuple):
+    encoder: TextEncoder
+    end: int
+
+
+_worker: _Worker  # set in the processes that tokenise, and only there
+
+
+def _start_worker(encoder: TextEncoder, end: int) -> None:
+    global _worker
+    # Several processes with a thread for each core would be in each other's way.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends the others
+    _worker = _Worker(encoder, end)
+
+
+def _tokenise_in_worker(paths: Sequence[Path]) -> list[NDArray[np.int32]]:
+    return _tokenise_articles(paths, *_worker)
 
 
 def _rename(partial: Path, store: Path) -> None:

@@ -128,7 +128,7 @@ def _settings(
     )
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: what FSDP2 gathers in it would be unfit for training
 def _generate(
     model: CausalModel,
     input_ids: Tensor,

@@ -16,7 +16,8 @@ def load_to_answer(base: str, quantization: Quantization, compute_type: ComputeT
         UserError: as ``load_base``.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    width = load_config(base).hidden_size
-    model = load_base(base, quantization, choose_compute_dtype(compute_type, device, width))
+    config = load_config(base)
+    dtype = choose_compute_dtype(compute_type, device, config.hidden_size, config.intermediate_size)
+    model = load_base(base, quantization, dtype)
     nn.Module.to(model, device)
     return model

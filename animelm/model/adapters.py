@@ -13,7 +13,7 @@ from typing import cast
 
 from peft import LoraConfig, LoraModel, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
-from torch import nn
+from torch import Tensor, nn
 
 from animelm.errors import UserError
 from animelm.model.architecture import CausalLM
@@ -259,15 +259,26 @@ def _load_one(model: CausalLM | PeftModel, folder: Path, trainable: bool, name: 
         raise UserError(f"{folder}: the adapter does not fit this base: {error}") from error
 
 
-def save_adapter(model: PeftModel, folder: Path, ancestry: list[dict[str, str]]) -> None:
+def save_adapter(
+    model: PeftModel,
+    folder: Path,
+    ancestry: list[dict[str, str]],
+    weights: dict[str, Tensor] | None = None,
+) -> None:
     """Writes the trained adapter in PEFT's own files, with its ancestry.
 
     The frozen adapter that it stands on, if any, goes into the folder ``stacked_on`` in it.
+
+    Args:
+        model: has the adapter.
+        folder: is made.
+        ancestry: the steps that led to the adapter, oldest first.
+        weights: parameters of all adapters by their names in ``model``; None: as they lie there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(str(folder), selected_adapters=["default"])
-    if STACKED in model.peft_config:
-        model.save_pretrained(str(folder), selected_adapters=[STACKED])
+    for name in ("default", STACKED):
+        if name in model.peft_config:
+            model.save_pretrained(str(folder), selected_adapters=[name], state_dict=weights)
     for card in folder.rglob("README.md"):  # PEFT's model card is an unfilled form
         card.unlink()
     text = json.dumps(ancestry, ensure_ascii=False, indent=2)

@@ -61,12 +61,14 @@ class Experts(nn.Module):
         self, hidden_states: Tensor, router_indices: Tensor, routing_weights: Tensor
     ) -> Tensor:
         """For what ``expert_pass`` does not know: weights that are trained, several adapters."""
+        # In training an expert without rows has gradients too, of zero: what other processes
+        # compute for it must meet something.
         routing = Routing.from_indices(router_indices, self.num_experts)
         inputs = hidden_states.index_select(0, routing.token)
         outputs = [
             self._expert(expert, rows)
             for expert, rows in enumerate(inputs.split(routing.counts))
-            if len(rows)
+            if len(rows) or self.training
         ]
         chosen = torch.cat(outputs)[routing.place]
         return (chosen * routing_weights.unsqueeze(-1).to(chosen.dtype)).sum(1)

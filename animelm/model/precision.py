@@ -3,63 +3,97 @@
 It is measured, because bf16 is 3.5 times faster on one server and 260 times slower on another.
 """
 
-import random
 import time
 from functools import cache
 from typing import Literal
 
 import torch
+from torch import Tensor
+
+from animelm.model.expert_pass import Adapted, ExpertLayers, Gate, expert_pass
+from animelm.model.low_rank import LowRank
+from animelm.model.quantize import Linear4bit
 
 ComputeType = Literal["auto", "float32", "bfloat16"]
-# Experts get another number of tokens at every step, and a library that prepares each new shape
-# pays for it each time. So the shapes measured are drawn anew, from numbers that no seed governs.
-_ROWS, _SHAPES = range(300, 600), 6
+_RANK, _DROPOUT = 16, 0.05
+# Experts get another number of tokens at every step; a library that prepares each new shape pays
+# for it each time.
+_TOKENS = (150, 190, 230)
+# Wider experts are no other case, and would take seconds.
+_WIDEST = 2048
+# A processor that emulates bf16 shows it in one small product, long before an expert is through.
+_EMULATED = 4.0
 
 
 def choose_compute_dtype(
-    requested: ComputeType = "auto", device: str = "cpu", width: int = 256
+    requested: ComputeType = "auto", device: str = "cpu", hidden: int = 256, intermediate: int = 256
 ) -> torch.dtype:
     """The requested type; for "auto", the faster of fp32 and bf16 on ``device``.
 
-    Matrix products of changing shapes are measured, forward and backward, which takes some
-    milliseconds. Of one shape, repeated, bf16 was twice as fast as fp32 on a server where training
-    in it took more than twice as long. The measurement still varies from run to run on a busy
-    machine: set the type where it matters.
+    One 4-bit expert of the model's widths is run forward and backward in both types, with all that
+    belongs to it: unpacking, LoRA, dropout. Bare products are no guide: at a width of 256 they are
+    twice as fast in bf16 on a server where training in it is slower. Processor time of one thread
+    counts, so other work on the machine does not decide. It takes from milliseconds to a second.
 
     Args:
         requested: a type by name, or "auto".
         device: "cpu" or "cuda".
-        width: the model's hidden width; wider products favour bf16.
+        hidden: the model's hidden width.
+        intermediate: width inside its experts, or inside the MLP of a dense model.
     """
     if requested != "auto":
         return getattr(torch, requested)
     if device == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return _faster_type(device, width)
+    return _faster_type(min(hidden, _WIDEST), min(intermediate, _WIDEST))
 
 
 @cache
-def _faster_type(device: str, width: int) -> torch.dtype:
-    types = (torch.float32, torch.bfloat16)
-    seconds = {dtype: _matmul_seconds(dtype, device, width) for dtype in types}
+def _faster_type(hidden: int, intermediate: int) -> torch.dtype:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            if _product_seconds(torch.bfloat16) > _EMULATED * _product_seconds(torch.float32):
+                return torch.float32
+            types = (torch.float32, torch.bfloat16)
+            seconds = {dtype: _expert_seconds(dtype, hidden, intermediate) for dtype in types}
+    finally:
+        torch.set_num_threads(threads)
     return min(seconds, key=lambda dtype: seconds[dtype])
 
 
-def _matmul_seconds(dtype: torch.dtype, device: str, width: int) -> float:
-    weight = torch.ones(width, width, dtype=dtype, device=device)
-    down = torch.ones(16, width, dtype=dtype, device=device)  # an adapter's narrow product
-    weight @ weight  # the first product also starts the threads
-    total = 0.0
-    for rows in random.Random().sample(_ROWS, _SHAPES):
-        x = torch.ones(rows, width, dtype=dtype, device=device)
-        begin = time.perf_counter()
-        y = x @ weight.T
-        y @ weight
-        y.T @ x
-        hidden = x @ down.T
-        hidden.T @ x
-        hidden @ down
-        total += time.perf_counter() - begin
-        if total > 1.0:  # emulated bf16: one shape is answer enough
-            break
-    return total
+def _product_seconds(dtype: torch.dtype) -> float:
+    matrix = torch.ones(192, 192, dtype=dtype)
+    begin = time.thread_time()
+    for _ in range(3):
+        matrix @ matrix
+    return time.thread_time() - begin
+
+
+def _expert_seconds(dtype: torch.dtype, hidden: int, intermediate: int) -> float:
+    expert = ExpertLayers(_adapted(hidden, 2 * intermediate), _adapted(intermediate, hidden))
+
+    def run(tokens: int) -> float:
+        x = torch.randn(tokens, hidden).to(dtype).requires_grad_()
+        weights = torch.ones(tokens, 1, dtype=dtype, requires_grad=True)
+        chosen = torch.zeros(tokens, 1, dtype=torch.int64)
+        begin = time.thread_time()
+        out = expert_pass(x, weights, chosen, [expert], Gate(1.7, 7.0), recompute=False)
+        torch.autograd.grad(out, [x, weights, *expert.parameters], out)
+        return time.thread_time() - begin
+
+    run(8)  # the first call also loads libraries
+    return min(sum(map(run, _TOKENS)) for _ in range(2))
+
+
+def _adapted(inputs: int, outputs: int) -> Adapted:
+    layer = Linear4bit(inputs, outputs, bias=True)
+    layer.load_packed(torch.zeros_like(layer.weight), torch.ones_like(layer.scales))
+    assert layer.bias is not None
+    layer.bias.data.zero_()
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(shape).mul_(0.01).requires_grad_()
+
+    return Adapted(layer, LowRank(random(_RANK, inputs), random(outputs, _RANK), 2.0, _DROPOUT))

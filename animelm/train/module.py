@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import lightning as L
+import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -45,10 +46,11 @@ from animelm.report.audit import print_audit
 from animelm.train.balance import LoadBalance
 from animelm.train.held_out import HeldOut, ValidationAnswer
 from animelm.train.optimiser import OptimiserSettings, build_optimiser, build_schedule
-from animelm.train.random_state import random_state, set_random_state
+from animelm.train.random_state import random_states_of_all, set_random_state
+from animelm.train.sharding import shard_layers, whole_tensors
 
 _BALANCE_WEIGHT = 0.01
-_RANDOM_STATE = "animelm_random_state"
+_PROCESSES = "animelm_processes"
 
 
 class AdaptedLM(L.LightningModule):
@@ -136,6 +138,8 @@ class AdaptedLM(L.LightningModule):
         """
         if self.model is not None:
             return
+        if self.whole and self.device_mesh is not None:
+            raise UserError("a base trained whole cannot be sharded; take strategy/ddp.yaml")
         self.tokenizer = load_tokenizer(self.base)
         if self.whole:
             model = initial_model(self.base, seed=initial_seed() % 2**31)
@@ -146,6 +150,8 @@ class AdaptedLM(L.LightningModule):
             self.model = self._adapted_model()
         if self.activation_checkpointing:
             recompute_activations(self._causal)
+        if self.device_mesh is not None:
+            shard_layers(self._causal, self.device_mesh["data_parallel"])
         # Loading leaves the model in evaluation mode, in which dropout and checkpointing rest.
         self.model.train()
 
@@ -155,8 +161,10 @@ class AdaptedLM(L.LightningModule):
         # Told now, before minutes are spent on loading the base.
         _check_adapter("evaluated_adapter", evaluated)
         _check_adapter("init_adapter", None if evaluated else self.init_adapter)
-        width = load_config(self.base).hidden_size
-        dtype = choose_compute_dtype(self.compute_type, self.device.type, width)
+        config = load_config(self.base)
+        dtype = choose_compute_dtype(
+            self.compute_type, self.device.type, config.hidden_size, config.intermediate_size
+        )
         rank_zero_info(f"Base {self.base}: {self.quantization} weights, computing in {dtype}")
         base = load_base(self.base, self.quantization, dtype)
         if evaluated:
@@ -194,8 +202,14 @@ class AdaptedLM(L.LightningModule):
         """Mean token loss over the supervised positions."""
         if self._balance:
             self._balance.begin()
-        loss = self.loss_sum(batch) / max(1, batch.supervised_tokens)
-        self.log("train/loss", loss.detach(), prog_bar=True)
+        total = self.loss_sum(batch)
+        tokens = total.new_tensor(batch.supervised_tokens)
+        sums = self._sum_over_processes(torch.stack([total.detach(), tokens]))
+        supervised = sums[1].clamp_min(1)
+        self.log("train/loss", sums[0] / supervised, prog_bar=True)
+        # Gradients are averaged over the processes; every token shall count the same, whichever
+        # process has it.
+        loss = total * self.trainer.world_size / supervised
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss if self._balance is None else loss + self._balance.loss()
 
@@ -271,13 +285,17 @@ class AdaptedLM(L.LightningModule):
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: state[name] for name in state if name in trained}
-        checkpoint[_RANDOM_STATE] = random_state()
+        checkpoint[_PROCESSES] = {
+            "sharded": self.device_mesh is not None,
+            "random_states": random_states_of_all(),
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Checks that the checkpoint was trained with the same settings.
 
         Raises:
-            UserError: it holds other weights than those that are trained here.
+            UserError: it holds other weights than those that are trained here, or those of other
+                processes.
         """
         own = dict(self.named_parameters())
         saved = checkpoint["state_dict"]
@@ -291,9 +309,23 @@ class AdaptedLM(L.LightningModule):
                 f"those trained here, such as {strange[0]}; base, targets, rank and init_mode must "
                 "be those of the run that wrote it"
             )
-        self._random_state = checkpoint.get(_RANDOM_STATE)
+        if self.trainer.state.fn == TrainerFn.FITTING and _PROCESSES in checkpoint:
+            self._random_state = self._own_random_state(**checkpoint[_PROCESSES])
         loop = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
         self._loader_states = loop.get("combined_loader", [])
+
+    def _own_random_state(
+        self, sharded: bool, random_states: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        same_kind = sharded == (self.device_mesh is not None)
+        if not same_kind or len(random_states) != self.trainer.world_size:
+            kind = "FSDP2" if sharded else "a strategy other than FSDP2"
+            raise UserError(
+                f"the checkpoint was written by {len(random_states)} processes under {kind}, and "
+                "is resumed by as many under the same; else start from its run's adapter "
+                "(--model.init_adapter)"
+            )
+        return random_states[self.global_rank]
 
     def on_train_start(self) -> None:
         """Goes on in the data and in the random numbers where a resumed run stood."""
@@ -306,7 +338,15 @@ class AdaptedLM(L.LightningModule):
         self._loader_states, self._random_state = [], None
 
     def save_adapter(self, folder: Path) -> None:
-        """Writes the adapter as PEFT does, with its ancestry; a base trained whole as such."""
+        """Writes the adapter as PEFT does, with its ancestry; a base trained whole as such.
+
+        All processes call it together; the first one writes.
+        """
+        model = self._loaded
+        adapters = () if self.whole else model.named_parameters()
+        weights = whole_tensors((name, p) for name, p in adapters if ".lora_" in name)
+        if self.global_rank:
+            return
         if self.whole:
             save_base(self._causal, folder)
             return
@@ -317,7 +357,7 @@ class AdaptedLM(L.LightningModule):
         }
         if self.init_adapter:
             step["init_adapter"], step["init_mode"] = str(self.init_adapter), self.init_mode
-        save_adapter(cast(PeftModel, self._loaded), folder, [*self._ancestry, step])
+        save_adapter(cast(PeftModel, model), folder, [*self._ancestry, step], weights)
 
 
 def _check_adapter(setting: str, folder: Path | None) -> None:

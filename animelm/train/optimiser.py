@@ -6,12 +6,14 @@ from typing import Literal
 
 import bitsandbytes as bnb
 import torch
+from torch.distributed.tensor import DTensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_cosine_with_min_lr_schedule_with_warmup_lr_rate
 
 from animelm.errors import UserError
+from animelm.train.shard_optimisers import ShardAdamW, ShardAdamW8bit
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,12 @@ def build_optimiser(parameters: Iterable[Parameter], settings: OptimiserSettings
     ]
     groups = [group for group in groups if group["params"]]
     betas = (0.9, settings.beta2)
+    sharded = any(isinstance(parameter, DTensor) for parameter in trained)
     if settings.kind == "adamw_8bit":
-        return bnb.optim.AdamW8bit(groups, lr=settings.learning_rate, betas=betas)
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=betas, fused=True)
+        kind = ShardAdamW8bit if sharded else bnb.optim.AdamW8bit
+        return kind(groups, lr=settings.learning_rate, betas=betas)
+    stock = ShardAdamW if sharded else torch.optim.AdamW
+    return stock(groups, lr=settings.learning_rate, betas=betas, fused=True)
 
 
 def build_schedule(optimiser: Optimizer, settings: OptimiserSettings, steps: int) -> LambdaLR:

@@ -51,8 +51,7 @@ def run_loop(peer: Peer, clock: StepClock) -> Measured:
     collate = _padded if peer.layout == "padded" else _flattened
     steps = load_steps(run.documents, clock.total_steps)
     clock.tokens = list(map(token_count, steps))
-    for number, step in enumerate(steps):
-        optimiser.param_groups[0]["lr"] = run.learning_rate if number else 0.0
+    for step in steps:
         targets = token_count(step) - len(step)
         total = 0.0
         for begin in range(0, len(step), peer.micro_batch):

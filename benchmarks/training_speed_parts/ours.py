@@ -7,6 +7,7 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
+from measuring.matrix_products import BareProducts
 
 from animelm.data.batch import Document, PackedBatch
 from animelm.data.packing import Piece, build_batch
@@ -16,7 +17,6 @@ from animelm.train.optimiser import OptimiserSettings
 from training_speed_parts.checkpoint import PAD_TOKEN_ID
 from training_speed_parts.clock import StepClock
 from training_speed_parts.documents import Documents, load_steps, token_count
-from training_speed_parts.matrix_products import BareProducts
 from training_speed_parts.setting import ALPHA, RANK, Measured, Ours
 
 

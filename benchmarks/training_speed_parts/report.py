@@ -38,7 +38,7 @@ def speed_table(results: Results) -> Table:
 
 
 def loss_table(ours: Results, peers: Results) -> Table:
-    """Losses of each step. Peers named packed see other documents in a step."""
+    """Losses of each step. Only padded peers keep documents apart."""
     table = Table("competitor", title="Mean token loss, in nats, at each step")
     first = next(iter(ours.values()))[0].losses
     for step in range(len(first)):
@@ -61,7 +61,7 @@ def summary(ours: Results, peers: Results, headline: str) -> dict[str, Any]:
     best = max(speeds, key=lambda name: speeds[name].tokens_per_s)
     shares = [one.gemm_share for one in ours[headline] if one.gemm_share is not None]
     same = [name for name in speeds if "-experts-" in name]
-    alike = [name for name in same if "-packed-" not in name]
+    alike = [name for name in same if "-padded-" in name]
     same_best = max(same, key=lambda name: speeds[name].tokens_per_s, default=None)
     return {
         "ours": _figures(own),

@@ -20,7 +20,7 @@ class Run:
         documents_per_step: documents of one optimiser step.
         warm_up: optimiser steps before the clock starts.
         steps: optimiser steps that are timed.
-        learning_rate: of AdamW, constant after the first step.
+        learning_rate: of AdamW, constant.
         threads: threads of the matrix products.
         memory_gib: data segment that a competitor may fill, in GiB.
         cpu_time: count the process's CPU seconds instead of the wall clock's. With one thread the
@@ -66,6 +66,8 @@ class Peer:
         targets: attention alone, or attention and (by ``target_parameters``) experts.
         layout: padded batches of documents of similar length; flattened into one sequence without
             padding; or packed into sequences of 1,024 tokens (other documents in each step).
+            Flattened and packed documents see each other: stock gpt-oss builds its masks without
+            the positions (huggingface/transformers#39997), so their losses are others.
         dtype: of the base's weights.
         experts: transformers' implementation of the experts.
         micro_batch: documents of one pass; packed: sequences. A step accumulates several.

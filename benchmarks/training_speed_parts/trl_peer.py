@@ -46,8 +46,7 @@ def _arguments(run: Run, peer: Peer, accumulation: int, steps: int, folder: str)
         # The data come in the order of the steps, longest document first in each.
         train_sampling_strategy="sequential",
         learning_rate=run.learning_rate,
-        lr_scheduler_type="constant_with_warmup",
-        warmup_steps=1,
+        lr_scheduler_type="constant",
         optim="adamw_torch_fused",
         adam_beta2=0.99,
         weight_decay=0.0,

@@ -19,7 +19,9 @@ TAUGHT = {
     "ask": ("--answer_from", "so that gpt-oss may think first", "until Ctrl-D"),
     "demo": ("--output",),
     "reproduce": ("--output", "--works"),
+    "corpus": ("build", "stats", "SUBCOMMAND --help"),
     "sample": ("--out", "--works"),
+    "corpus": ("build", "stats"),
     "base": ("--plain_text",),
 }
 

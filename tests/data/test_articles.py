@@ -1,6 +1,12 @@
 import pytest
 
-from animelm.data.articles import article_names, content_hash, find_articles, read_article
+from animelm.data.articles import (
+    article_names,
+    content_hash,
+    find_articles,
+    read_article,
+    read_with_front_matter,
+)
 from animelm.errors import UserError
 
 
@@ -75,3 +81,14 @@ def test_the_content_hash_follows_names_and_bytes_but_not_the_place(tmp_path):
     assert hash_of("two", {"a.md": "x", "b.md": "y"}) == same
     assert hash_of("three", {"a.md": "x", "b.md": "z"}) != same
     assert hash_of("four", {"a.md": "x", "c.md": "y"}) != same
+
+
+def test_front_matter_is_read_beside_the_text(tmp_path):
+    path = tmp_path / "a.md"
+    path.write_text("---\ntitle: 星の海\ncategories: [アニメ, 映画]\n---\n\n本文\n", "utf-8")
+    values, text = read_with_front_matter(path)
+    assert values == {"title": "星の海", "categories": ["アニメ", "映画"]} and text == "本文"
+    path.write_text("本文だけ", "utf-8")
+    assert read_with_front_matter(path) == ({}, "本文だけ")
+    path.write_text("---\n---\n本文", "utf-8")
+    assert read_with_front_matter(path) == ({}, "本文")

@@ -1,9 +1,15 @@
+import errno
+import multiprocessing
+import os
+import pickle
+
 import numpy as np
 import pytest
 
 from animelm.data import token_store
 from animelm.data.articles import read_article
 from animelm.data.token_store import tokenise_folder
+from animelm.data.tokens import TextEncoder
 from animelm.errors import UserError
 
 
@@ -77,3 +83,45 @@ def test_articles_without_text_are_no_documents(tokenizer, tmp_path):
 def test_the_cache_can_be_moved_by_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert token_store.default_cache() == tmp_path / "animelm"
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_behind(tokenizer, articles, tmp_path, monkeypatch):
+    def fail(*_args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(token_store.np, "save", fail)
+    with pytest.raises(UserError, match=r"cache: cannot be written: No space left"):
+        tokenise_folder(articles, tokenizer, cache=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_an_interruption_cancels_what_the_workers_have_not_begun(
+    tokenizer, articles, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(token_store, "_ARTICLES_PER_WORKER", 1)
+    monkeypatch.setattr(token_store, "_BATCH", 1)
+
+    def interrupt(tokenised, _paths):
+        yield next(iter(tokenised))[0]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(token_store, "_with_progress", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        tokenise_folder(articles, tokenizer, workers=2, cache=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert multiprocessing.active_children() == []
+
+
+def test_workers_that_are_not_forked_can_be_given_the_encoder(tokenizer):
+    encoder = pickle.loads(pickle.dumps(TextEncoder(tokenizer)))
+    assert encoder.encode(["星の海<|endoftext|>"]) == TextEncoder(tokenizer).encode(
+        ["星の海<|endoftext|>"]
+    )
+
+
+def test_every_token_of_an_article_is_supervised_without_an_array_of_its_own(
+    tokenizer, articles, tmp_path
+):
+    document = tokenise_folder(articles, tokenizer, cache=tmp_path / "cache")[0]
+    assert document.supervised.shape == document.input_ids.shape
+    assert document.supervised.dtype == np.bool_ and document.supervised.strides == (0,)

@@ -5,18 +5,45 @@ from animelm.model import precision
 from animelm.model.precision import choose_compute_dtype
 
 
+@pytest.fixture(autouse=True)
+def forget_measurements():
+    precision._faster_type.cache_clear()
+    yield
+    precision._faster_type.cache_clear()
+
+
 def test_a_requested_type_is_taken_without_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        precision, "_matmul_seconds", lambda dtype, device, width: pytest.fail("measured")
-    )
+    monkeypatch.setattr(precision, "_faster_type", lambda *_: pytest.fail("measured"))
     assert choose_compute_dtype("bfloat16") is torch.bfloat16
 
 
 @pytest.mark.parametrize("faster", [torch.float32, torch.bfloat16])
-def test_auto_takes_the_faster_type(monkeypatch: pytest.MonkeyPatch, faster: torch.dtype) -> None:
+def test_auto_takes_the_type_in_which_an_expert_is_faster(
+    monkeypatch: pytest.MonkeyPatch, faster: torch.dtype
+) -> None:
+    monkeypatch.setattr(precision, "_product_seconds", lambda dtype: 1.0)
     monkeypatch.setattr(
-        precision, "_matmul_seconds", lambda dtype, device, width: 1.0 if dtype is faster else 2.0
+        precision, "_expert_seconds", lambda dtype, *_: 1.0 if dtype is faster else 2.0
     )
-    precision._faster_type.cache_clear()
     assert choose_compute_dtype("auto") is faster
-    precision._faster_type.cache_clear()
+
+
+def test_where_bf16_is_emulated_no_expert_is_run_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        precision, "_product_seconds", lambda dtype: 200.0 if dtype is torch.bfloat16 else 1.0
+    )
+    monkeypatch.setattr(precision, "_expert_seconds", lambda *_: pytest.fail("ran"))
+    assert choose_compute_dtype("auto") is torch.float32
+
+
+def test_measuring_leaves_threads_and_random_numbers_as_they_were() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    threads = torch.get_num_threads()
+    assert choose_compute_dtype("auto", hidden=64, intermediate=64) in (
+        torch.float32,
+        torch.bfloat16,
+    )
+    assert torch.equal(torch.rand(2), expected)
+    assert torch.get_num_threads() == threads

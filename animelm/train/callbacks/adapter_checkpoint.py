@@ -61,14 +61,17 @@ class AdapterCheckpoint(Callback):
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._adapter is None:
             return
+        partial = _beside(self._adapter, "partial")
         if trainer.is_global_zero:
-            partial = _beside(self._adapter, "partial")
             shutil.rmtree(partial, ignore_errors=True)
             partial.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                pl_module.save_adapter(partial)  # type: ignore[operator]
+        try:
+            # All processes hand over their parts; the first one writes.
+            pl_module.save_adapter(partial)  # type: ignore[operator]
+            if trainer.is_global_zero:
                 _move_into_place(partial, self._adapter)
-            finally:
+        finally:
+            if trainer.is_global_zero:
                 shutil.rmtree(partial, ignore_errors=True)
         trainer.strategy.barrier("adapter-checkpoint")
 

@@ -1,0 +1,220 @@
+"""Reading MediaWiki XML exports: plain, gzip and bzip2, as a stream, in segments.
+
+A dump is cut into segments that are scanned independently of each other, by several processes or
+machines: anywhere in plain XML, between the streams of a multistream bzip2 file. A page belongs to
+the segment in which its ``<page>`` begins, however far it reaches into the next. Gzip, and bzip2 of
+a single stream, can only be unpacked from the beginning; such a file is one segment.
+
+MediaWiki escapes ``<`` in all text, so the bytes ``<page>`` are the tag and nothing else: pages are
+found without parsing XML. A page that was chosen is parsed on its own, without the document around
+it; a DTD can therefore neither define entities nor name files to be fetched.
+"""
+
+import bz2
+import glob
+import gzip
+import hashlib
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from animelm.errors import UserError
+
+Compression = Literal["none", "gzip", "bzip2"]
+
+CHUNK = 1 << 20
+_SEGMENT = {"none": 64 << 20, "gzip": 1 << 62, "bzip2": 8 << 20}
+# Level 1 to 9, then the mark of a stream's first block.
+_BZIP2_STREAM = re.compile(rb"BZh[1-9]\x31\x41\x59\x26\x53\x59")
+_LONGEST_MARK = 10
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a dump file that is scanned as one.
+
+    Attributes:
+        path: the file.
+        compression: how it is packed.
+        start: first byte of the file that belongs to it.
+        end: first byte that does not.
+    """
+
+    path: Path
+    compression: Compression
+    start: int
+    end: int
+
+    def place(self, offset: int) -> str:
+        """Where a byte of the segment's XML is, for messages.
+
+        Args:
+            offset: of the byte, from the beginning of the segment's XML.
+        """
+        if self.compression == "none":
+            return f"byte {self.start + offset}"
+        origin = f" from byte {self.start} of the file on" if self.start else ""
+        return f"byte {offset} of the XML unpacked{origin}"
+
+
+@dataclass(frozen=True)
+class DumpFile:
+    """A dump file and how it can be cut.
+
+    Attributes:
+        path: the file.
+        compression: how it is packed.
+        size: bytes of the file.
+        sha256: of its bytes, hexadecimal.
+        segments: its parts, in order.
+    """
+
+    path: Path
+    compression: Compression
+    size: int
+    sha256: str
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some bytes of XML.
+
+    Attributes:
+        text: the bytes.
+        origin: byte of the file from which they can be unpacked; for plain XML, where they stand.
+        progress: bytes of the file read so far.
+    """
+
+    text: bytes
+    origin: int
+    progress: int
+
+
+def find_dumps(patterns: Sequence[str]) -> list[Path]:
+    """The files that names and patterns such as ``dumps/*.bz2`` stand for.
+
+    Returns:
+        Each file once; those of one pattern sorted by their path.
+
+    Raises:
+        UserError: a name or pattern stands for no file.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        names = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))
+        paths = [Path(name) for name in names if Path(name).is_file()]
+        if not paths:
+            raise UserError(
+                f"--dump {pattern}: no such file; expected a MediaWiki export (.xml, .xml.bz2 or "
+                ".xml.gz), or a pattern such as 'dumps/*.xml.bz2'"
+            )
+        found |= dict.fromkeys(paths)
+    return list(found)
+
+
+def survey(path: Path) -> DumpFile:
+    """Reads a file once, to know it again and to see where it can be cut.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    total, size, streams, tail = hashlib.sha256(), 0, [0], b""
+    compression: Compression = "none"
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                if not size:
+                    compression = _compression(chunk)
+                total.update(chunk)
+                if compression == "bzip2":
+                    # The tail of the last chunk may hold the beginning of a mark.
+                    window = tail + chunk
+                    base = size - len(tail)
+                    streams += [base + mark.start() for mark in _BZIP2_STREAM.finditer(window)]
+                    tail = window[-(_LONGEST_MARK - 1) :]
+                size += len(chunk)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    if compression == "none":
+        streams = list(range(0, max(size, 1), _SEGMENT["none"]))
+    starts = _thinned(streams, _SEGMENT[compression])
+    ends = [*starts[1:], size]
+    segments = tuple(
+        Segment(path, compression, start, end) for start, end in zip(starts, ends, strict=True)
+    )
+    return DumpFile(path, compression, size, total.hexdigest(), segments)
+
+
+def _compression(beginning: bytes) -> Compression:
+    if beginning.startswith(b"\x1f\x8b"):
+        return "gzip"
+    return "bzip2" if beginning.startswith(b"BZh") else "none"
+
+
+def _thinned(starts: list[int], distance: int) -> list[int]:
+    """Of sorted places, the first and those at least so far from the one before."""
+    kept: list[int] = []
+    for start in starts:
+        if not kept or start - kept[-1] >= distance:
+            kept.append(start)
+    return kept
+
+
+def unpacked(segment: Segment) -> Iterator[Chunk]:
+    """The XML from a segment's beginning to the end of its file.
+
+    Raises:
+        UserError: the file cannot be read, or is damaged or cut short; the message names the byte.
+    """
+    unpack = {"none": _plain_chunks, "gzip": _gzip_chunks, "bzip2": _bzip2_chunks}
+    unpacked_bytes = 0
+    try:
+        with segment.path.open("rb") as file:
+            file.seek(segment.start)
+            for chunk in unpack[segment.compression](file, segment):
+                unpacked_bytes += len(chunk.text)
+                yield chunk
+    except (OSError, EOFError, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UserError(
+            f"{segment.path}: damaged or cut short at {segment.place(unpacked_bytes)}: {reason}"
+        ) from error
+
+
+def _plain_chunks(file: BinaryIO, segment: Segment) -> Iterator[Chunk]:
+    position = segment.start
+    while True:
+        # A chunk ends where the segment does, so that its origin says on which side it lies.
+        wanted = min(CHUNK, segment.end - position) if position < segment.end else CHUNK
+        text = file.read(wanted)
+        if not text:
+            return
+        yield Chunk(text, position, position + len(text))
+        position += len(text)
+
+
+def _gzip_chunks(file: BinaryIO, segment: Segment) -> Iterator[Chunk]:
+    with gzip.GzipFile(fileobj=file) as unpacking:
+        while text := unpacking.read(CHUNK):
+            yield Chunk(text, 0, file.tell())
+
+
+def _bzip2_chunks(file: BinaryIO, segment: Segment) -> Iterator[Chunk]:
+    origin, packed = segment.start, b""
+    while packed := packed or file.read(CHUNK):
+        decoder = bz2.BZ2Decompressor()
+        while not decoder.eof:
+            text = decoder.decompress(packed, CHUNK)
+            if text:
+                yield Chunk(text, origin, file.tell())
+            packed = b""
+            if decoder.needs_input and not decoder.eof:
+                packed = file.read(CHUNK)
+                if not packed:
+                    raise EOFError(f"the bzip2 stream at byte {origin} of the file does not end")
+        packed = decoder.unused_data
+        origin = file.tell() - len(packed)

@@ -1,0 +1,89 @@
+"""Titles, categories and links of a page, read off its bytes without parsing it."""
+
+import re
+from collections.abc import Iterable
+from html import unescape
+
+# Text in a dump is escaped XML, so a comment begins with &lt;!--.
+_UNSEEN = re.compile(
+    rb"&lt;!--.*?(?:--&gt;|\Z)|&lt;(nowiki|pre|syntaxhighlight)\b[^&]*?&gt;.*?&lt;/\1\s*&gt;",
+    re.S | re.I,
+)
+_LINK = re.compile(rb"\[\[([^\[\]{}|\n]+)")
+# Left-to-right and right-to-left marks stand invisibly in titles that were pasted.
+_INVISIBLE = dict.fromkeys(map(ord, "\u200e\u200f\u202a\u202b\u202c\u202d\u202e"))
+
+
+def normalise_title(title: str) -> str:
+    """A title as MediaWiki stores it: spaces for underscores, its first letter a capital.
+
+    Only the first letter of the name counts; the name of a namespace before it is left alone.
+    """
+    title = " ".join(title.translate(_INVISIBLE).replace("_", " ").split())
+    capital = title[:1].upper()
+    return capital + title[1:] if len(capital) == 1 else title
+
+
+class CategoryLinks:
+    """Finds the categories that a page puts itself in.
+
+    ``[[:Category:X]]`` links to a category and does not count; nor does what stands in a comment or
+    in ``<nowiki>``. Categories that a template adds are not in the page's own text.
+
+    Args:
+        names: names of the namespace of categories, such as Category and カテゴリ.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        spellings = {
+            spelling.replace(" ", "_")
+            for name in names
+            for spelling in (name, name.lower(), name.upper(), name[:1].lower() + name[1:])
+        }
+        # Ignoring case reaches ASCII only in bytes; the spellings cover the rest.
+        either = b"|".join(
+            re.escape(name.encode()).replace(b"_", rb"[ _]+") for name in sorted(spellings)
+        )
+        self._pattern = re.compile(
+            rb"\[\[[ _]*(?:" + either + rb")[ _]*:([^\]|\n\[]+)", re.IGNORECASE
+        )
+
+    def of(self, text: bytes, title: str) -> tuple[str, ...]:
+        """Names of categories, each once, in the order of the text.
+
+        Args:
+            text: wikitext as it stands in the XML.
+            title: the page's title, for ``{{PAGENAME}}``.
+        """
+        if not self._pattern.search(text):
+            return ()
+        names: dict[str, None] = {}
+        for name in self._pattern.findall(_seen(text)):
+            decoded = _decode(name)
+            if "{{" in decoded:
+                decoded = decoded.replace("{{PAGENAME}}", title.rpartition(":")[2])
+            if normal := normalise_title(decoded):
+                names[normal] = None
+        return tuple(names)
+
+
+def linked_titles(text: bytes) -> tuple[str, ...]:
+    """Titles of the pages that a page links to, each once, without sections.
+
+    Args:
+        text: wikitext as it stands in the XML.
+    """
+    targets = (
+        _decode(target).partition("#")[0].lstrip(" :") for target in _LINK.findall(_seen(text))
+    )
+    return tuple(dict.fromkeys(normal for target in targets if (normal := normalise_title(target))))
+
+
+def _seen(text: bytes) -> bytes:
+    return _UNSEEN.sub(b"", text) if b"&lt;" in text else text
+
+
+def _decode(text: bytes) -> str:
+    """Undoes the XML's escapes, then those of wikitext."""
+    decoded = text.decode("utf-8", "replace")
+    return unescape(unescape(decoded)) if "&" in decoded else decoded

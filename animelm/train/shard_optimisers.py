@@ -1,0 +1,77 @@
+"""Optimisers that step on the part of each parameter that lies on this process.
+
+bitsandbytes knows no sharded tensors, and torch's AdamW takes a detour through them for every
+parameter. Both compute element by element (or in blocks of 256), so a part can be stepped alone.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import bitsandbytes as bnb
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+
+class _OnShards(Optimizer):
+    """Gives the optimiser beside it in the bases this process's parts as plain parameters.
+
+    Outside ``step`` the groups hold the sharded parameters themselves: gradients are clipped by
+    their norm over all processes. States are kept, saved and loaded for the parts alone.
+    """
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        # Lightning's closure runs the backward pass and clips: it needs the parameters whole.
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with self._parts():
+            super().step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        with self._parts():
+            return super().state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        with self._parts():
+            super().load_state_dict(state_dict)
+
+    @contextmanager
+    def _parts(self) -> Iterator[None]:
+        sharded = [group["params"] for group in self.param_groups]
+        for group in self.param_groups:
+            group["params"] = [self._part(parameter) for parameter in group["params"]]
+        try:
+            yield
+        finally:
+            for group, parameters in zip(self.param_groups, sharded, strict=True):
+                group["params"] = parameters
+
+    @torch.no_grad()
+    def _part(self, parameter: Parameter) -> Parameter:
+        known: dict[Parameter, Parameter] = self.__dict__.setdefault("_known_parts", {})
+        local = _local(parameter)
+        # One object for the whole run: the optimiser finds its states by it.
+        part = known.setdefault(parameter, Parameter(local))
+        part.data = local
+        # A process whose part is empty has nothing to step.
+        has_gradient = parameter.grad is not None and local.numel()
+        part.grad = _local(cast(Tensor, parameter.grad)) if has_gradient else None
+        return part
+
+
+def _local(tensor: Tensor) -> Tensor:
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+class ShardAdamW(_OnShards, torch.optim.AdamW):
+    """torch's AdamW on shards."""
+
+
+class ShardAdamW8bit(_OnShards, bnb.optim.AdamW8bit):
+    """bitsandbytes' AdamW with 8-bit states on shards; its blocks of 256 end at a part's end."""

@@ -1,0 +1,62 @@
+"""A model whose parameters lie in parts on several processes (FSDP2)."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn import Parameter
+
+from animelm.model.architecture import CausalLM
+
+
+def shard_layers(model: CausalLM, mesh: DeviceMesh) -> None:
+    """Leaves on each process its part of every parameter, frozen 4-bit bytes and adapters alike.
+
+    A decoder layer's parameters are gathered while the layer computes, in the forward and again in
+    the backward pass. Whatever runs the decoder (``model.model``) runs the gathering too.
+
+    Args:
+        model: on every process the same, with its adapters on.
+        mesh: one-dimensional, of the processes that share the model.
+    """
+    decoder = model.model
+    for layer in decoder.layers:
+        fully_shard(layer, mesh=mesh)
+    ends = [decoder.norm, model.lm_head]
+    if model.lm_head.weight is decoder.embed_tokens.weight:
+        ends.append(decoder.embed_tokens)  # one matrix, one group
+    else:
+        fully_shard(decoder.embed_tokens, mesh=mesh)
+    # The loss reads the head's weight after the decoder has ended, so it must stay until then.
+    fully_shard(ends, mesh=mesh, reshard_after_forward=False)
+    fully_shard(decoder, mesh=mesh)
+    # Asked by ``generate``, which then goes on until every process has its answers: all of them
+    # must take part in the gathering.
+    model._is_fsdp_managed_module = True  # type: ignore[assignment]
+
+
+def whole_tensors(parameters: Iterable[tuple[str, Parameter]]) -> dict[str, Tensor]:
+    """Copies on the CPU, put together from all processes, which must ask at the same time.
+
+    Args:
+        parameters: names and parameters, sharded or not.
+    """
+    whole = {}
+    for name, parameter in parameters:
+        tensor = parameter.detach()
+        whole[name] = (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu()
+    return whole
+
+
+@torch.no_grad()
+def copy_whole(source: Tensor, parameter: Parameter) -> None:
+    """Copies ``source``, which every process has whole, into a parameter, sharded or not."""
+    if isinstance(parameter, DTensor):
+        mesh, placements = parameter.device_mesh, parameter.placements
+        part = source.to(parameter.device)
+        # Without a source rank nothing is sent: each process cuts its own part out.
+        source = distribute_tensor(part, mesh, placements, src_data_rank=None)
+    parameter.copy_(source)

@@ -1,0 +1,98 @@
+"""Training on several processes: Lightning's strategies, for a model that is mostly frozen.
+
+Chosen with configs/strategy/*.yaml on top of any config.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning.pytorch as pl
+import torch.distributed
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+from torch.utils._pytree import tree_map
+
+from animelm.train.sharding import copy_whole, whole_tensors
+
+_SHARDS = "shards"
+
+
+class DataParallelStrategy(DDPStrategy):
+    """Every process holds the whole model; gradients are averaged.
+
+    Args:
+        process_group_backend: nccl, gloo, …; None: what suits the device.
+    """
+
+    def __init__(self, process_group_backend: str | None = None) -> None:
+        # No buffer ever changes.
+        super().__init__(process_group_backend=process_group_backend, forward_sync_buffers=False)
+
+    def setup(self, trainer: pl.Trainer) -> None:
+        # Every process has read the base itself: 13 GB of a 20B need not be sent.
+        module = trainer.lightning_module
+        frozen = [name for name, p in module.named_parameters() if not p.requires_grad]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, frozen)
+        super().setup(trainer)
+
+
+class FullyShardedStrategy(ModelParallelStrategy):
+    """Every process holds a part of every layer (FSDP2); see ``shard_layers``.
+
+    A checkpoint is one file with what is trained, put together, and each process's optimiser
+    states.
+
+    Args:
+        process_group_backend: nccl, gloo, …; None: what suits the device.
+    """
+
+    def __init__(self, process_group_backend: str | None = None) -> None:
+        super().__init__(
+            tensor_parallel_size=1,
+            save_distributed_checkpoint=False,
+            process_group_backend=process_group_backend,
+        )
+
+    def setup_environment(self) -> None:
+        # Lightning's "auto" is the number of machines.
+        self._data_parallel_size = self.num_nodes * self.num_processes
+        super().setup_environment()
+
+    def lightning_module_state_dict(self) -> dict[str, Tensor]:
+        """What is trained, whole; the frozen base is read again from its own files."""
+        assert self.lightning_module is not None
+        parameters = self.lightning_module.named_parameters()
+        return whole_tensors((name, p) for name, p in parameters if p.requires_grad)
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """The states of all processes on the first one; on others nothing."""
+        if isinstance(optimizer, LightningOptimizer):
+            optimizer = optimizer.optimizer
+        own = tree_map(lambda v: v.cpu() if isinstance(v, Tensor) else v, optimizer.state_dict())
+        states = [None] * self.world_size if self.is_global_zero else None
+        torch.distributed.gather_object(own, states)
+        return {_SHARDS: states}
+
+    @property
+    def lightning_restore_optimizer(self) -> bool:
+        return True
+
+    def load_checkpoint(
+        self, checkpoint_path: Any, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """The file's content; ``load_model_state_dict`` and the like take their part of it."""
+        return self.checkpoint_io.load_checkpoint(checkpoint_path, weights_only=weights_only)
+
+    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        assert self.lightning_module is not None
+        own = dict(self.lightning_module.named_parameters())
+        for name, saved in checkpoint["state_dict"].items():
+            copy_whole(saved, own[name])
+
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        """Each process takes its own states again."""
+        for optimizer, saved in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
+            optimizer.load_state_dict(saved[_SHARDS][self.global_rank])

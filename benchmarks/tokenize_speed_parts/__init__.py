@@ -1,0 +1,1 @@
+"""What ``tokenize_speed.py`` is made of."""

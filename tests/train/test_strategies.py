@@ -1,0 +1,112 @@
+"""Two processes train as one does: the embedded configs under configs/strategy/*.yaml."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from embedded_run import STEPS, pre_train, write_sample
+from safetensors.torch import load_file
+from two_processes import run_as_two_processes
+
+MICRO_BATCHES = 2 * STEPS
+STRATEGIES = ["ddp", "fsdp2"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of one process (``one``) and of all runs of train_with_strategies.py."""
+    folder = tmp_path_factory.mktemp("runs")
+    write_sample(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["animelm"])
+        pre_train(folder, "one")
+    run_as_two_processes(Path(__file__).with_name("train_with_strategies.py"), folder)
+    return folder
+
+
+def result(runs: Path, name: str, rank: int = 0) -> dict:
+    return json.loads((runs / f"{name}.{rank}.json").read_text())
+
+
+def adapter(runs: Path, name: str) -> dict[str, torch.Tensor]:
+    return load_file(runs / name / "adapter" / "adapter_model.safetensors")
+
+
+def assert_same_adapter(runs: Path, name: str, expected_name: str) -> None:
+    weights, expected = adapter(runs, name), adapter(runs, expected_name)
+    assert weights.keys() == expected.keys()
+    for key, weight in weights.items():
+        assert weight.dtype == expected[key].dtype
+        # AdamW takes full steps also where a gradient is noise.
+        assert (weight - expected[key]).norm() < 1e-2 * expected[key].norm(), key
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_losses_are_those_of_one_process_with_the_same_global_batch(
+    runs: Path, strategy: str
+) -> None:
+    expected = result(runs, "one")["losses"]
+    assert len(expected) == MICRO_BATCHES
+    for rank in range(2):
+        assert result(runs, strategy, rank)["losses"] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_adapter_file_is_that_of_one_process(runs: Path, strategy: str) -> None:
+    assert_same_adapter(runs, strategy, "one")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_router_statistics_are_those_of_one_process(runs: Path, strategy: str) -> None:
+    rows = [
+        (runs / name / "router_statistics.csv").read_text().splitlines()
+        for name in ("one", strategy)
+    ]
+    assert rows[0][0] == rows[1][0]
+    values = [[[float(v) for v in row.split(",")] for row in table[1:]] for table in rows]
+    torch.testing.assert_close(*map(torch.tensor, values), rtol=1e-3, atol=1e-3)
+
+
+def test_under_fsdp2_a_process_holds_its_part_of_the_frozen_bytes(runs: Path) -> None:
+    shares = [result(runs, "fsdp2", rank)["frozen_share"] for rank in range(2)]
+    assert max(shares) <= 0.6
+    assert sum(shares) >= 1
+    assert result(runs, "ddp")["frozen_share"] == 1
+
+
+def test_a_checkpoint_of_fsdp2_resumes_as_if_nothing_had_happened(runs: Path) -> None:
+    expected = result(runs, "fsdp2")["losses"][MICRO_BATCHES // 2 :]
+    assert result(runs, "resumed")["losses"] == pytest.approx(expected, abs=1e-6)
+    assert_same_adapter(runs, "resumed", "fsdp2")
+
+
+def test_a_checkpoint_of_fsdp2_holds_what_is_trained_and_no_more(runs: Path) -> None:
+    saved = torch.load(runs / "fsdp2" / f"step={STEPS // 2}.ckpt", weights_only=False)
+    weights = {name.removeprefix("model."): w for name, w in saved["state_dict"].items()}
+    expected = adapter(runs, "one")
+    assert {name.replace(".default", ""): w.shape for name, w in weights.items()} == {
+        name: weight.shape for name, weight in expected.items()
+    }
+
+
+def test_8_bit_states_with_dropout_resume_under_fsdp2(runs: Path) -> None:
+    states = torch.load(runs / "fsdp2-tuned" / "step=2.ckpt", weights_only=False)
+    own = states["optimizer_states"][0]["shards"][1]["state"]
+    kinds = {kept["__bnb_optimizer_quant_state__"]["state1"].dtype for kept in own.values()}
+    assert torch.uint8 in kinds
+    expected = result(runs, "fsdp2-tuned")["losses"][2:]
+    assert result(runs, "tuned-resumed")["losses"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_both_strategies_answer_the_same_questions_in_validation(runs: Path) -> None:
+    # Stacked adapters: experts without tokens get gradients of zero there too, or DDP would stop.
+    ddp, fsdp2 = (result(runs, f"{strategy}-tuned")["metrics"] for strategy in STRATEGIES)
+    asked = {name: count for name, count in ddp.items() if name.endswith("/questions")}
+    assert asked
+    assert {name: fsdp2[name] for name in asked} == asked
+    losses = [result(runs, f"{strategy}-tuned")["losses"] for strategy in STRATEGIES]
+    # Each process quantises its own part of the optimiser's states.
+    assert losses[0] == pytest.approx(losses[1], abs=1e-2)
