@@ -76,8 +76,11 @@ class Activations:
 
 def activations(config: Config, adapters: Adapters, shape: BatchShape, packed: bool) -> Activations:
     """The activations of a base of this ``config``; ``packed``: its linear layers are in 4 bits."""
-    kind = _ExpertLayer if isinstance(config, GptOssConfig) else _DenseLayer
-    layer = kind(config, adapters, shape)
+    layer: _Layer
+    if isinstance(config, GptOssConfig):
+        layer = _ExpertLayer(config, adapters, shape)
+    else:
+        layer = _DenseLayer(config, adapters, shape)
     depth = config.num_hidden_layers
     if shape.checkpointing:
         kept = depth * layer.checkpointed()
@@ -181,11 +184,9 @@ class _ExpertLayer(_Layer):
         super().__init__(config, adapters, shape)
         self.chosen, self.experts = config.num_experts_per_tok, config.num_local_experts
         self.rows = shape.tokens * self.chosen
-        self.windows = [
-            config.sliding_window
-            for kind in config.layer_types
-            if kind == "sliding_attention" and shape.document > config.sliding_window
-        ]
+        window = config.sliding_window or shape.document
+        sliding = (config.layer_types or []).count("sliding_attention")
+        self.masked_layers = sliding if shape.document > window else 0
         self.has_scores = holds_scores(shape.device, shape.dtype, shape.document)
 
     def scores(self) -> int:
@@ -203,7 +204,7 @@ class _ExpertLayer(_Layer):
         """``_SinkFlashAttention`` keeps a mask [L, L] where a document is longer than a window."""
         if self.has_scores:
             return 0
-        return len(self.windows) * self.states(self.shape.document, self.shape.document)
+        return self.masked_layers * self.states(self.shape.document, self.shape.document)
 
     def attention_buffers(self) -> int:
         """With scores also their gradient before and after softmax."""

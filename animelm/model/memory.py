@@ -128,9 +128,7 @@ class MemoryPlan:
     training_peak: int
 
 
-def plan_memory(
-    settings: RunSettings, process: int = 0, stored: Sequence[int] = ()
-) -> MemoryPlan:
+def plan_memory(settings: RunSettings, process: int = 0, stored: Sequence[int] = ()) -> MemoryPlan:
     """Foretells what a run needs.
 
     Args:
@@ -245,7 +243,8 @@ def _counted(
     model = empty_model(load_config(base), quantization)
     weights = weight_bytes(model, dtype)
     parameters = count_parameters(model)
-    adapted = add_adapter(model, lora)
+    with torch.device("meta"):  # where PEFT would not put it by itself
+        adapted = add_adapter(model, lora)
     trained = tuple(p.numel() for p in adapted.parameters() if p.requires_grad)
     return weights, parameters, audit_targets(adapted, lora.target_modules), trained
 

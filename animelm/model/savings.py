@@ -38,7 +38,7 @@ def find_savings(
     peak = plan(settings).training_peak
     savings: list[Saving] = []
     changed = settings
-    for change in (_checkpoint, _fewer_blocks, _states_in_8_bits, _pack, _shorter, _narrower, _less):
+    for change in _CHANGES:
         options, alone = change(settings)
         saves = peak - plan(alone).training_peak if options else 0
         if saves > 0:
@@ -109,3 +109,14 @@ def _less(settings: RunSettings) -> _Change:
         return (), settings
     options = (f"--model.target_modules=[{','.join(kept)}]",)
     return options, replace(settings, lora=replace(settings.lora, target_modules=kept))
+
+
+_CHANGES: tuple[Callable[[RunSettings], _Change], ...] = (
+    _checkpoint,
+    _fewer_blocks,
+    _states_in_8_bits,
+    _pack,
+    _shorter,
+    _narrower,
+    _less,
+)
