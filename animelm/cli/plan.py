@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def _plan(cli: TrainerCLI, device: Device) -> RunPlan:
     stored = _stored_sizes(settings.base)
     # Once without a figure for the process: the model's modules are part of it.
     plan_memory(settings)
-    process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10
+    process = _resident()
 
     def plan(other: RunSettings) -> MemoryPlan:
         return plan_memory(other, process, stored)
@@ -85,6 +86,15 @@ def parse_device(text: str) -> Device:
     if number:
         return Device(kind, round(float(number) * _UNITS[unit]))
     return Device(kind, _memory_here(kind))
+
+
+def _resident() -> int:
+    """Bytes of memory that this process holds; where only its peak is told, that."""
+    statistics = Path("/proc/self/statm")
+    if statistics.exists():
+        return int(statistics.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    unit = 1 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _device_of(trainer: Any) -> Device:

@@ -23,7 +23,7 @@ RELEASED = RunSettings(
 )  # fmt: skip
 # A process that loads a base and takes two steps on random tokens; prints peaks in bytes.
 TRAIN = """
-import json, resource, sys
+import json, sys
 import torch
 from animelm.model.adapters import LoraSettings, add_adapter
 from animelm.model.attention import packed_hidden_states
@@ -34,7 +34,9 @@ from animelm.train.module import AdaptedLM
 from animelm.train.optimiser import OptimiserSettings, build_optimiser
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not getrusage: its figure is that of the process which started this one, if that is larger.
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
 
 folder, tokens, checkpointing = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True"
 found = {"process": peak()}

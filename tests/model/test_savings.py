@@ -42,12 +42,12 @@ def test_each_change_is_told_with_what_it_saves_alone(wasteful: RunSettings) -> 
     assert list(found) == [
         "--model.activation_checkpointing",
         "--data.blocks_per_batch",
-        "--model.optimiser.kind",
         "--model.quantization",
         "--data.block_size",
         "--model.rank",
         "--model.target_modules",
     ]
+    # Not --model.optimiser.kind: adapters as small as these keep their states in 32 bits.
     alone = plan_memory(replace(wasteful, checkpointing=True)).training_peak
     saved = plan_memory(wasteful).training_peak - alone
     assert found["--model.activation_checkpointing"].saves == saved > 0
