@@ -75,8 +75,8 @@ def project() -> dict:
 
 
 def declared() -> list[Requirement]:
-    names = [*project()["dependencies"], *project()["optional-dependencies"]["dev"]]
-    return [Requirement(name) for name in names]
+    optional = project()["optional-dependencies"].values()
+    return [Requirement(name) for names in (project()["dependencies"], *optional) for name in names]
 
 
 def headings(name: str) -> list[int]:

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from animelm.model.low_rank import LowRank, LowRankLinear, dropout_mask
-from animelm.model.quantize import evens_first, weight_in
+from animelm.model.packed import PackedLinear, evens_first
+from animelm.model.quantize import weight_in
 
 
 class Adapted(NamedTuple):
@@ -104,7 +105,12 @@ class _Projection:
 
     def __init__(self, side: Adapted, dtype: torch.dtype, even_rows_first: bool = False) -> None:
         self.even_rows_first = even_rows_first
-        self.weight = weight_in(side.layer, dtype, even_rows_first)
+        layer = side.layer
+        out = None
+        if isinstance(layer, PackedLinear):
+            # gate_up and down may be unpacked at the same time; they have a place each.
+            out = _workspace(even_rows_first, layer, dtype)
+        self.weight = weight_in(layer, dtype, even_rows_first, out)
         self.bias = None if side.layer.bias is None else self._rows(side.layer.bias).to(dtype)
         self.low_rank = side.low_rank
         if side.low_rank:
@@ -166,6 +172,21 @@ class _Projection:
         return [grad_down.to(self.low_rank.down.dtype), grad_up]
 
 
+_WORKSPACES: dict[tuple[bool, torch.dtype, torch.device], Tensor] = {}
+
+
+def _workspace(first: bool, layer: PackedLinear, dtype: torch.dtype) -> Tensor:
+    """Memory for one unpacked weight, the same for every expert: it stays mapped and in cache."""
+    shape = (layer.out_features, layer.in_features)
+    key = (first, dtype, layer.weight.device)
+    held = _WORKSPACES.get(key)
+    if held is None or held.numel() < shape[0] * shape[1]:
+        held = _WORKSPACES[key] = torch.empty(
+            shape[0] * shape[1], dtype=dtype, device=layer.weight.device
+        )
+    return held[: shape[0] * shape[1]].view(shape)
+
+
 def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
     return x if mask is None else x * mask
 
@@ -175,7 +196,8 @@ class Routing(NamedTuple):
 
     Attributes:
         token: [N] int64, the token of each row; rows are sorted by expert.
-        place: [T, K] int64, the row that holds each token's k-th choice.
+        place: [T, K] int64, the row that holds each token's k-th choice. Rows that no choice is at
+            fill an expert's up to a round number.
         counts: rows of each expert.
     """
 
@@ -184,14 +206,19 @@ class Routing(NamedTuple):
     counts: list[int]
 
     @staticmethod
-    def from_indices(router_indices: Tensor, experts: int) -> "Routing":
-        """Sorts the choices ``router_indices`` [T, K] by expert."""
+    def from_indices(router_indices: Tensor, experts: int, multiple: int = 1) -> "Routing":
+        """Sorts the choices ``router_indices`` [T, K] by expert, each to a multiple of rows."""
         flat = router_indices.flatten()
         order = torch.argsort(flat, stable=True)
+        counts = torch.bincount(flat, minlength=experts)
+        filled = (counts + multiple - 1) // multiple * multiple
+        shifts = (filled.cumsum(0) - filled) - (counts.cumsum(0) - counts)
+        rows = torch.arange(order.numel(), device=order.device) + shifts[flat[order]]
+        token = order.new_zeros(int(filled.sum()))
+        token[rows] = order // router_indices.shape[1]
         place = torch.empty_like(order)
-        place[order] = torch.arange(order.numel(), device=order.device)
-        counts = torch.bincount(flat, minlength=experts).tolist()
-        return Routing(order // router_indices.shape[1], place.view_as(router_indices), counts)
+        place[order] = rows
+        return Routing(token, place.view_as(router_indices), filled.tolist())
 
     def combine(self, rows: Tensor, weights: Tensor | None) -> Tensor:
         """Sum over the choices of each token: rows [N, C], weights [T, K] -> [T, C]."""
@@ -202,7 +229,7 @@ class Routing(NamedTuple):
 class _ExpertPass(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weights, indices, experts, gate, recompute, *parameters):
-        routing = Routing.from_indices(indices, len(experts))
+        routing = Routing.from_indices(indices, len(experts), _multiple(hidden, indices, experts))
         rows = hidden.new_empty(len(routing.token), hidden.shape[1])
         saved: list[Tensor | None] = []
         seeds = []
@@ -220,7 +247,7 @@ class _ExpertPass(torch.autograd.Function):
         hidden, weights, _, *saved = ctx.saved_tensors
         routing: Routing = ctx.routing
         grad_rows = hidden.new_empty(len(routing.token), hidden.shape[1])
-        row_weights = torch.empty_like(grad_rows[:, 0])
+        row_weights = grad_rows.new_zeros(len(grad_rows))  # filling rows count for nothing
         row_weights[routing.place] = weights.to(grad_rows.dtype)
         grad_row_weights = torch.empty_like(row_weights)
         grads: dict[int, list[Tensor]] = {}
@@ -247,6 +274,18 @@ class _ExpertPass(torch.autograd.Function):
         grad_weights = grad_row_weights[routing.place].to(weights.dtype)
         grad_hidden = routing.combine(grad_rows, None)
         return grad_hidden, grad_weights, None, None, None, None, *parameter_grads
+
+
+def _multiple(hidden: Tensor, indices: Tensor, experts: Sequence[ExpertLayers]) -> int:
+    """What each expert's rows are filled up to a multiple of.
+
+    For bf16 on a CPU, oneDNN compiles a kernel for every new number of rows and keeps the last
+    1,024. Rounded to about a sixteenth of an expert's mean, the numbers come again.
+    """
+    if hidden.dtype != torch.bfloat16 or hidden.device.type != "cpu":
+        return 1
+    sixteenth = indices.numel() // (16 * len(experts))
+    return 1 << max(0, sixteenth.bit_length() - 1)
 
 
 _SAVED = 3  # tensors that one expert's forward pass keeps for its backward pass

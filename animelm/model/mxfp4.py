@@ -47,11 +47,13 @@ class LinearMXFP4(PackedLinear):
         shape = (self.out_features, self.in_features // BLOCK)
         return torch.empty(shape, dtype=torch.uint8, device=device)
 
-    def _unpack(self, weight: Tensor, scales: Tensor, dtype: torch.dtype) -> Tensor:
-        return dequantize_mxfp4(weight, scales, dtype)
+    def _unpack(self, weight: Tensor, scales: Tensor, out: Tensor) -> Tensor:
+        return dequantize_mxfp4(weight, scales, out.dtype, out)
 
 
-def dequantize_mxfp4(packed: Tensor, scales: Tensor, dtype: torch.dtype) -> Tensor:
+def dequantize_mxfp4(
+    packed: Tensor, scales: Tensor, dtype: torch.dtype, out: Tensor | None = None
+) -> Tensor:
     """The values of packed rows.
 
     Every E2M1 value times a power of two is exact in bf16 and fp32.
@@ -60,22 +62,29 @@ def dequantize_mxfp4(packed: Tensor, scales: Tensor, dtype: torch.dtype) -> Tens
         packed: uint8 [O, I / 2].
         scales: uint8 [O, I / 32].
         dtype: a float type.
+        out: contiguous [O, I] in ``dtype`` to write into; default: a new tensor.
 
     Returns:
         [O, I] in ``dtype``.
     """
+    if out is None:
+        shape = (packed.shape[0], 2 * packed.shape[1])
+        out = torch.empty(shape, dtype=dtype, device=packed.device)
     if packed.device.type == "cpu" and dtype in (torch.bfloat16, torch.float32):
-        return _dequantize_by_table(packed.detach(), scales, dtype)
+        return _dequantize_by_table(packed.detach(), scales, out)
+    return out.copy_(_dequantize_by_index(packed, scales, dtype))
+
+
+def _dequantize_by_index(packed: Tensor, scales: Tensor, dtype: torch.dtype) -> Tensor:
     if dtype not in (torch.bfloat16, torch.float32):
-        return dequantize_mxfp4(packed, scales, torch.float32).to(dtype)
+        return _dequantize_by_index(packed, scales, torch.float32).to(dtype)
     pairs = _pairs(dtype, packed.device)[packed.int()]
     blocks = pairs.view(*scales.shape, BLOCK)
     return blocks.mul_(_factors(scales, dtype)).view(packed.shape[0], -1)
 
 
-def _dequantize_by_table(packed: Tensor, scales: Tensor, dtype: torch.dtype) -> Tensor:
-    rows, width = packed.shape[0], 2 * packed.shape[1]
-    out = torch.empty(rows, width, dtype=dtype)
+def _dequantize_by_table(packed: Tensor, scales: Tensor, out: Tensor) -> Tensor:
+    (rows, width), dtype = out.shape, out.dtype
     blocks = out.view(*scales.shape, BLOCK)
     # NumPy's take is three times as fast as any indexing of PyTorch's, and knows no bf16.
     table, entries = _quadruples(dtype), _as_entries(out)

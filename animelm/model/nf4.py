@@ -7,11 +7,13 @@ bitsandbytes searches the level of every value. Here a table answers from the up
 quotient, and only where a bound between two levels shares those bits is the quotient looked at.
 """
 
+from ctypes import c_longlong
 from functools import cache
 
 import numpy as np
 import torch
-from bitsandbytes.functional import get_4bit_type
+from bitsandbytes.cextension import ErrorHandlerMockBNBNativeLibrary, lib
+from bitsandbytes.functional import get_4bit_type, get_ptr
 from torch import Tensor
 
 from animelm.model.threads import in_threads
@@ -21,6 +23,10 @@ BLOCK = 64
 _CHUNK = 2**11
 _SMALLEST = 1e-38  # bitsandbytes' own guard against a block of zeros
 _UNDECIDED = 16
+_CPU_KERNELS = {
+    torch.float32: "cdequantize_blockwise_cpu_nf4_fp32",
+    torch.bfloat16: "cdequantize_blockwise_cpu_nf4_bf16",
+}
 
 
 def quantize_nf4(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,16 +57,30 @@ def quantize_nf4(weight: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(packed).view(-1, 1), torch.from_numpy(scales).view(-1)
 
 
-def dequantize_nf4(
-    packed: Tensor, scales: Tensor, shape: tuple[int, int], dtype: torch.dtype
-) -> Tensor:
-    """The values of a weight of ``shape`` in ``dtype``; ``scales`` are float32, one a block."""
-    rows, width = shape
+def dequantize_nf4(packed: Tensor, scales: Tensor, out: Tensor) -> Tensor:
+    """Writes the values of a weight into ``out`` [O, I], of a float type, and returns it.
+
+    Args:
+        packed: uint8, two values a byte.
+        scales: float32, one a block.
+        out: contiguous.
+    """
+    rows, width = out.shape
     # Blocks run on from row to row, and bitsandbytes' kernel for CPUs takes each row to begin one.
     # Where the width is no multiple of a block it must see a single row.
-    seen = shape if width % BLOCK == 0 else (1, rows * width)
-    values = torch.ops.bitsandbytes.dequantize_4bit(packed, scales, BLOCK, "nf4", seen, dtype)
-    return values.view(shape)
+    rows, width = (rows, width) if width % BLOCK == 0 else (1, rows * width)
+    kernel = _CPU_KERNELS.get(out.dtype) if out.device.type == "cpu" else None
+    if kernel is None or isinstance(lib, ErrorHandlerMockBNBNativeLibrary):
+        shape = (rows, width)
+        values = torch.ops.bitsandbytes.dequantize_4bit(
+            packed, scales, BLOCK, "nf4", shape, out.dtype
+        )
+        return out.copy_(values.view(out.shape))
+    # bitsandbytes' operator makes a new tensor each time. At 32 MiB a piece that costs as much as
+    # the unpacking in page faults, and leaves the heap full of holes.
+    sizes = (c_longlong(BLOCK), c_longlong(rows), c_longlong(width))
+    getattr(lib, kernel)(get_ptr(packed.contiguous()), get_ptr(scales), get_ptr(out), *sizes)
+    return out
 
 
 def _float32(values: Tensor) -> np.ndarray:

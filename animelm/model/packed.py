@@ -39,11 +39,13 @@ class PackedLinear(nn.Linear):
     def _empty_scales(self, device) -> Tensor:
         raise NotImplementedError
 
-    def _unpack(self, weight: Tensor, scales: Tensor, dtype: torch.dtype) -> Tensor:
-        """Values [O, I] of whole rows of packed bytes and their scales."""
+    def _unpack(self, weight: Tensor, scales: Tensor, out: Tensor) -> Tensor:
+        """Writes the values of whole rows of packed bytes into ``out`` [O, I]; returns it."""
         raise NotImplementedError
 
-    def dequantize(self, dtype: torch.dtype, even_rows_first: bool = False) -> Tensor:
+    def dequantize(
+        self, dtype: torch.dtype, even_rows_first: bool = False, out: Tensor | None = None
+    ) -> Tensor:
         """The weight [O, I] in ``dtype``.
 
         Args:
@@ -51,15 +53,19 @@ class PackedLinear(nn.Linear):
             even_rows_first: all even rows, then all odd ones, which parts gpt-oss's interleaved
                 gate and up. Where scales belong to whole rows the packed bytes are reordered, a
                 quarter of the traffic of reordering what comes out.
+            out: contiguous [O, I] in ``dtype`` to write into.
         """
         if dtype == torch.float64:  # for numerical checks of gradients; no format unpacks into it
             return self.dequantize(torch.float32, even_rows_first).double()
+        if out is None:
+            shape = (self.out_features, self.in_features)
+            out = torch.empty(shape, dtype=dtype, device=self.weight.device)
         if not even_rows_first:
-            return self._unpack(self.weight, self.scales, dtype)
+            return self._unpack(self.weight, self.scales, out)
         if self.in_features % self.block_size:
-            return evens_first(self._unpack(self.weight, self.scales, dtype))
+            return evens_first(self._unpack(self.weight, self.scales, out))
         scales = evens_first(self.scales.view(self.out_features, -1)).view_as(self.scales)
-        return self._unpack(evens_first(self.weight), scales, dtype)
+        return self._unpack(evens_first(self.weight), scales, out)
 
     def load_packed(self, weight: Tensor, scales: Tensor) -> None:
         """Takes bytes and scales that are already in this layer's format.

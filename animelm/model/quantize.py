@@ -33,8 +33,8 @@ class Linear4bit(PackedLinear):
         """Quantises ``weight`` [O, I] of any float type; only its 4-bit form is kept."""
         self.load_packed(*quantize_nf4(weight))
 
-    def _unpack(self, weight: Tensor, scales: Tensor, dtype: torch.dtype) -> Tensor:
-        return dequantize_nf4(weight, scales, (self.out_features, self.in_features), dtype)
+    def _unpack(self, weight: Tensor, scales: Tensor, out: Tensor) -> Tensor:
+        return dequantize_nf4(weight, scales, out)
 
 
 def make_linear(
@@ -48,16 +48,21 @@ def make_linear(
     return nn.Linear(in_features, out_features, bias, device="meta")
 
 
-def weight_in(layer: nn.Linear, dtype: torch.dtype, even_rows_first: bool = False) -> Tensor:
+def weight_in(
+    layer: nn.Linear,
+    dtype: torch.dtype,
+    even_rows_first: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
     """The layer's weight [O, I] in ``dtype``: dequantised now, or as it is.
 
     Args:
         layer: a layer in 4 bits, or an ordinary one.
-        dtype: float32, bfloat16 or float16.
-        even_rows_first: see ``PackedLinear.dequantize``.
+        dtype: a float type.
+        even_rows_first, out: see ``PackedLinear.dequantize``.
     """
     if isinstance(layer, PackedLinear):
-        return layer.dequantize(dtype, even_rows_first)
+        return layer.dequantize(dtype, even_rows_first, out)
     return (evens_first(layer.weight) if even_rows_first else layer.weight).to(dtype)
 
 

@@ -38,6 +38,7 @@ from animelm.model.checkpoint import (
     load_tokenizer,
     save_base,
 )
+from animelm.model.kernel_cache import bound_kernel_cache
 from animelm.model.loss import chunked_cross_entropy
 from animelm.model.precision import ComputeType, choose_compute_dtype
 from animelm.model.quantize import Quantization
@@ -162,6 +163,7 @@ class AdaptedLM(L.LightningModule):
         _check_adapter("evaluated_adapter", evaluated)
         _check_adapter("init_adapter", None if evaluated else self.init_adapter)
         config = load_config(self.base)
+        bound_kernel_cache(config.hidden_size, config.intermediate_size)
         dtype = choose_compute_dtype(
             self.compute_type, self.device.type, config.hidden_size, config.intermediate_size
         )
@@ -231,10 +233,11 @@ class AdaptedLM(L.LightningModule):
         # Every record of the data module, trained or not: rival answers are known from them.
         datamodule = getattr(self.trainer, "datamodule", None)
         rivals = Rivals(list(getattr(datamodule, "records_for_scoring", [])))
-        self.log_dict(self._held_out.perplexities(self._sum_over_processes))
+        # All processes know the same figures; sync_dist only keeps Lightning from warning.
+        self.log_dict(self._held_out.perplexities(self._sum_over_processes), sync_dist=True)
         for name, value in self._held_out.scores(rivals, self._sum_over_processes).items():
             shown = name.startswith("validation/") and name.endswith("/accuracy")
-            self.log(name, value, prog_bar=shown)
+            self.log(name, value, prog_bar=shown, sync_dist=True)
         self.validation_answers = self._held_out.examples(rivals)
 
     def _sum_over_processes(self, values: Tensor) -> Tensor:
@@ -335,6 +338,9 @@ class AdaptedLM(L.LightningModule):
             cast(Any, self.trainer.train_dataloader).load_state_dict(state)
         if self._random_state is not None:
             set_random_state(self._random_state)
+        elif self.global_rank:
+            # One seed gave all processes the same adapter; their dropout shall differ.
+            torch.manual_seed(initial_seed() + self.global_rank)
         self._loader_states, self._random_state = [], None
 
     def save_adapter(self, folder: Path) -> None:

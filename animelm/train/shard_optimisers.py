@@ -23,7 +23,7 @@ class _OnShards(Optimizer):
     their norm over all processes. States are kept, saved and loaded for the parts alone.
     """
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         # Lightning's closure runs the backward pass and clips: it needs the parameters whole.
         loss = None
         if closure is not None:
@@ -37,9 +37,9 @@ class _OnShards(Optimizer):
         with self._parts():
             return super().state_dict()
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any], *options: Any) -> None:
         with self._parts():
-            super().load_state_dict(state_dict)
+            super().load_state_dict(state_dict, *options)
 
     @contextmanager
     def _parts(self) -> Iterator[None]:

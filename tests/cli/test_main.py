@@ -22,7 +22,6 @@ TAUGHT = {
     "reproduce": ("--output", "--works"),
     "corpus": ("build", "stats", "SUBCOMMAND --help"),
     "sample": ("--out", "--works"),
-    "corpus": ("build", "stats"),
     "base": ("--plain_text",),
 }
 

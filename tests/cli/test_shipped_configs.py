@@ -19,6 +19,7 @@ BASES = {
     "llm-jp-3-7.2b": "llm-jp/llm-jp-3-7.2b-instruct3",
 }
 HARDWARE = sorted(path.name for path in (FOLDER / "hardware").glob("*.yaml"))
+STRATEGIES = sorted(path.name for path in (FOLDER / "strategy").glob("*.yaml"))
 # What stands in no other folder is an experiment of its own, not a layer on one.
 EXPERIMENTS = sorted(
     path for path in FOLDER.rglob("*.yaml") if path.parent.name in ("configs", *BASES)
@@ -45,6 +46,7 @@ def test_the_folder_of_configs_is_not_empty() -> None:
     kinds = ("cpt.yaml", "sft.yaml", "compare.yaml")
     assert {f"{base}/{kind}" for base in BASES for kind in kinds} <= names
     assert HARDWARE == ["cpu.yaml", "gpu-16gb.yaml", "gpu-24gb.yaml", "gpu-80gb.yaml"]
+    assert STRATEGIES == ["ddp.yaml", "fsdp2.yaml"]
 
 
 @pytest.mark.parametrize("config", EXPERIMENTS, ids=name_of)
@@ -118,6 +120,14 @@ def test_hardware_trades_batch_for_accumulation_and_keeps_the_product(
         assert blocks == 16
         assert made.datamodule.block_size == plain.datamodule.block_size
         assert made.model.base == BASES[base]
+
+
+@pytest.mark.parametrize("layer", STRATEGIES)
+@pytest.mark.parametrize("base", [".", *BASES])
+def test_a_strategy_can_be_layered_on_any_experiment(base: str, layer: str) -> None:
+    for step in ("cpt", "sft"):
+        made = parsed(f"{base}/{step}.yaml", f"strategy/{layer}")
+        assert type(made.trainer.strategy).__module__ == "animelm.train.strategies"
 
 
 def comparison(sample, tiny_base: Path, folder: Path) -> list[str]:

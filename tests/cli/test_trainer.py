@@ -191,6 +191,19 @@ def test_a_checkpoint_of_other_targets_is_refused(
     assert "the checkpoint does not fit the settings" in called.err
 
 
+@pytest.mark.parametrize("written", [{"sharded": True}, {"random_states": [{}, {}]}])
+def test_a_checkpoint_of_other_processes_is_refused(
+    call, runs: Runs, small, articles_of, tmp_path: Path, written: dict
+) -> None:
+    state = torch.load(runs.cpt / "version_0" / "checkpoints" / "last.ckpt", weights_only=True)
+    state["animelm_processes"] |= written
+    torch.save(state, tmp_path / "other.ckpt")
+    options = [*small(tmp_path / "run"), *articles_of, f"--ckpt_path={tmp_path / 'other.ckpt'}"]
+    called = call("fit", "--config=cpt.yaml", *options)
+    assert called.status == 2
+    assert "the checkpoint was written by" in called.err
+
+
 def test_compare_prints_one_table_and_writes_the_summary(
     call, runs: Runs, sample, tiny_base: Path, tmp_path: Path
 ) -> None:

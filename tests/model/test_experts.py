@@ -109,3 +109,17 @@ def test_every_experts_adapter_has_changed_after_ten_steps(checkpoint: Path) -> 
     after = dict(model.named_parameters())
     assert len(before) == 2 * 4 * 2 * 2  # layers, experts, projections, A and B
     assert all(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_under_stacked_adapters_an_expert_without_tokens_has_gradients_of_zero(
+    checkpoint: Path,
+) -> None:
+    model = add_adapter(load_base(str(checkpoint), "nf4"), LoraSettings(rank=4))
+    model.add_adapter("below", model.peft_config["default"])
+    model.base_model.set_adapter(["below", "default"])
+    ours = model.train().get_base_model().model.layers[0].mlp.experts
+    ours(*routed()).sum().backward()
+    assert ours.gate_up_projs[0].lora_B["default"].weight.grad.any()
+    for layers in (ours.gate_up_projs, ours.down_projs):
+        for part in (layers[3].lora_A, layers[3].lora_B):
+            assert not part["default"].weight.grad.any()

@@ -40,7 +40,9 @@ def write_sample(folder: Path) -> None:
         (folder / name / "articles").mkdir(parents=True)
         for path in sorted((GENERATED / name / "articles").glob("*.md"))[:count]:
             shutil.copy(path, folder / name / "articles")
-        shutil.copy(GENERATED / name / "qa.jsonl", folder / name)
+        records = (GENERATED / name / "qa.jsonl").read_text(encoding="utf-8").splitlines()
+        kept = "\n".join(records[:: len(records) // 200])
+        (folder / name / "qa.jsonl").write_text(kept + "\n", encoding="utf-8")
 
 
 def pre_train(
@@ -83,11 +85,11 @@ def pre_train(
 def fine_tune(folder: Path, name: str, layer: str, checkpoint: Path | None = None) -> None:
     """sft.yaml in two processes, stacked on the adapter of the run ``layer``, 8-bit states.
 
-    Four steps with dropout, and a few questions after the second and the fourth.
+    Two steps with dropout, then a few questions.
     """
     callbacks = [
         _callback(f"{_CALLBACKS}.AdapterCheckpoint"),
-        _checkpoints(folder / name, every_n_train_steps=2),
+        _checkpoints(folder / name, every_n_train_steps=1),
     ]
     options = [
         f"--data.records={folder / 'anime' / 'qa.jsonl'}",
@@ -101,7 +103,7 @@ def fine_tune(folder: Path, name: str, layer: str, checkpoint: Path | None = Non
         "--model.rank=32",  # every process's part of an expert's matrix has 4,096 values and more
         "--model.optimiser.kind=adamw_8bit",
         "--model.max_new_tokens=6",
-        "--trainer.max_steps=4",
+        "--trainer.max_steps=2",
         "--trainer.val_check_interval=2",
     ]
     _fit("sft.yaml", folder, name, 2, layer, callbacks, options, checkpoint)

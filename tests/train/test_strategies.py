@@ -84,7 +84,7 @@ def test_a_checkpoint_of_fsdp2_resumes_as_if_nothing_had_happened(runs: Path) ->
 
 
 def test_a_checkpoint_of_fsdp2_holds_what_is_trained_and_no_more(runs: Path) -> None:
-    saved = torch.load(runs / "fsdp2" / f"step={STEPS // 2}.ckpt", weights_only=False)
+    saved = torch.load(runs / "fsdp2" / f"step={STEPS // 2}.ckpt", weights_only=True)
     weights = {name.removeprefix("model."): w for name, w in saved["state_dict"].items()}
     expected = adapter(runs, "one")
     assert {name.replace(".default", ""): w.shape for name, w in weights.items()} == {
@@ -93,11 +93,11 @@ def test_a_checkpoint_of_fsdp2_holds_what_is_trained_and_no_more(runs: Path) -> 
 
 
 def test_8_bit_states_with_dropout_resume_under_fsdp2(runs: Path) -> None:
-    states = torch.load(runs / "fsdp2-tuned" / "step=2.ckpt", weights_only=False)
+    states = torch.load(runs / "fsdp2-tuned" / "step=1.ckpt", weights_only=True)
     own = states["optimizer_states"][0]["shards"][1]["state"]
     kinds = {kept["__bnb_optimizer_quant_state__"]["state1"].dtype for kept in own.values()}
     assert torch.uint8 in kinds
-    expected = result(runs, "fsdp2-tuned")["losses"][2:]
+    expected = result(runs, "fsdp2-tuned")["losses"][1:]
     assert result(runs, "tuned-resumed")["losses"] == pytest.approx(expected, abs=1e-6)
 
 
@@ -109,4 +109,4 @@ def test_both_strategies_answer_the_same_questions_in_validation(runs: Path) -> 
     assert {name: fsdp2[name] for name in asked} == asked
     losses = [result(runs, f"{strategy}-tuned")["losses"] for strategy in STRATEGIES]
     # Each process quantises its own part of the optimiser's states.
-    assert losses[0] == pytest.approx(losses[1], abs=1e-2)
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)

@@ -15,4 +15,4 @@ if __name__ == "__main__":
         fine_tune(folder, f"{layer}-tuned", layer)
     half = folder / "fsdp2" / f"step={STEPS // 2}.ckpt"
     pre_train(folder, "resumed", 2, "fsdp2", half)
-    fine_tune(folder, "tuned-resumed", "fsdp2", folder / "fsdp2-tuned" / "step=2.ckpt")
+    fine_tune(folder, "tuned-resumed", "fsdp2", folder / "fsdp2-tuned" / "step=1.ckpt")

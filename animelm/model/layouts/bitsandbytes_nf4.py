@@ -40,7 +40,7 @@ def place_bitsandbytes(tensor: StoredTensor, checkpoint: Checkpoint, filling: Fi
     if isinstance(layer, Linear4bit):
         filling.packed(path, packed, _scales(state), tensor)
     else:
-        values = dequantize_nf4(packed, _scales(state), shape, state.dtype)
+        values = dequantize_nf4(packed, _scales(state), torch.empty(shape, dtype=state.dtype))
         filling.value(path, "weight", values, tensor)
     return True
 
