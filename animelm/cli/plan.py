@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import try_to_load_from_cache
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from animelm.cli.configs import find_configs
 from animelm.cli.parsing import config_parser
@@ -18,6 +19,7 @@ from animelm.cli.trainer import TrainerCLI
 from animelm.data.run_length import RunLength, run_length
 from animelm.errors import UserError
 from animelm.model.hub import load_config
+from animelm.model.kernel_cache import bound_kernel_cache
 from animelm.model.memory import MemoryPlan, RunSettings, plan_memory
 from animelm.model.precision import choose_compute_dtype
 from animelm.model.savings import find_savings
@@ -44,7 +46,10 @@ def run(command: str, arguments: list[str]) -> None:
     )
     options, rest = parser.parse_known_args(arguments)
     layers = [f"--config={name}" for name in options.config]
-    cli = TrainerCLI(find_configs([*layers, *rest]), False)
+    try:
+        cli = TrainerCLI(find_configs([*layers, *rest]), False)
+    except MisconfigurationException as error:  # settings that Lightning cannot reconcile
+        raise UserError(str(error)) from error
     device = parse_device(options.device) if options.device else _device_of(cli.trainer)
     plan = _plan(cli, device)
     if options.format == "json":
@@ -115,6 +120,7 @@ def _settings(cli: TrainerCLI, device: Device) -> RunSettings:
     if model.whole:
         raise UserError("plan foretells the training of adapters; this config trains all weights")
     config = load_config(model.base)
+    bound_kernel_cache(config.hidden_size, config.intermediate_size)
     # A GPU need not be here for its run to be planned; all that train these models know bf16.
     in_bf16 = device.kind == "cuda" and model.compute_type == "auto"
     dtype = choose_compute_dtype(

@@ -19,6 +19,7 @@ from animelm.model.architecture import Config, empty_model
 from animelm.model.attention import LONGEST_WITH_SCORES
 from animelm.model.hub import load_config
 from animelm.model.inspection import count_parameters
+from animelm.model.kernel_cache import FEWEST_KERNELS, kernel_capacity
 from animelm.model.packed import PackedLinear
 from animelm.model.quantize import Quantization
 
@@ -30,9 +31,13 @@ _FLOAT32 = 4
 _TOUCHED_IN_LOADING, _TOUCHED_IN_TRAINING = 20 * 2**20, 50 * 2**20
 # glibc serves blocks below this size from a heap whose holes it keeps; larger ones go back at once.
 _HEAP_BLOCK = 32 * 2**20
-# The holes, as shares of what one layer makes and drops and of what all layers keep. Measured on
-# models of fifteen shapes, where peaks that count on them were within 9 % of the real ones.
-_HOLES_OF_LAYER, _HOLES_OF_KEPT = 1.5, 0.2
+# The holes, as shares of what one layer makes and drops (more in a dense layer, since experts
+# unpack their weights into memory that stays) and of what all layers keep. Measured on models of
+# eleven shapes: peaks that count on these were within 8 % of the real ones.
+_HOLES_OF_EXPERTS, _HOLES_OF_DENSE, _HOLES_OF_KEPT = 0.7, 1.5, 0.2
+# Kernels that oneDNN compiles for a layer's experts: numbers of rows that come up, by products. The
+# holes above were measured with the fewest kept, so only what goes beyond is added.
+_KERNELS_OF_EXPERTS = 40 * 4
 # bitsandbytes' AdamW8bit: smaller tensors keep float32 states, larger ones a float32 a block.
 _SMALLEST_8BIT, _BLOCK_8BIT = 4096, 256
 
@@ -116,7 +121,8 @@ class MemoryPlan:
         largest_stored: the largest tensor of the checkpoint, which is read whole.
         process: Python, its libraries and the model's modules; 0 on a GPU.
         holes: that the allocator keeps between what has come and gone; 0 on a GPU.
-        loading_peak: in the machine's memory, also where training is on a GPU.
+        kernels: compiled products, each with its copy of a weight; 0 unless bf16 on a CPU.
+        loading_peak: until training begins, in the machine's memory also where that is on a GPU.
         training_peak: on the device.
     """
 
@@ -125,6 +131,7 @@ class MemoryPlan:
     largest_stored: int
     process: int
     holes: int
+    kernels: int
     loading_peak: int
     training_peak: int
 
@@ -146,18 +153,20 @@ def plan_memory(settings: RunSettings, process: int = 0, stored: Sequence[int] =
     batch = _largest_activations(config, settings, lasting.audit)
     stored = stored or [_largest_released(config)]
     weights = lasting.weights.total
-    on_device, holes = 0, 0
+    on_device, holes, kernels = 0, 0, 0
     if settings.device == "cpu":
         on_device = process + _TOUCHED_IN_TRAINING
-        holes = _holes(config, settings, batch)
+        holes, kernels = _holes(config, settings, batch), _kernels(config, settings)
+    at_work = _training(settings, lasting, batch) + holes + kernels
     return MemoryPlan(
         lasting,
         batch,
         max(stored),
         on_device,
         holes,
-        process + _TOUCHED_IN_LOADING + _loading(stored, weights),
-        on_device + weights + lasting.adapters + _training(settings, lasting, batch) + holes,
+        kernels,
+        process + _TOUCHED_IN_LOADING + max(_loading(stored, weights), weights + lasting.adapters),
+        on_device + weights + lasting.adapters + at_work,
     )
 
 
@@ -165,8 +174,16 @@ def _holes(config: Config, settings: RunSettings, batch: Activations) -> int:
     tokens = settings.blocks_per_batch * settings.block_size
     if tokens * config.hidden_size * settings.dtype.itemsize >= _HEAP_BLOCK:
         return 0
-    dropped = batch.layer + batch.dequantised
-    return round(_HOLES_OF_LAYER * dropped + _HOLES_OF_KEPT * batch.kept)
+    share = _HOLES_OF_EXPERTS if isinstance(config, GptOssConfig) else _HOLES_OF_DENSE
+    return round(share * (batch.layer + batch.dequantised) + _HOLES_OF_KEPT * batch.kept)
+
+
+def _kernels(config: Config, settings: RunSettings) -> int:
+    if settings.dtype != torch.bfloat16 or not isinstance(config, GptOssConfig):
+        return 0
+    hidden, intermediate = config.hidden_size, config.intermediate_size
+    number = min(_KERNELS_OF_EXPERTS, kernel_capacity(hidden, intermediate))
+    return (number - FEWEST_KERNELS) * 3 * hidden * intermediate  # gate and up, and down: 2 bytes
 
 
 def _loading(stored: Sequence[int], weights: int) -> int:

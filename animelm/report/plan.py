@@ -75,6 +75,7 @@ class RunPlan:
             "one layer at work": batch.layer,
             "weights dequantised": batch.dequantised,
             "logits and loss": batch.loss,
+            "compiled products": self.memory.kernels,
             "holes of the allocator": self.memory.holes,
         }
 

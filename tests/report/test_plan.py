@@ -29,6 +29,7 @@ MEMORY = MemoryPlan(
     largest_stored=GIB,
     process=GIB // 2,
     holes=GIB,
+    kernels=GIB // 2,
     loading_peak=14 * GIB,
     training_peak=17 * GIB,
 )
