@@ -20,6 +20,7 @@ COMMANDS = {
         "animelm.cli.inspection",
         "Print the model's modules and what would be trained; loads no weights",
     ),
+    "plan": ("animelm.cli.plan", "Foretell a run's memory, steps and tokens; loads no weights"),
     "compare": (
         "animelm.cli.comparison",
         "Compare base, CPT and CPT+SFT: what was learned, what was lost",

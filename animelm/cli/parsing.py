@@ -1,9 +1,11 @@
 """What jsonargparse says about a wrong option, in one short message."""
 
+import argparse
 import re
 from argparse import ArgumentError
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from animelm.errors import UserError
 
@@ -16,6 +18,33 @@ _TRIED_TYPES = (
     "Given value type:",
 )
 _LONGEST_VALUE = 60
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}\n`{self.prog} --help` lists the options")
+
+
+def config_parser(command: str, description: str, config: str) -> argparse.ArgumentParser:
+    """A parser with ``--config`` and ``--format``, for commands that read a config and run nothing.
+
+    Args:
+        command: its name.
+        description: what ``--help`` says about it.
+        config: what ``--help`` says about ``--config``.
+    """
+    parser = _Parser(
+        prog=f"python -m animelm {command}",
+        description=description,
+        epilog="Every option of `fit` is understood as well, such as "
+        "--model.target_modules=[q_proj,gate_proj].",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--format", choices=("table", "json"), default="table", help="a table to read, or JSON"
+    )
+    parser.add_argument("--config", action="append", help=config, required=True)
+    return parser
 
 
 @contextmanager

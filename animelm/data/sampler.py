@@ -150,6 +150,13 @@ class BlockSampler:
         mixed.sort(key=lambda placed: placed[0])
         return (self._lead + [block for _, block in mixed])[: self._count]
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of documents in one epoch of all processes; blocks of replay count as full."""
+        own = (piece for block in self._lead + self._blocks for piece in block)
+        replayed = self._replay.blocks * self.block_size if self._replay else 0
+        return sum(piece.stop - piece.start for piece in own) + replayed
+
     def __str__(self) -> str:
         replayed = self._replay.blocks if self._replay else 0
         return (

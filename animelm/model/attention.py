@@ -25,7 +25,7 @@ DOCUMENT_ATTENTION = "document"
 # A document joins a group while the group's padding stays below this share of its longest member.
 _SHORTEST_SHARE = 0.75
 # Up to this length, in tokens, a CPU multiplies bf16 matrices faster than its flash kernel works.
-_LONGEST_WITH_SCORES = 320
+LONGEST_WITH_SCORES = 320
 
 
 @dataclass(frozen=True)
@@ -160,11 +160,15 @@ def sink_attention(
         mask = _window_mask(length, window, query) if sliding else None
         causal = mask is None
         return F.scaled_dot_product_attention(query, key, value, mask, 0.0, causal, scale=scale)
-    in_bf16 = query.dtype == torch.bfloat16
-    if query.device.type == "cpu" and not (in_bf16 and length <= _LONGEST_WITH_SCORES):
+    if not holds_scores(query.device.type, query.dtype, length):
         mask = _window_mask(length, window, query) if sliding else None
         return _SinkFlashAttention.apply(query, key, value, sinks, mask, scale)
     return attention_with_scores(query, key, value, sinks, scale, window)
+
+
+def holds_scores(device: str, dtype: torch.dtype, length: int) -> bool:
+    """Whether attention with sinks holds the scores of documents of ``length`` tokens."""
+    return device != "cpu" or (dtype == torch.bfloat16 and length <= LONGEST_WITH_SCORES)
 
 
 def attention_with_scores(

@@ -79,7 +79,7 @@ def inspect_base(
     model = empty_model(load_config(base), quantization)
     nn.Module.to(model, compute_dtype)
     modules = tuple(describe_modules(model))
-    parameters = sum(_own_parameters(module) for module in model.modules())
+    parameters = count_parameters(model)
     if lora is None:
         return Inspection(modules, parameters, None)
     adapted = add_adapter(model, lora)
@@ -100,6 +100,11 @@ def describe_modules(model: CausalLM | PeftModel) -> list[ModuleRow]:
                 ModuleRow(name, type(module).__name__, *widths, bias, bits_per_weight(module))
             )
     return rows
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Weights of a model without adapters, however many bits each is held in."""
+    return sum(_own_parameters(module) for module in model.modules())
 
 
 def _own_parameters(module: nn.Module) -> int:

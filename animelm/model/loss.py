@@ -13,6 +13,11 @@ _CHUNK_BYTES = 128 * 2**20
 _SLICE_BYTES = 4 * 2**20
 
 
+def positions_per_chunk(vocabulary: int, itemsize: int) -> int:
+    """Positions whose logits, of ``itemsize`` bytes each, exist at one time."""
+    return max(1, _CHUNK_BYTES // (itemsize * vocabulary))
+
+
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """Sum of token losses; the gradients are formed chunk by chunk in the forward pass.
 
@@ -27,7 +32,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if need_weight else None
         total = hidden.new_zeros((), dtype=torch.float32)
         compute_weight = weight.to(hidden.dtype)
-        positions = max(1, _CHUNK_BYTES // (hidden.itemsize * len(weight)))
+        positions = positions_per_chunk(len(weight), hidden.itemsize)
         for begin in range(0, len(hidden), positions):
             part = slice(begin, begin + positions)
             logits = hidden[part] @ compute_weight.T
@@ -36,6 +41,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 torch.mm(logits, compute_weight, out=grad_hidden[part])
             if grad_weight is not None:
                 grad_weight += (logits.T @ hidden[part]).float()
+            del logits  # or the next chunk's would come on top
         ctx.save_for_backward(grad_hidden, grad_weight)
         ctx.weight_dtype = weight.dtype
         return total

@@ -15,6 +15,7 @@ TAUGHT = {
     "test": ("--model.evaluated_adapter",),
     "predict": ("--model.evaluated_adapter",),
     "inspect": ("--format", "Every option of `fit`"),
+    "plan": ("--device", "16 GB GPU", "Every option of `fit`"),
     "compare": ("--cpt_adapter", "--sft_adapter", "95 % intervals"),
     "ask": ("--answer_from", "so that gpt-oss may think first", "until Ctrl-D"),
     "demo": ("--output",),

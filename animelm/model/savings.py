@@ -1,0 +1,122 @@
+"""What to change in a config so that its run needs less memory, and how much each change saves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from animelm.model.memory import MemoryPlan, RunSettings
+
+_ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+# Shorter blocks than this would cut most articles.
+_SHORTEST_BLOCK = 512
+_LOWEST_RANK = 4
+
+
+@dataclass(frozen=True)
+class Saving:
+    """One change.
+
+    Attributes:
+        options: what to add on the command line, or to set in the config.
+        saves: bytes of the training peak that it saves by itself.
+        peak: the training peak with it and the changes listed before it.
+    """
+
+    options: tuple[str, ...]
+    saves: int
+    peak: int
+
+
+def find_savings(
+    settings: RunSettings, plan: Callable[[RunSettings], MemoryPlan]
+) -> tuple[Saving, ...]:
+    """The changes that save something: those first that leave what is learned as it is.
+
+    Args:
+        settings: of the run that needs too much.
+        plan: foretells the memory of other settings.
+    """
+    peak = plan(settings).training_peak
+    savings: list[Saving] = []
+    changed = settings
+    for change in _CHANGES:
+        options, alone = change(settings)
+        saves = peak - plan(alone).training_peak if options else 0
+        if saves > 0:
+            changed = change(changed)[1]
+            savings.append(Saving(options, saves, plan(changed).training_peak))
+    return tuple(savings)
+
+
+_Change = tuple[tuple[str, ...], RunSettings]
+
+
+def _checkpoint(settings: RunSettings) -> _Change:
+    if settings.checkpointing:
+        return (), settings
+    return ("--model.activation_checkpointing=true",), replace(settings, checkpointing=True)
+
+
+def _fewer_blocks(settings: RunSettings) -> _Change:
+    blocks, accumulation = settings.blocks_per_batch, settings.accumulation
+    if blocks == 1:
+        return (), settings
+    changed = replace(settings, blocks_per_batch=1, accumulation=accumulation * blocks)
+    return _batch_options(changed, "blocks_per_batch"), changed
+
+
+def _shorter(settings: RunSettings) -> _Change:
+    if settings.block_size // 2 < _SHORTEST_BLOCK:
+        return (), settings
+    changed = replace(
+        settings, block_size=settings.block_size // 2, accumulation=settings.accumulation * 2
+    )
+    return _batch_options(changed, "block_size"), changed
+
+
+def _batch_options(changed: RunSettings, name: str) -> tuple[str, ...]:
+    """With as many tokens to an optimiser step as before."""
+    return (
+        f"--data.{name}={getattr(changed, name)}",
+        f"--trainer.accumulate_grad_batches={changed.accumulation}",
+    )
+
+
+def _states_in_8_bits(settings: RunSettings) -> _Change:
+    if settings.optimiser == "adamw_8bit":
+        return (), settings
+    return ("--model.optimiser.kind=adamw_8bit",), replace(settings, optimiser="adamw_8bit")
+
+
+def _pack(settings: RunSettings) -> _Change:
+    if settings.quantization == "nf4":
+        return (), settings
+    return ("--model.quantization=nf4",), replace(settings, quantization="nf4")
+
+
+def _narrower(settings: RunSettings) -> _Change:
+    rank = settings.lora.rank // 2
+    if rank < _LOWEST_RANK:
+        return (), settings
+    # Alpha with it: the update keeps its scale, alpha / rank.
+    alpha = max(1, settings.lora.alpha // 2)
+    options = (f"--model.rank={rank}", f"--model.alpha={alpha}")
+    return options, replace(settings, lora=replace(settings.lora, rank=rank, alpha=alpha))
+
+
+def _less(settings: RunSettings) -> _Change:
+    kept = tuple(name for name in settings.lora.target_modules if name in _ATTENTION)
+    if not kept or kept == settings.lora.target_modules:
+        return (), settings
+    options = (f"--model.target_modules=[{','.join(kept)}]",)
+    return options, replace(settings, lora=replace(settings.lora, target_modules=kept))
+
+
+_CHANGES: tuple[Callable[[RunSettings], _Change], ...] = (
+    _checkpoint,
+    _fewer_blocks,
+    _states_in_8_bits,
+    _pack,
+    _shorter,
+    _narrower,
+    _less,
+)

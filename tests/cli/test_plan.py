@@ -1,0 +1,68 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from animelm.cli.plan import parse_device
+from animelm.errors import UserError
+
+
+def test_json_is_all_that_stands_on_standard_output(
+    call, tiny_base: Path, articles_of: list[str]
+) -> None:
+    base = [f"--model.base={tiny_base}", f"--data.base={tiny_base}"]
+    called = call("plan", "--config=cpt.yaml", "--format=json", *base, *articles_of)
+    assert called.status == 0, called.err
+    plan = json.loads(called.out)
+    assert plan["trainable_parameters_per_target"]["gate_proj+up_proj"] == 2 * 4 * 16 * (64 + 64)
+    assert plan["fits"] and plan["changes"] == []
+    assert plan["peak_bytes"]["training"] > plan["bytes"]["process"] > 2**28
+    assert plan["run"]["steps"] > 0 and plan["run_not_counted"] is None
+
+
+def test_the_twenty_billion_are_planned_without_weights_and_without_network(call) -> None:
+    configs = ["--config=gpt-oss-20b/cpt.yaml", "--config=hardware/gpu-16gb.yaml"]
+    called = call("plan", *configs, "--device=8 GB GPU", "--format=json")
+    assert called.status == 0, called.err
+    plan = json.loads(called.out)
+    assert plan["parameters"] == 20_914_757_184
+    assert not plan["fits"] and plan["changes"]
+    assert plan["run"] is None and "tokenizer" in plan["run_not_counted"]
+
+
+def test_a_corpus_that_is_missing_is_named(call, tiny_base: Path) -> None:
+    base = [f"--model.base={tiny_base}", f"--data.base={tiny_base}"]
+    called = call("plan", "--config=cpt.yaml", *base, "--data.folder=nowhere/at/all")
+    assert called.status == 0, called.err
+    assert "Steps and tokens are not counted: nowhere/at/all" in called.out
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "size"),
+    [
+        ("16 GB GPU", "cuda", 16 * 10**9),
+        ("24 GiB CPU", "cpu", 24 * 2**30),
+        ("16gb", "cuda", 16 * 10**9),
+        ("17179869184", "cuda", 2**34),
+        ("0.5 GiB cpu", "cpu", 2**29),
+    ],
+)
+def test_devices_are_read_as_they_are_called(text: str, kind: str, size: int) -> None:
+    device = parse_device(text)
+    assert (device.kind, device.bytes) == (kind, size)
+
+
+def test_a_cpu_without_a_size_is_this_machines() -> None:
+    assert parse_device("cpu").bytes > 2**28
+
+
+@pytest.mark.parametrize("text", ["", "a big one", "16 GB TPU", "-3 GB GPU"])
+def test_no_device_is_told(text: str) -> None:
+    with pytest.raises(UserError, match="expected cpu, gpu, a size"):
+        parse_device(text)
+
+
+def test_a_base_that_is_trained_whole_is_not_planned(call, tiny_base: Path) -> None:
+    called = call("plan", "--config=base.yaml", f"--model.base={tiny_base}")
+    assert called.status == 2
+    assert "this config trains all weights" in called.err

@@ -1,0 +1,84 @@
+"""The formulas against what autograd really keeps."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import GptOssConfig, LlamaConfig
+
+from animelm.model.activations import Adapters, BatchShape, activations
+from animelm.model.adapters import DEFAULT_TARGETS, LoraSettings, add_adapter, audit_targets
+from animelm.model.architecture import Config, new_model
+from animelm.model.attention import packed_hidden_states
+from animelm.model.checkpoint import load_base
+from animelm.model.recompute import recompute_activations
+
+TOKENS = 384
+GPT_OSS = GptOssConfig(
+    vocab_size=97, hidden_size=96, intermediate_size=64, num_hidden_layers=3,
+    num_attention_heads=6, num_key_value_heads=2, head_dim=32, num_local_experts=4,
+    num_experts_per_tok=2, sliding_window=128,
+)  # fmt: skip
+LLAMA = LlamaConfig(
+    vocab_size=97, hidden_size=128, intermediate_size=352, num_hidden_layers=3,
+    num_attention_heads=4, num_key_value_heads=2,
+)  # fmt: skip
+PLAIN = BatchShape(TOKENS, TOKENS, torch.bfloat16, checkpointing=False)
+ATTENTION = ("q_proj", "v_proj")
+
+
+def kept_by_autograd(model: PeftModel, shape: BatchShape) -> int:
+    """Bytes that a forward pass keeps, parameters of the model not counted."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    input_ids = torch.randint(0, 97, (1, shape.tokens))
+    position_ids = torch.arange(shape.tokens)[None] % shape.document
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        hidden = packed_hidden_states(model, input_ids, position_ids)
+    assert hidden.requires_grad
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize(
+    ("shape", "targets", "dropout"),
+    [
+        (PLAIN, DEFAULT_TARGETS, 0.05),
+        (PLAIN, DEFAULT_TARGETS, 0.0),
+        (PLAIN, ATTENTION, 0.05),
+        (replace(PLAIN, document=96), DEFAULT_TARGETS, 0.05),
+        (replace(PLAIN, dtype=torch.float32), DEFAULT_TARGETS, 0.05),
+        (replace(PLAIN, checkpointing=True), DEFAULT_TARGETS, 0.05),
+        (replace(PLAIN, checkpointing=True, dtype=torch.float32), DEFAULT_TARGETS, 0.0),
+    ],
+)
+@pytest.mark.parametrize("config", [GPT_OSS, LLAMA], ids=["gpt-oss", "llama"])
+def test_what_is_kept_is_what_autograd_keeps(
+    config: Config, shape: BatchShape, targets: tuple[str, ...], dropout: float, tmp_path
+) -> None:
+    new_model(config).save_pretrained(tmp_path)
+    base = load_base(str(tmp_path), "nf4", shape.dtype)
+    model = add_adapter(base, LoraSettings(8, 16, dropout, targets))
+    if shape.checkpointing:
+        recompute_activations(base)
+    reached = frozenset(row.resolved for row in audit_targets(model, targets).rows)
+    foretold = activations(config, Adapters(reached, 8, dropout > 0), shape, packed=True)
+    assert foretold.kept == pytest.approx(kept_by_autograd(model.train(), shape), rel=0.02)
+
+
+def test_the_logits_of_one_chunk_exist_at_a_time() -> None:
+    wide = LlamaConfig(**{**LLAMA.to_dict(), "vocab_size": 200_000})
+    adapters = Adapters(frozenset(), 8, dropout=False)
+    short, long = (
+        activations(wide, adapters, replace(PLAIN, tokens=tokens), packed=True).loss
+        for tokens in (2048, 4096)
+    )
+    assert short > 128e6 and long - short < 2e6

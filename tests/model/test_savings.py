@@ -1,0 +1,76 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from animelm.model.adapters import LoraSettings
+from animelm.model.memory import RunSettings, plan_memory
+from animelm.model.savings import Saving, find_savings
+
+WASTEFUL = {
+    "quantization": "none",
+    "optimiser": "adamw",
+    "checkpointing": False,
+    "block_size": 1024,
+    "blocks_per_batch": 4,
+    "accumulation": 2,
+}
+FRUGAL = {
+    "quantization": "nf4",
+    "lora": LoraSettings(4, 8, 0.05, ("q_proj", "v_proj")),
+    "optimiser": "adamw_8bit",
+    "checkpointing": True,
+    "block_size": 512,
+    "blocks_per_batch": 1,
+}
+
+
+@pytest.fixture
+def wasteful(checkpoint: Path) -> RunSettings:
+    return RunSettings(
+        base=str(checkpoint), lora=LoraSettings(), dtype=torch.bfloat16, device="cuda", **WASTEFUL
+    )
+
+
+def by_option(savings: tuple[Saving, ...]) -> dict[str, Saving]:
+    return {saving.options[0].partition("=")[0]: saving for saving in savings}
+
+
+def test_each_change_is_told_with_what_it_saves_alone(wasteful: RunSettings) -> None:
+    found = by_option(find_savings(wasteful, plan_memory))
+    assert list(found) == [
+        "--model.activation_checkpointing",
+        "--data.blocks_per_batch",
+        "--model.quantization",
+        "--data.block_size",
+        "--model.rank",
+        "--model.target_modules",
+    ]
+    # Not --model.optimiser.kind: adapters as small as these keep their states in 32 bits.
+    alone = plan_memory(replace(wasteful, checkpointing=True)).training_peak
+    saved = plan_memory(wasteful).training_peak - alone
+    assert found["--model.activation_checkpointing"].saves == saved > 0
+
+
+def test_the_peaks_fall_as_the_changes_add_up(wasteful: RunSettings) -> None:
+    savings = find_savings(wasteful, plan_memory)
+    peaks = [plan_memory(wasteful).training_peak, *(saving.peak for saving in savings)]
+    assert peaks == sorted(peaks, reverse=True)
+    assert savings[0].peak == peaks[0] - savings[0].saves
+
+
+def test_an_optimiser_step_keeps_its_tokens(wasteful: RunSettings) -> None:
+    found = by_option(find_savings(wasteful, plan_memory))
+    assert found["--data.blocks_per_batch"].options == (
+        "--data.blocks_per_batch=1",
+        "--trainer.accumulate_grad_batches=8",
+    )
+    assert found["--data.block_size"].options == (
+        "--data.block_size=512",
+        "--trainer.accumulate_grad_batches=4",
+    )
+
+
+def test_what_is_frugal_already_is_left_alone(wasteful: RunSettings) -> None:
+    assert find_savings(replace(wasteful, **FRUGAL), plan_memory) == ()

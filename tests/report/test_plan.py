@@ -1,0 +1,94 @@
+import io
+from dataclasses import replace
+
+import pytest
+import torch
+from rich.console import Console
+
+from animelm.data.run_length import RunLength
+from animelm.model.activations import Activations
+from animelm.model.adapters import LoraSettings, TargetAudit, TargetRow
+from animelm.model.memory import Lasting, MemoryPlan, RunSettings, WeightBytes
+from animelm.model.savings import Saving
+from animelm.report.plan import Device, RunPlan, print_plan
+
+GIB = 2**30
+SETTINGS = RunSettings(
+    "a/base", "nf4", LoraSettings(), "adamw_8bit", torch.bfloat16, True, 2048, 1, 16, "cpu"
+)
+MEMORY = MemoryPlan(
+    Lasting(
+        parameters=20_914_757_184,
+        audit=TargetAudit((TargetRow(("down_proj",), "down_projs", 768, 70_778_880),)),
+        weights=WeightBytes(9 * GIB, GIB, 2 * GIB),
+        adapters=GIB,
+        gradients=GIB,
+        optimiser_states=GIB // 2,
+    ),
+    Activations(kept=GIB, layer=GIB // 4, dequantised=GIB // 20, loss=GIB // 8),
+    largest_stored=GIB,
+    process=GIB // 2,
+    holes=GIB,
+    kernels=GIB // 2,
+    loading_peak=14 * GIB,
+    training_peak=17 * GIB,
+)
+PLAN = RunPlan(
+    SETTINGS,
+    Device("cpu", 24 * GIB),
+    MEMORY,
+    (),
+    RunLength(tokens_per_epoch=1000, batches_per_epoch=32, steps=6, tokens=3000),
+)
+TIGHT = replace(
+    PLAN,
+    device=Device("cuda", 16 * GIB),
+    savings=(Saving(("--model.target_modules=[q_proj]",), 2 * GIB, 15 * GIB),),
+    length="corpus/anime: no such folder",
+)
+
+
+def printed(plan: RunPlan) -> str:
+    console = Console(file=io.StringIO(), width=100)
+    print_plan(plan, console)
+    return console.file.getvalue()
+
+
+def rows(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines()]
+
+
+def test_every_part_and_both_peaks_have_a_line() -> None:
+    text = printed(PLAN)
+    assert ["weights, 4-bit values", "9.00"] in rows(text)
+    assert ["peak while loading", "14.00"] in rows(text)
+    assert ["peak while training", "17.00"] in rows(text)
+    assert "Fits on a CPU with 24.0 GiB." in text
+    assert "6 optimiser steps over 3,000 tokens (1,000 an epoch, in 32 batches)" in text
+
+
+def test_what_does_not_fit_is_told_with_what_to_change() -> None:
+    text = printed(TIGHT)
+    assert "Does not fit on a GPU with 16.0 GiB." in text
+    assert ["--model.target_modules=[q_proj]", "2.00", "15.00"] in rows(text)
+    assert "Steps and tokens are not counted: corpus/anime: no such folder" in text
+
+
+def test_a_small_run_is_told_in_mebibytes() -> None:
+    text = printed(replace(PLAN, memory=replace(MEMORY, training_peak=GIB)))
+    assert ["peak while training", "1,024.0"] in rows(text)
+
+
+@pytest.mark.parametrize(("kind", "fits"), [("cpu", False), ("cuda", True)])
+def test_loading_goes_through_the_machines_memory(kind: str, fits: bool) -> None:
+    memory = replace(MEMORY, loading_peak=30 * GIB)
+    assert Device(kind, 24 * GIB).holds(memory) is fits
+
+
+def test_json_holds_bytes_and_what_was_not_counted() -> None:
+    counted, missing = PLAN.to_json(), TIGHT.to_json()
+    assert counted["bytes"]["adapters"] == GIB
+    assert counted["peak_bytes"] == {"loading": 14 * GIB, "training": 17 * GIB}
+    assert counted["run"]["steps"] == 6 and counted["fits"] is True
+    assert missing["run"] is None and missing["run_not_counted"].startswith("corpus/anime")
+    assert missing["changes"][0]["saves"] == 2 * GIB and missing["fits"] is False
