@@ -6,8 +6,9 @@
 For each model a checkpoint of the full shape with random weights is written in the layout of its
 release (13 and 15 GB, in a temporary folder that is removed), then a process of its own runs
 `fit` as a user does, with the experiment's config and `hardware/cpu.yaml`, for one step on Japanese
-text under the real gpt-oss vocabulary. Peak memory is that of the process. The last line is JSON;
-``gemm_share`` is the time of the step's bare matrix products over the step's.
+text under the real gpt-oss vocabulary. Peak memory is that of the process, and what `plan` foretold
+of it stands beside it. The last line is JSON; ``gemm_share`` is the time of the step's bare matrix
+products over the step's.
 """
 
 import argparse
@@ -38,9 +39,9 @@ def measure(model: str, options: argparse.Namespace) -> dict[str, object]:
         write_checkpoint(MODELS[model], folder, options.tokenizer)
         write_articles(options.text, articles, documents=200)
         output = Path(scratch) / "figures.json"
-        command = [
-            *(sys.executable, "-m", "animelm", "fit", f"--config={model}/cpt.yaml"),
-            *("--config=hardware/cpu.yaml", f"--model.base={folder}", f"--data.base={folder}"),
+        run = [
+            *(f"--config={model}/cpt.yaml", "--config=hardware/cpu.yaml"),
+            *(f"--model.base={folder}", f"--data.base={folder}"),
             *(f"--data.folder={articles}", f"--data.cache={Path(scratch) / 'cache'}"),
             *(f"--data.block_size={options.tokens}", "--data.workers=1"),
             *("--trainer.max_steps=1", "--trainer.accumulate_grad_batches=1"),
@@ -52,8 +53,23 @@ def measure(model: str, options: argparse.Namespace) -> dict[str, object]:
             *options.fit,
         ]
         path = os.pathsep.join([str(ROOT / "benchmarks"), str(ROOT)])
-        subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": path})
-        return json.loads(output.read_text(encoding="utf-8"))
+        environment = {**os.environ, "PYTHONPATH": path}
+        animelm = [sys.executable, "-m", "animelm"]
+        planned = subprocess.run(
+            [*animelm, "plan", *run, "--format=json"],
+            check=True, cwd=ROOT, env=environment, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        subprocess.run([*animelm, "fit", *run], check=True, cwd=ROOT, env=environment)
+        found = json.loads(output.read_text(encoding="utf-8"))
+        return found | _foretold(json.loads(planned.stdout)["peak_bytes"], found)
+
+
+def _foretold(planned: dict[str, int], found: dict[str, float]) -> dict[str, float]:
+    """What ``plan`` said of both peaks, over what they were."""
+    return {
+        "planned_over_load_peak": planned["loading"] / 2**30 / found["load_peak_rss_gib"],
+        "planned_over_peak": planned["training"] / 2**30 / found["step_peak_rss_gib"],
+    }
 
 
 def main() -> None:

@@ -74,7 +74,7 @@ class FullShapeWatch(Callback):
     ) -> None:
         """The step is over."""
         self.found["step_s"] = time.perf_counter() - self.begin
-        self.found["peak_rss_gib"] = peak_rss_gib()
+        self.found["step_peak_rss_gib"] = peak_rss_gib()
         self.found["loss"] = float(outputs["loss"])
         self.found["tokens"] = batch.supervised_tokens
         self.found |= self._changed(pl_module.model, cast(BareProducts, self.products))
