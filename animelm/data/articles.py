@@ -1,7 +1,7 @@
 """Folders of Markdown articles."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,21 +69,35 @@ def read_with_front_matter(path: Path) -> tuple[dict[str, Any], str]:
     return (values or {}, body.strip()) if isinstance(values, dict | None) else ({}, text)
 
 
-def content_hash(folder: Path, paths: Sequence[Path]) -> str:
-    """SHA-256, in hexadecimal, over the names and bytes of articles.
-
-    Every file is checked on the way, so that a wrong one is told before any work begins.
+def text_file_hash(path: Path) -> bytes:
+    """SHA-256 of a file that is checked on the way: a wrong one is told before any work begins.
 
     Raises:
-        UserError: a file is not UTF-8 or cannot be read.
+        UserError: the file is not UTF-8 or cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    decode_utf8(content, path)
+    return hashlib.sha256(content).digest()
+
+
+def content_hash(
+    folder: Path, paths: Sequence[Path], file_hash: Callable[[Path], bytes] = text_file_hash
+) -> str:
+    """SHA-256, in hexadecimal, over the names and bytes of files.
+
+    Args:
+        folder: in which they lie.
+        paths: the files.
+        file_hash: SHA-256 of one file's bytes.
+
+    Raises:
+        UserError: as ``file_hash``.
     """
     total = hashlib.sha256()
     for name, path in zip(article_names(folder, paths), paths, strict=True):
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-        decode_utf8(content, path)
         total.update(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest())
-        total.update(hashlib.sha256(content).digest())
+        total.update(file_hash(path))
     return total.hexdigest()

@@ -23,7 +23,7 @@ class ArticleCorpus:
     """The articles of one folder or more, numbered through.
 
     Args:
-        folders: folders of ``.md`` files.
+        folders: folders of articles, as ``open_articles`` finds them.
         tokenizer: a fast tokenizer.
         validation_share: share of each folder's articles that is held out, in [0, 1).
         seed: of the choice of the articles held out.

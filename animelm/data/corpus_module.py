@@ -1,4 +1,4 @@
-"""Folders of Markdown articles as a LightningDataModule."""
+"""Folders of articles as a LightningDataModule."""
 
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from animelm.data.world import rank_and_world_size
 
 
 class MarkdownDataModule(L.LightningDataModule):
-    """A folder of Markdown articles, for continual pre-training.
+    """A folder of articles, for continual pre-training.
 
     Articles are tokenised once, in parallel, and cached on disk by their content and the tokenizer;
     a second run begins at once. Each ends with the end-of-document token, every token is trained,
@@ -26,8 +26,10 @@ class MarkdownDataModule(L.LightningDataModule):
     Args:
         base: Checkpoint folder or Hugging Face hub name of the base model, for its tokenizer.
         folder: Folder of Markdown files (.md, UTF-8), also in folders below it. YAML front matter
-            is not trained.
-        replay_folders: Folders of general Markdown articles to mix in.
+            is not trained. Or of Parquet files with a column text, a row for each article (a
+            column title or id names it), or a dataset on the Hugging Face hub as
+            hf://datasets/owner/name.
+        replay_folders: Folders of general articles to mix in, in either form.
         replay_share: Share of the training tokens of an epoch, 0 to 1, that are replay. 0.01 to
             0.05 helps already; 0.25 suits a change of language (arXiv 2403.08763). Every epoch
             draws other replay articles.

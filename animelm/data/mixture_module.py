@@ -29,7 +29,7 @@ class Source:
     """One source of training text.
 
     Args:
-        path: Folder of Markdown files, or a file of QA records.
+        path: Folder of articles, or a file of QA records.
         repeats: How often its text comes in one epoch.
         leads: Whether it comes before the others, unmixed: a first, easy lesson.
     """
@@ -40,7 +40,7 @@ class Source:
 
 
 class MixtureDataModule(L.LightningDataModule):
-    """Markdown folders and QA files in one packed stream, each as often as wanted.
+    """Folders of articles and QA files in one packed stream, each as often as wanted.
 
     Of the QA records only the wordings that are not held out are trained. Validation asks held-out
     wordings of ``asked``.

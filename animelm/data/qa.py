@@ -1,16 +1,19 @@
 """Question-answer records, and reading them from the formats that people keep them in."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from animelm.data import qa_pairs
+from animelm.data import parquet, qa_pairs
+from animelm.data.hub_datasets import local_copy
 from animelm.data.qa_pairs import Pair
 from animelm.data.text_files import json_lines
 from animelm.errors import UserError
 
 DIRECTIONS = ("forward", "reverse")
-SUFFIXES = (".jsonl", ".csv", ".txt")
+SUFFIXES = (".jsonl", ".csv", ".txt", parquet.SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class QARecord:
 
 _TEXTS = tuple(f.name for f in fields(QARecord) if f.name not in ("answers", "keys"))
 _LISTS = ("answers", "keys")
+_COLUMNS = frozenset((*_TEXTS, *_LISTS, *chain.from_iterable(qa_pairs.NAMES)))
 
 
 def read_qa(path: Path | str, domain: str = "anime") -> list[QARecord]:
@@ -54,6 +58,7 @@ def read_qa(path: Path | str, domain: str = "anime") -> list[QARecord]:
               ``{"質問": …, "出力": …}`` or ``{"question": …, "answer": …}``
     .csv      columns ``質問,出力`` or ``question,answer``, named in the first line
     .txt      ``質問: …`` and ``出力: …`` lines; several ``出力`` may follow one ``質問``
+    .parquet  the columns of .csv, or those of a full record; also a folder of such files
     ========  ==================================================================================
 
     Pairs say nothing of facts, so they are grouped: the answers of one question become one record,
@@ -62,23 +67,28 @@ def read_qa(path: Path | str, domain: str = "anime") -> list[QARecord]:
     share therefore ties them into one fact: a split may then hold out too little, but never leaks.
 
     Args:
-        path: the file, UTF-8.
+        path: the file, UTF-8 where it is text; or a folder, or a dataset on the hub (``local_copy``).
         domain: domain of records read from pairs.
 
     Returns:
         The records in the order of the file; at least one.
 
     Raises:
-        UserError: the file is missing, empty, not UTF-8 or of another suffix, or a line of it is
-            malformed; the message names the file and the line.
+        UserError: the file is missing, empty, not UTF-8 or of another suffix, or a line or row of
+            it is malformed; the message names the file and the line or row.
     """
-    path = Path(path)
-    if not path.is_file():
+    path = local_copy(Path(path))
+    shards = parquet.find_shards(path)
+    if path.is_dir() and not shards:
+        raise UserError(f"{path}: a folder that holds no {parquet.SUFFIX} file; expected a file")
+    if not path.exists():
         raise UserError(f"{path}: no such file of questions and answers")
-    if path.suffix not in SUFFIXES:
+    if not shards and path.suffix not in SUFFIXES:
         raise UserError(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
-    if path.suffix == ".jsonl":
-        records = _read_json_lines(path, domain)
+    if shards:
+        records = _read_rows(_parquet_rows(shards), path, domain)
+    elif path.suffix == ".jsonl":
+        records = _read_rows(_json_rows(path), path, domain)
     elif path.suffix == ".csv":
         records = _group(qa_pairs.read_csv(path), domain)
     else:
@@ -88,20 +98,43 @@ def read_qa(path: Path | str, domain: str = "anime") -> list[QARecord]:
     return records
 
 
-def _read_json_lines(path: Path, domain: str) -> list[QARecord]:
+class _Row(NamedTuple):
+    where: str  # begins a message on this row
+    place: str  # names this row in a message on another
+    values: dict[str, Any]
+
+
+def _json_rows(path: Path) -> Iterator[_Row]:
+    for number, values in json_lines(path):
+        yield _Row(f"{path}:{number}", f"on line {number}", values)
+
+
+def _parquet_rows(shards: list[Path]) -> Iterator[_Row]:
+    for shard in shards:
+        found = parquet.column_names(shard)
+        wanted = [name for name in found if name in _COLUMNS]
+        if not (qa_pairs.pair_names(wanted) or set(_TEXTS + _LISTS).issubset(wanted)):
+            raise UserError(
+                f"{shard}: expected the columns 質問 and 出力, or question and answer, or "
+                f"{', '.join(_TEXTS + _LISTS)}; its columns are {', '.join(map(repr, found))}"
+            )
+        for row in parquet.read_rows(shard, wanted):
+            yield _Row(row.where, f"in row {row.number} of {shard.name}", row.values)
+
+
+def _read_rows(rows: Iterable[_Row], path: Path, domain: str) -> list[QARecord]:
     records: list[QARecord] = []
     pairs: list[Pair] = []
-    seen: dict[str, int] = {}
-    for number, fields_ in json_lines(path):
-        where = f"{path}:{number}"
-        names = qa_pairs.pair_names(fields_)
-        if names and "answers" not in fields_:
-            pairs.append(qa_pairs.pair_from(fields_, names, where))
+    seen: dict[str, str] = {}
+    for where, place, values in rows:
+        names = qa_pairs.pair_names(values)
+        if names and "answers" not in values:
+            pairs.append(qa_pairs.pair_from(values, names, where))
             continue
-        record = _record_from(fields_, where)
+        record = _record_from(values, where)
         if record.id in seen:
-            raise UserError(f'{where}: "id" {record.id!r} stands on line {seen[record.id]} already')
-        seen[record.id] = number
+            raise UserError(f'{where}: "id" {record.id!r} stands {seen[record.id]} already')
+        seen[record.id] = place
         records.append(record)
     if records and pairs:
         raise UserError(f"{path}: holds full records and bare pairs; keep them in two files")

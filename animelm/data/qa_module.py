@@ -31,7 +31,9 @@ class QADataModule(L.LightningDataModule):
         base: Checkpoint folder or Hugging Face hub name of the base model, for its tokenizer and
             chat template.
         records: Questions and answers: JSON Lines of records or of 質問/出力 or question/answer
-            pairs, CSV with the columns 質問,出力, or text with 質問: and 出力: lines (UTF-8).
+            pairs, CSV with the columns 質問,出力, or text with 質問: and 出力: lines (UTF-8); or
+            Parquet with such columns: a file, a folder of them, or a dataset on the Hugging Face
+            hub as hf://datasets/owner/name.
         replay_records: General questions and answers to mix in, in the same formats.
         replay_share: Share of the training tokens of an epoch, 0 to 1, that are replay. Every epoch
             draws other replay pairs.

@@ -21,6 +21,11 @@ def decode_utf8(content: bytes, path: Path) -> str:
             f"{path}: not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}; "
             "save the file as UTF-8"
         ) from error
+    return plain_lines(text)
+
+
+def plain_lines(text: str) -> str:
+    """The text without a byte order mark at its begin, and with ``\n`` for every line end."""
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 

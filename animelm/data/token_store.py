@@ -11,9 +11,10 @@ import os
 import shutil
 import signal
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from itertools import chain
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from rich.progress import track
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from animelm.data.articles import article_names, content_hash, find_articles, read_article
+from animelm.data.article_folders import Article, ArticleFolder, open_articles
 from animelm.data.batch import Document
 from animelm.data.tokens import TextEncoder, document_end_token_id
 from animelm.errors import UserError
@@ -34,6 +35,7 @@ _TOKEN = np.dtype("<i4")
 # Starting a worker takes longer than tokenising this many articles.
 _ARTICLES_PER_WORKER = 200
 _BATCH = 32  # articles; what an encoding takes beside its tokens is some hundred bytes a token
+_BATCHES_AHEAD = 4  # of each worker, so that none waits while an article is read
 
 
 class TokenStore(Dataset[Document]):
@@ -77,26 +79,26 @@ def tokenise_folder(
     appears under its name whole or not at all.
 
     Args:
-        folder: ``.md`` files, also in folders below it.
+        folder: articles, as ``open_articles`` finds them.
         tokenizer: a fast tokenizer.
         workers: processes that tokenise, where the articles are many.
         cache: folder of stores; ``default_cache()`` for None.
 
     Raises:
-        UserError: no folder, no article, none with any text, or one that is not UTF-8 or whose
-            front matter is not YAML; or the cache cannot be written.
+        UserError: no folder, no article, none with any text, or one that cannot be read; or the
+            cache cannot be written.
     """
-    paths = find_articles(folder)
+    articles = open_articles(folder)
     end = document_end_token_id(tokenizer)
     tokenizer_hash = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
-    key_parts = (_LAYOUT, tokenizer_hash, str(end), content_hash(folder, paths))
+    key_parts = (_LAYOUT, tokenizer_hash, str(end), articles.content_hash())
     key = hashlib.sha256("\n".join(key_parts).encode()).hexdigest()[:32]
     store = (default_cache() if cache is None else cache) / f"tokens-{key}"
     if not store.is_dir():
         store.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{store.name}-", dir=store.parent))
         try:
-            _write_store(partial, folder, paths, TextEncoder(tokenizer), end, workers)
+            _write_store(partial, articles, TextEncoder(tokenizer), end, workers)
             _rename(partial, store)
         except OSError as error:
             raise UserError(f"{store.parent}: cannot be written: {error.strerror}") from error
@@ -105,55 +107,82 @@ def tokenise_folder(
     return TokenStore(store)
 
 
+class _Tokenised(NamedTuple):
+    name: str
+    tokens: NDArray[np.int32]
+
+
 def _write_store(
-    target: Path,
-    folder: Path,
-    paths: Sequence[Path],
-    encoder: TextEncoder,
-    end: int,
-    workers: int,
+    target: Path, articles: ArticleFolder, encoder: TextEncoder, end: int, workers: int
 ) -> None:
+    names: list[str] = []
     lengths: list[int] = []
     with (target / "tokens.bin").open("wb") as file:
-        for tokens in _tokenise(paths, encoder, end, workers):
+        for name, tokens in _tokenise(articles, encoder, end, workers):
             file.write(tokens.astype(_TOKEN).tobytes())
+            names.append(name)
             lengths.append(len(tokens))
     if not any(lengths):
-        raise UserError(f"{folder}: none of its {len(paths)} .md files holds any text")
+        raise UserError(f"{articles.folder}: none of its {len(names)} articles holds any text")
     np.save(target / "offsets.npy", np.cumsum([0, *lengths], dtype=np.int64))
-    names = json.dumps(article_names(folder, paths), ensure_ascii=False)
-    (target / "names.json").write_text(names, encoding="utf-8", errors="surrogateescape")
+    (target / "names.json").write_text(
+        json.dumps(names, ensure_ascii=False), encoding="utf-8", errors="surrogateescape"
+    )
 
 
 def _tokenise(
-    paths: Sequence[Path], encoder: TextEncoder, end: int, workers: int
-) -> Iterator[NDArray[np.int32]]:
+    articles: ArticleFolder, encoder: TextEncoder, end: int, workers: int
+) -> Iterator[_Tokenised]:
     """Yields the tokens of each article in order; only some are in memory at a time."""
-    batches = [paths[first : first + _BATCH] for first in range(0, len(paths), _BATCH)]
-    workers = max(1, min(workers, len(paths) // _ARTICLES_PER_WORKER))
+    coming = iter(articles)
+    first = list(islice(coming, max(1, workers) * _ARTICLES_PER_WORKER))
+    workers = max(1, min(workers, len(first) // _ARTICLES_PER_WORKER))
+    batches = _batches(chain(first, coming))
     if workers == 1:  # the tokenizer has a thread for each core
-        yield from _with_progress((_tokenise_articles(b, encoder, end) for b in batches), paths)
+        one_by_one = (_tokenise_articles(batch, encoder, end) for batch in batches)
+        yield from _with_progress(one_by_one, articles.count)
         return
     # A worker that is forked shares the vocabulary's memory with this process.
     pool = ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(encoder, end))
     try:
-        yield from _with_progress(pool.map(_tokenise_in_worker, batches), paths)
+        yield from _with_progress(_tokenise_in(pool, batches, workers), articles.count)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
+def _batches(articles: Iterator[Article]) -> Iterator[list[Article]]:
+    while batch := list(islice(articles, _BATCH)):
+        yield batch
+
+
+def _tokenise_in(
+    pool: ProcessPoolExecutor, batches: Iterable[Sequence[Article]], workers: int
+) -> Iterator[list[_Tokenised]]:
+    """Batches in order. The pool's own ``map`` would read them all before the first is done."""
+    pending: deque[Future[list[_Tokenised]]] = deque()
+    for batch in batches:
+        pending.append(pool.submit(_tokenise_in_worker, batch))
+        if len(pending) > workers * _BATCHES_AHEAD:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
 def _with_progress(
-    tokenised: Iterable[list[NDArray[np.int32]]], paths: Sequence[Path]
-) -> Iterator[NDArray[np.int32]]:
+    tokenised: Iterable[list[_Tokenised]], count: int | None
+) -> Iterator[_Tokenised]:
     articles = chain.from_iterable(tokenised)
-    return iter(track(articles, "Tokenising articles", len(paths), console=Console(stderr=True)))
+    return iter(track(articles, "Tokenising articles", count, console=Console(stderr=True)))
 
 
 def _tokenise_articles(
-    paths: Sequence[Path], encoder: TextEncoder, end: int
-) -> list[NDArray[np.int32]]:
-    encoded = encoder.encode([read_article(path) for path in paths])
-    return [np.array([*ids, end] if ids else [], dtype=np.int32) for ids in encoded]
+    articles: Sequence[Article], encoder: TextEncoder, end: int
+) -> list[_Tokenised]:
+    encoded = encoder.encode([article.read() for article in articles])
+    return [
+        _Tokenised(article.name, np.array([*ids, end] if ids else [], dtype=np.int32))
+        for article, ids in zip(articles, encoded, strict=True)
+    ]
 
 
 class _Worker(NamedTuple):
@@ -172,8 +201,8 @@ def _start_worker(encoder: TextEncoder, end: int) -> None:
     _worker = _Worker(encoder, end)
 
 
-def _tokenise_in_worker(paths: Sequence[Path]) -> list[NDArray[np.int32]]:
-    return _tokenise_articles(paths, *_worker)
+def _tokenise_in_worker(articles: Sequence[Article]) -> list[_Tokenised]:
+    return _tokenise_articles(articles, *_worker)
 
 
 def _rename(partial: Path, store: Path) -> None:

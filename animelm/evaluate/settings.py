@@ -36,14 +36,14 @@ class CompareSettings:
 
     Args:
         base: Checkpoint folder or hub id of the model that all adapters belong to.
-        records: Anime questions and answers (.jsonl, .csv or .txt) that the SFT was trained on a
+        records: Anime questions and answers (.jsonl, .csv, .txt or .parquet) that the SFT was trained on a
             part of.
         cpt_adapter: Adapter folder of the continual pre-training; left out of the comparison when
             not given.
         sft_adapter: Adapter folder of the fine-tuning that followed; left out when not given.
         general_records: Questions on other subjects, to see what was forgotten. Their held-out
             wordings are asked; none of their subjects is held out.
-        articles: Folder of the anime articles (.md) of the continual pre-training.
+        articles: Folder of the anime articles (.md or .parquet) of the continual pre-training.
         general_articles: Folder of articles on other subjects.
         held_out_wordings: Share of each fact's wordings that training never saw.
         held_out_works: Share of the works that training never asked about.

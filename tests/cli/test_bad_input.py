@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from animelm.data import token_store
+from animelm.data import article_folders, token_store
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_markdown_file_that_is_not_utf_8_when_worker_processes_find_it(
     wrong = three_articles / "2.md"
     wrong.write_bytes("# 題\n本文です。".encode("shift_jis"))
     # The check before tokenising looks away, as if the file had changed since.
-    monkeypatch.setattr(token_store, "content_hash", lambda folder, paths: "unchecked")
+    monkeypatch.setattr(article_folders, "content_hash", lambda folder, paths: "unchecked")
     monkeypatch.setattr(token_store, "_ARTICLES_PER_WORKER", 1)
     own = [f"--data.folder={three_articles}", "--data.replay_folders=null", "--data.workers=2"]
     assert f"{wrong}: not UTF-8" in refused("fit", "cpt.yaml", *own)

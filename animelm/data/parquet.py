@@ -1,0 +1,106 @@
+"""Rows of Parquet files, the form in which most datasets are published."""
+
+import glob
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from animelm.errors import UserError
+
+if TYPE_CHECKING:
+    from datasets import IterableDataset
+
+SUFFIX = ".parquet"
+_ROWS_AT_ONCE = 256
+
+
+class Row(NamedTuple):
+    """One row of a shard.
+
+    Attributes:
+        shard: the file.
+        number: of the row in its file, from 1.
+        values: by column; None where the row has nothing.
+    """
+
+    shard: Path
+    number: int
+    values: dict[str, Any]
+
+    @property
+    def where(self) -> str:
+        """File and row, to begin a message with."""
+        return f"{self.shard}: row {self.number}"
+
+
+def find_shards(path: Path) -> list[Path]:
+    """A ``.parquet`` file, or those of a folder and of the folders below it, sorted; else none."""
+    if path.is_file():
+        return [path] if path.suffix == SUFFIX else []
+    return sorted(shard for shard in path.rglob(f"*{SUFFIX}") if shard.is_file())
+
+
+def column_names(shard: Path) -> list[str]:
+    """The columns of a shard, in its order.
+
+    Raises:
+        UserError: it cannot be read as Parquet.
+    """
+    with _errors_of(shard):
+        return list(_open(shard).column_names or [])
+
+
+def read_rows(shard: Path, columns: Sequence[str]) -> Iterator[Row]:
+    """Streams some columns of a shard, row group by row group; nothing in a row is decoded.
+
+    Args:
+        shard: the file.
+        columns: those to read, all of which it has.
+
+    Raises:
+        UserError: it cannot be read as Parquet.
+    """
+    number = 0
+    with _errors_of(shard):
+        # Arrow keeps all row groups of a scan that it has read. As shards of their own they go.
+        for number, values in enumerate(_open(shard, columns).reshard(), start=1):
+            yield Row(shard, number, values)
+
+
+def file_hash(path: Path) -> bytes:
+    """SHA-256 of a file's bytes, of which only some are in memory at a time.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _open(shard: Path, columns: Sequence[str] | None = None) -> "IterableDataset":
+    from datasets import IterableDataset  # takes a second; most runs read no Parquet
+
+    # It would print what our own error says.
+    logging.getLogger("datasets.packaged_modules.parquet").setLevel(logging.CRITICAL)
+    # Not load_dataset("parquet"): the same reader, but every call asks the hub's server to count.
+    dataset = IterableDataset.from_parquet(
+        glob.escape(str(shard.absolute())),
+        columns=None if columns is None else list(columns),
+        batch_size=_ROWS_AT_ONCE,
+    )
+    return dataset.decode(False)
+
+
+@contextmanager
+def _errors_of(shard: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # Arrow, its codecs and datasets have no class in common
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(f"{shard}: cannot be read as Parquet: {reason}") from error
