@@ -28,7 +28,7 @@ def local_copy(path: Path) -> Path:
         return path
     repository, revision, inside = match.groups()
     wanted = [inside, f"{inside}/*{SUFFIX}"] if inside else [f"*{SUFFIX}"]
-    address = f"hf://datasets/{match[0].split('datasets/', 1)[1]}"
+    address = "hf://" + match[0].removeprefix("hf:").lstrip("/")
     try:
         folder = snapshot_download(
             repository, repo_type="dataset", revision=revision, allow_patterns=wanted

@@ -67,7 +67,8 @@ def read_qa(path: Path | str, domain: str = "anime") -> list[QARecord]:
     share therefore ties them into one fact: a split may then hold out too little, but never leaks.
 
     Args:
-        path: the file, UTF-8 where it is text; or a folder, or a dataset on the hub (``local_copy``).
+        path: the file, UTF-8 where it is text; or a folder of Parquet, or a dataset on the hub
+            (``local_copy``).
         domain: domain of records read from pairs.
 
     Returns:

@@ -36,8 +36,8 @@ class CompareSettings:
 
     Args:
         base: Checkpoint folder or hub id of the model that all adapters belong to.
-        records: Anime questions and answers (.jsonl, .csv, .txt or .parquet) that the SFT was trained on a
-            part of.
+        records: Anime questions and answers (.jsonl, .csv, .txt or .parquet) that the SFT was
+            trained on a part of.
         cpt_adapter: Adapter folder of the continual pre-training; left out of the comparison when
             not given.
         sft_adapter: Adapter folder of the fine-tuning that followed; left out when not given.

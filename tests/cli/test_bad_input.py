@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from animelm.data import article_folders, token_store
@@ -70,6 +72,19 @@ def test_a_markdown_file_that_is_not_utf_8_when_worker_processes_find_it(
     monkeypatch.setattr(token_store, "_ARTICLES_PER_WORKER", 1)
     own = [f"--data.folder={three_articles}", "--data.replay_folders=null", "--data.workers=2"]
     assert f"{wrong}: not UTF-8" in refused("fit", "cpt.yaml", *own)
+
+
+def test_parquet_that_is_damaged_or_has_no_texts(refused, tmp_path: Path) -> None:
+    shard = tmp_path / "shards" / "a.parquet"
+    shard.parent.mkdir()
+    shard.write_bytes(b"PAR1" * 9)
+    message = refused("fit", "cpt.yaml", f"--data.folder={shard.parent}")
+    assert f"{shard}: cannot be read as Parquet" in message
+    pyarrow.parquet.write_table(pyarrow.table({"content": ["本文"]}), shard)
+    message = refused("fit", "cpt.yaml", f"--data.folder={shard.parent}")
+    assert f'{shard}: has no column "text"' in message and "'content'" in message
+    message = refused("fit", "sft.yaml", f"--data.records={shard}")
+    assert f"{shard}: expected the columns 質問 and 出力" in message
 
 
 def test_a_base_that_is_not_there(refused, articles_of) -> None:

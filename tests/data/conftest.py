@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import pyarrow
+import pyarrow.parquet
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -86,6 +88,18 @@ def make_records() -> Callable[..., list[QARecord]]:
 def write_records() -> Callable[[Path, list[QARecord]], Path]:
     """``write_records(path, records)``: as JSON Lines."""
     return _write_records
+
+
+@pytest.fixture(scope="session")
+def write_parquet() -> Callable[[Path, list[dict[str, Any]]], Path]:
+    """``write_parquet(path, rows)``: as a Parquet file, in row groups of three."""
+    return _write_parquet
+
+
+def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path, row_group_size=3)
+    return path
 
 
 def _make_records(works: int, wordings: int, domain: str = "anime") -> list[QARecord]:

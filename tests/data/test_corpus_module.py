@@ -1,6 +1,7 @@
 import pytest
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from animelm.data.articles import find_articles, read_article
 from animelm.data.batch import PackedBatch
 from animelm.data.corpus_module import MarkdownDataModule
 from animelm.data.split import split_articles
@@ -26,7 +27,7 @@ def make_module(base, articles, replay, tmp_path):
             "validation_share": 0.1,
             "cache": tmp_path / "cache",
         }
-        return MarkdownDataModule(base, articles, **{**defaults, **settings})
+        return MarkdownDataModule(base, **{"folder": articles, **defaults, **settings})
 
     return make
 
@@ -98,6 +99,21 @@ def test_a_run_resumes_between_two_epochs(
         resumed, datamodule=make_module(), ckpt_path=tmp_path / "kept.ckpt", weights_only=True
     )
     assert stopped.trained + resumed.trained == whole.trained
+
+
+def test_parquet_is_split_trained_and_mixed_in_like_markdown(
+    make_module, articles, replay, write_parquet, tmp_path
+):
+    def in_parquet(folder):
+        rows = [{"title": p.name, "text": read_article(p)} for p in find_articles(folder)]
+        return write_parquet(tmp_path / f"{folder.name}-parquet" / "a.parquet", rows).parent
+
+    def batches_of(module):
+        loaders = [module.train_dataloader(), *module.val_dataloader()]
+        return [[batch.input_ids.tolist() for batch in loader] for loader in loaders]
+
+    streamed = make_module(folder=in_parquet(articles), replay_folders=[in_parquet(replay)])
+    assert batches_of(streamed) == batches_of(make_module())
 
 
 def test_each_process_has_its_own_share(make_module, articles):

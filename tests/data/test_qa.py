@@ -1,7 +1,10 @@
 import json
+import re
 
+import pyarrow
+import pyarrow.parquet
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from animelm.data.qa import read_qa
@@ -88,7 +91,73 @@ def test_facts_are_the_connected_components(pairs):
     assert facts == {q: questions[label[q]] for q in questions}
 
 
-@given(st.text(), st.sampled_from([".txt", ".csv", ".jsonl"]))
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.sampled_from(
+    ["問", "答"]
+)
+PAIR_ROWS = st.lists(
+    st.fixed_dictionaries({"質問": WORDS, "出力": WORDS | st.none() | st.just(1)}), max_size=8
+) | st.lists(st.fixed_dictionaries({"question": WORDS, "answer": WORDS}), max_size=8)
+RECORD_ROWS = st.lists(
+    st.fixed_dictionaries(
+        {name: WORDS for name in ("work", "fact", "wording", "domain", "question")}
+        | {"id": WORDS, "direction": st.sampled_from(["forward", "reverse", "back"])}
+        | {name: st.lists(WORDS | st.none(), max_size=3) for name in ("answers", "keys")}
+    ),
+    max_size=5,
+)
+
+
+def read_or_problem(path):
+    """The records, or what is wrong with them, without the place."""
+    try:
+        return read_qa(path)
+    except UserError as error:
+        found = re.fullmatch(r".*?(?::| row )(\d+): (.*)", str(error), re.DOTALL)
+        return found and (found[1], re.sub(" stands .*", "", found[2]))
+
+
+@given(PAIR_ROWS | RECORD_ROWS)
+@settings(deadline=None)
+def test_parquet_and_json_lines_of_the_same_rows_read_the_same(
+    tmp_path_factory, write_parquet, rows
+):
+    folder = tmp_path_factory.mktemp("same")
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    try:
+        shard = write_parquet(folder / "qa.parquet", rows)
+    except pyarrow.ArrowException:  # a column of texts and numbers
+        assume(False)
+    assert read_or_problem(shard) == read_or_problem(write(folder, "qa.jsonl", lines))
+
+
+def test_full_records_come_back_from_shards(tmp_path, make_records, write_parquet):
+    rows = [vars(record) for record in make_records(3, 2)]
+    write_parquet(tmp_path / "data" / "0.parquet", rows[:5])
+    write_parquet(tmp_path / "data" / "1.parquet", [{"score": 0.5, **row} for row in rows[5:]])
+    assert read_qa(tmp_path) == make_records(3, 2)
+
+
+def test_a_folder_without_parquet_is_told(tmp_path):
+    assert "holds no .parquet file" in message(tmp_path)
+
+
+def test_columns_that_are_no_questions_are_listed(tmp_path, write_parquet):
+    shard = write_parquet(tmp_path / "a.parquet", [{"instruction": "q", "output": "a"}])
+    assert message(shard).startswith(f"{shard}: expected the columns 質問 and 出力")
+    assert message(shard).endswith("its columns are 'instruction', 'output'")
+
+
+def test_a_wrong_row_is_told_with_shard_number_and_key(tmp_path, make_records, write_parquet):
+    rows = [vars(record) for record in make_records(1, 2)]
+    write_parquet(tmp_path / "0.parquet", rows)
+    shard = write_parquet(tmp_path / "1.parquet", [{**rows[0], "id": "new"}, rows[1]])
+    said = message(tmp_path)
+    assert said.startswith(f'{shard}: row 2: "id" ') and "stands in row 2 of 0.parquet" in said
+    shard = write_parquet(tmp_path / "1.parquet", [{**rows[0], "id": "new", "keys": []}])
+    assert message(tmp_path).startswith(f'{shard}: row 1: "keys" must be a list')
+
+
+@given(st.text(), st.sampled_from([".txt", ".csv", ".jsonl", ".parquet"]))
 def test_any_text_gives_records_or_a_clear_error(tmp_path_factory, text, suffix):
     path = tmp_path_factory.getbasetemp() / f"any{suffix}"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
@@ -96,6 +165,12 @@ def test_any_text_gives_records_or_a_clear_error(tmp_path_factory, text, suffix)
         assert read_qa(path)
     except UserError as error:
         assert path.name in str(error)
+
+
+def test_parquet_without_rows_is_told(tmp_path):
+    empty = pyarrow.table({name: pyarrow.array([], pyarrow.string()) for name in ("質問", "出力")})
+    pyarrow.parquet.write_table(empty, tmp_path / "qa.parquet")
+    assert "no question" in message(tmp_path / "qa.parquet")
 
 
 @pytest.mark.parametrize("name", ["qa.jsonl", "qa.csv", "qa.txt"])
@@ -106,7 +181,7 @@ def test_an_empty_file_is_told(tmp_path, name, content):
 
 def test_a_missing_file_and_an_unknown_suffix_are_told(tmp_path):
     assert "no such file" in message(tmp_path / "absent.jsonl")
-    assert ".jsonl, .csv, .txt" in message(write(tmp_path, "qa.xlsx", ""))
+    assert ".jsonl, .csv, .txt, .parquet" in message(write(tmp_path, "qa.xlsx", ""))
 
 
 def test_a_file_that_is_not_utf8_is_told_with_the_offset(tmp_path):

@@ -17,7 +17,7 @@ def make_module(base, tmp_path, make_records, write_records):
 
     def make(**settings):
         defaults = {"replay_records": general, "block_size": 256, "blocks_per_batch": 2}
-        return QADataModule(base, records, **{**defaults, **settings})
+        return QADataModule(base, **{"records": records, **defaults, **settings})
 
     return make
 
@@ -97,6 +97,21 @@ def test_sets_that_are_empty_are_left_out(make_module):
     module = make_module(replay_records=None, held_out_works=0.0)
     assert module.validation_names == ["unseen_wording"]
     assert len(module.val_dataloader()) == 1
+
+
+def test_parquet_is_split_and_trained_like_json_lines(
+    make_module, make_records, write_parquet, tmp_path
+):
+    own = [vars(record) for record in make_records(8, 4)]
+    general = [vars(record) for record in make_records(6, 4, "general")]
+    write_parquet(tmp_path / "own" / "0.parquet", own[:30])
+    write_parquet(tmp_path / "own" / "1.parquet", own[30:])
+    write_parquet(tmp_path / "general.parquet", general)
+    module = make_module()
+    streamed = make_module(records=tmp_path / "own", replay_records=tmp_path / "general.parquet")
+    assert streamed.held_out_sets == module.held_out_sets
+    batches = [[b.input_ids.tolist() for b in m.train_dataloader()] for m in (module, streamed)]
+    assert batches[0] == batches[1]
 
 
 def test_a_question_longer_than_a_block_is_told(make_module):

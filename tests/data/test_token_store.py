@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from animelm.data import token_store
+from animelm.data.article_folders import open_articles
 from animelm.data.articles import read_article
 from animelm.data.token_store import tokenise_folder
 from animelm.data.tokens import TextEncoder
@@ -34,6 +35,72 @@ def test_several_workers_give_the_same_tokens(tokenizer, articles, tmp_path, mon
         np.testing.assert_array_equal(together[i].input_ids, alone[i].input_ids)
 
 
+def test_parquet_gives_the_tokens_of_the_same_markdown(
+    tokenizer, articles, write_parquet, tmp_path, monkeypatch
+):
+    markdown = tokenise_folder(articles, tokenizer, cache=tmp_path / "cache")
+    rows = [{"title": name, "text": read_article(articles / name)} for name in markdown.names]
+    for number, part in enumerate((rows[:7], rows[7:])):
+        write_parquet(tmp_path / "shards" / f"{number}.parquet", part)
+    monkeypatch.setattr(token_store, "_ARTICLES_PER_WORKER", 1)
+    monkeypatch.setattr(token_store, "_BATCH", 2)
+    for workers in (1, 2):
+        cache = tmp_path / f"cache-{workers}"
+        store = tokenise_folder(tmp_path / "shards", tokenizer, workers, cache)
+        assert store.names == markdown.names
+        for i in range(len(store)):
+            np.testing.assert_array_equal(store[i].input_ids, markdown[i].input_ids)
+
+
+def test_another_row_in_parquet_makes_another_store(tokenizer, write_parquet, tmp_path):
+    def names_of(rows):
+        write_parquet(tmp_path / "shards" / "a.parquet", rows)
+        return tokenise_folder(tmp_path / "shards", tokenizer, cache=tmp_path / "cache").names
+
+    rows = [{"title": "甲", "text": "本文"}]
+    assert names_of(rows) == ["甲"]
+    assert names_of([*rows, {"title": "乙", "text": "本文"}]) == ["甲", "乙"]
+    assert names_of(rows) == ["甲"]
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_workers_are_given_articles_only_as_they_keep_up(
+    tokenizer, articles, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(token_store, "_ARTICLES_PER_WORKER", 1)
+    monkeypatch.setattr(token_store, "_BATCH", 1)
+    monkeypatch.setattr(token_store, "_BATCHES_AHEAD", 1)
+    opened = open_articles(articles)
+    read = []
+
+    class Counted:
+        folder, count = articles, None
+
+        def __iter__(self):
+            for article in opened:
+                read.append(article.name)
+                yield article
+
+    tokenised = token_store._tokenise(Counted(), TextEncoder(tokenizer), 0, workers=2)
+    next(tokenised)
+    assert len(read) == 3  # two ahead of the first
+    assert [name for name, _ in tokenised] == read[1:] and len(read) == 20
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_wrong_row_is_told_and_leaves_nothing_behind(
+    tokenizer, write_parquet, tmp_path, monkeypatch, workers
+):
+    monkeypatch.setattr(token_store, "_ARTICLES_PER_WORKER", 1)
+    monkeypatch.setattr(token_store, "_BATCH", 1)
+    write_parquet(tmp_path / "shards" / "a.parquet", [{"text": "本文"}] * 9)
+    write_parquet(tmp_path / "shards" / "b.parquet", [{"text": 1}])
+    with pytest.raises(UserError, match=r"b\.parquet: row 1: \"text\""):
+        tokenise_folder(tmp_path / "shards", tokenizer, workers, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert multiprocessing.active_children() == []
+
+
 def test_a_second_call_reads_the_cache(tokenizer, articles, tmp_path, monkeypatch):
     first = tokenise_folder(articles, tokenizer, cache=tmp_path / "cache")
 
@@ -50,7 +117,7 @@ def test_a_second_call_reads_the_cache(tokenizer, articles, tmp_path, monkeypatc
 
 def test_nothing_half_written_stays_behind(tokenizer, articles, tmp_path, monkeypatch):
     def fail(*_args):
-        yield np.array([1, 2], dtype=np.int32)
+        yield "work-00.md", np.array([1, 2], dtype=np.int32)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(token_store, "_tokenise", fail)
