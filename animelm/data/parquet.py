@@ -4,7 +4,6 @@ import glob
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,8 +48,10 @@ def column_names(shard: Path) -> list[str]:
     Raises:
         UserError: it cannot be read as Parquet.
     """
-    with _errors_of(shard):
+    try:
         return list(_open(shard).column_names or [])
+    except Exception as error:
+        raise _unreadable(shard, error) from error
 
 
 def read_rows(shard: Path, columns: Sequence[str]) -> Iterator[Row]:
@@ -64,10 +65,12 @@ def read_rows(shard: Path, columns: Sequence[str]) -> Iterator[Row]:
         UserError: it cannot be read as Parquet.
     """
     number = 0
-    with _errors_of(shard):
+    try:
         # Arrow keeps all row groups of a scan that it has read. As shards of their own they go.
         for number, values in enumerate(_open(shard, columns).reshard(), start=1):
             yield Row(shard, number, values)
+    except Exception as error:
+        raise _unreadable(shard, error, number) from error
 
 
 def file_hash(path: Path) -> bytes:
@@ -97,10 +100,8 @@ def _open(shard: Path, columns: Sequence[str] | None = None) -> "IterableDataset
     return dataset.decode(False)
 
 
-@contextmanager
-def _errors_of(shard: Path) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # Arrow, its codecs and datasets have no class in common
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(f"{shard}: cannot be read as Parquet: {reason}") from error
+def _unreadable(shard: Path, error: Exception, rows_read: int = 0) -> UserError:
+    """For any exception: those of Arrow, its codecs and datasets have no class in common."""
+    reason = str(error).partition("\n")[0] or type(error).__name__
+    after = f" after row {rows_read}" if rows_read else ""
+    return UserError(f"{shard}: cannot be read as Parquet{after}: {reason}")

@@ -111,12 +111,10 @@ def test_a_file_that_is_not_parquet_is_told_once(tmp_path):
 
 
 def test_bytes_that_are_not_utf8_are_told(tmp_path):
-    bytes_ = pyarrow.array([b"\xff\xfe"])
-    shard = write(
-        tmp_path / "a.parquet",
-        {"text": pyarrow.StringArray.from_buffers(1, *bytes_.buffers()[1:])},
-    )
-    with pytest.raises(UserError, match=r"a\.parquet: cannot be read as Parquet.*utf-8"):
+    _, *buffers = pyarrow.array([b"a", b"b", b"\xff\xfe"]).buffers()
+    texts = pyarrow.StringArray.from_buffers(3, *buffers)
+    shard = write(tmp_path / "a.parquet", {"text": texts}, row_group_size=2)
+    with pytest.raises(UserError, match=r"a\.parquet: cannot be .* after row 2: .*utf-8"):
         values_of(shard)
 
 
