@@ -29,7 +29,11 @@ _UNCLOSED_REFERENCE = re.compile(
 )
 _EMPTY_BRACKETS = re.compile(f"([(（])([\\s,;:、，；：{GONE}]*+)([)）]?)")
 _BEFORE_BRACKET = re.compile(f"(?<![ ,;:、，；：{GONE}])([ ,;:、，；：{GONE}]++)(?=[)）])")
-_AROUND_GONE = re.compile(f" ?{GONE}+")
+_GONE_ITEM = re.compile(f"^([*#:;]++)[ .,;:、，。；：{GONE}]++$", re.MULTILINE)
+# Of ". {{x}}." and of ", {{x}}." the last sign alone is left.
+_AROUND_SIGNS = re.compile(f"(?:([.,;:、，。；：])|[,;、，；]) ?{GONE}++ ?(?(1)\\1|[.。])")
+# A space stays before the word that begins behind what is gone.
+_AROUND_GONE = re.compile(f" ?{GONE}++(?![A-Za-z0-9\"'(])|(?<![^\\n]) {GONE}++|{GONE}++")
 
 
 def replace_inline(text: str) -> str:
@@ -47,8 +51,10 @@ def replace_inline(text: str) -> str:
     if "__" in text:
         text = _MAGIC_WORD.sub("", text)
     if GONE in text:
+        text = _GONE_ITEM.sub(lambda match: match[GONE in match[0]], text)
         text = _EMPTY_BRACKETS.sub(_close_gap, text)
         text = _BEFORE_BRACKET.sub(lambda match: "" if GONE in match[1] else match[0], text)
+        text = _AROUND_SIGNS.sub(lambda match: match[0][-1], text)
         text = _AROUND_GONE.sub("", text)
     return text
 
