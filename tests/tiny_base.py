@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 import torch
-from transformers import GptOssConfig, GptOssForCausalLM, PreTrainedTokenizerFast
+from tiny_gpt_oss import tiny_gpt_oss
+from transformers import GptOssForCausalLM, PreTrainedTokenizerFast
 
 # Not the tokenizer's own size: the weights, and so the golden losses, shall not depend on it.
 _VOCABULARY = 8192
@@ -21,21 +22,12 @@ def write_tiny_base(folder: Path) -> Path:
         shutil.copy(EMBEDDED_BASE / name, folder)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     assert len(tokenizer) <= _VOCABULARY
-    config = GptOssConfig(
+    config = tiny_gpt_oss(
         vocab_size=_VOCABULARY,
-        hidden_size=64,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=16,
-        num_local_experts=4,
-        num_experts_per_tok=2,
         sliding_window=16,
         max_position_embeddings=1024,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
-        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
     )
     torch.manual_seed(0)
     model = GptOssForCausalLM(config)

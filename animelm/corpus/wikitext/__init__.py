@@ -12,11 +12,12 @@ A page is walked through once, and every step takes time in proportion to its le
 What a template leaves behind, in the order in which it is decided:
 
 - a parser function or magic word: its branch or value where the page alone determines it;
-- a known name (``known``): formatting keeps its text, a reading stands behind its word in
-  brackets, notes, navigation, maintenance and citations leave nothing;
+- a known name (``known``, ``computed``): formatting keeps its text, a reading stands behind its
+  word in brackets, notes, navigation, maintenance and citations leave nothing;
 - the code of a country (``{{JPN}}``) its name, and ``{{lang-xx}}`` the language and the text;
 - an infobox, by its name or because it begins a line and names three parameters or more: a table
-  of fields and values;
+  of fields and values; of the latter, those of one template that follow each other are the rows of
+  one table;
 - any other: an argument that spans lines or holds a sentence is kept, wherever it stands. Within a
   line, a single argument is taken for formatted text and kept. The rest, and a template with a
   line of its own, is maintenance or navigation and leaves nothing.

@@ -3,6 +3,7 @@
 import re
 
 from animelm.corpus.wikitext.context import Context, TooDeepError
+from animelm.corpus.wikitext.infobox import join_rows
 from animelm.corpus.wikitext.marks import BLOCK, BREAK, decode, squeeze
 from animelm.corpus.wikitext.tables import Table
 
@@ -67,7 +68,7 @@ class _Blocks:
             if level == _CONTENT or below > level:
                 kept.append(text)
                 below = level
-        return kept[::-1]
+        return join_rows(reversed(kept), self._context)
 
     def _open_table(self) -> None:
         if len(self._tables) >= _DEEPEST_TABLE:

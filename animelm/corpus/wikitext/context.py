@@ -13,6 +13,19 @@ class TooDeepError(ValueError):
     """Markup is nested deeper than any page that readers can see; the message says which."""
 
 
+@dataclass(frozen=True)
+class Box:
+    """The facts of a template that is no infobox by its name: it may be a row of a table.
+
+    Attributes:
+        name: of the template.
+        facts: field and value, each in one line.
+    """
+
+    name: str
+    facts: tuple[tuple[str, str], ...]
+
+
 @dataclass
 class Context:
     """The page in work.
@@ -22,12 +35,14 @@ class Context:
         language: ``ja`` or ``en``: the language of labels that the renderer itself writes.
         categories: names without prefix, each once.
         blocks: finished Markdown, each item referred to by one mark (``marks.BLOCK``).
+        boxes: by their mark, those that make one table where they follow each other.
     """
 
     title: str
     language: str = "en"
     categories: dict[str, None] = field(default_factory=dict)
     blocks: list[str] = field(default_factory=list)
+    boxes: dict[str, Box] = field(default_factory=dict)
 
     def keep_block(self, markdown: str) -> str:
         """The mark that stands for a finished block from now on."""

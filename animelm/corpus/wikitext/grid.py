@@ -6,7 +6,8 @@ from dataclasses import dataclass
 # Spans repeat text. Beyond this factor they are a mistake or an attack, and are not unfolded.
 _REPETITION = 20
 _ALWAYS_AFFORDED = 50_000
-_LONGEST_LABEL = 40  # characters; what is longer across a whole row is a note
+LONGEST_LABEL = 40
+"""Characters; what is longer is a text, across a whole row a note."""
 _WIDEST = 1_000  # HTML's own bound of a cell's columns
 
 
@@ -40,7 +41,7 @@ def unfold(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
 
 
 def _note_once(line: list[str]) -> list[str]:
-    if len(line[0]) > _LONGEST_LABEL and len(set(line)) == 1:
+    if len(line[0]) > LONGEST_LABEL and len(set(line)) == 1:
         return [line[0], *([""] * (len(line) - 1))]
     return line
 

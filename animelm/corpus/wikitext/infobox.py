@@ -1,12 +1,14 @@
 """An infobox as a table of fields and values."""
 
 import re
+from collections.abc import Iterable
+from itertools import groupby
 
 from animelm.corpus.wikitext.calls import Call
-from animelm.corpus.wikitext.context import Context
+from animelm.corpus.wikitext.context import Box, Context
 from animelm.corpus.wikitext.grid import markdown_table
 from animelm.corpus.wikitext.inline import replace_inline
-from animelm.corpus.wikitext.known import BOX_KINDS
+from animelm.corpus.wikitext.known import BOX_KINDS, is_infobox
 from animelm.corpus.wikitext.marks import BLOCK, decode
 from animelm.corpus.wikitext.tables import one_line
 
@@ -15,12 +17,13 @@ _KIND = {"ja": "種類", "en": "kind"}
 # Files, sizes and colours say how a box looks.
 _LOOK = re.compile(
     r"(?:[^|\n]*\.(?:svg|jpe?g|png|gif|webp|tiff?|og[gvag]|webm|mp[34]))"
-    r"|(?:\d+(?:x\d*)?|x\d+)\s*px|#[0-9a-f]{3,8}|(?:left|right|center|none)|1 E\d+",
+    r"|(?:\d+(?:x\d*)?|x\d+)\s*px|#[0-9a-f]{3,8}|1[ _]E\d+",
     re.IGNORECASE,
 )
+_PLACE = re.compile(r"left|right|center|none", re.IGNORECASE)
 _LOOK_FIELD = re.compile(
-    r"(?:width|size|colou?r|style|alt|align|upright|float|image[ _]?map|幅|サイズ|色|背景)"
-    r"[ _]?\d*$",
+    r"(?:width|size|colou?r|style|alt|align[-\w]*|thumb|upright|float|image[ _]?map|幅|サイズ|色"
+    r"|背景)[ _]?\d*$",
     re.IGNORECASE,
 )
 _LOOK_LENGTH = 12
@@ -45,11 +48,32 @@ def infobox_table(call: Call, context: Context) -> str:
     if kind:
         facts.insert(0, (_KIND[context.language], kind))
     table = markdown_table([_HEADERS[context.language], *facts])
-    return f"\n{context.keep_block(table)}\n{''.join(inner)}"
+    mark = context.keep_block(table)
+    if not is_infobox(call.name):
+        context.boxes[mark] = Box(call.name, tuple(facts))
+    return f"\n{mark}\n{''.join(inner)}"
+
+
+def join_rows(blocks: Iterable[str], context: Context) -> list[str]:
+    """The blocks, each run of boxes of one template as a table with a row for each box."""
+    joined: list[str] = []
+    for box_name, group in groupby(blocks, lambda block: _box_name(block, context)):
+        run = list(group)
+        if box_name and len(run) > 1:
+            rows = [dict(context.boxes[mark].facts) for mark in run]
+            fields = list(dict.fromkeys(field for row in rows for field in row))
+            cells = [[row.get(field, "") for field in fields] for row in rows]
+            run = [context.keep_block(markdown_table([fields, *cells]))]
+        joined.extend(run)
+    return joined
+
+
+def _box_name(block: str, context: Context) -> str:
+    return context.boxes[block].name if block in context.boxes else ""
 
 
 def is_look(field: str, value: str) -> bool:
-    """Whether a field says how a box looks: a file, a size, a colour."""
-    if _LOOK.fullmatch(value):
+    """Whether a field says how a box looks: a file, a size, a colour; ``field`` may be empty."""
+    if _LOOK.fullmatch(value) or (not field and _PLACE.fullmatch(value)):
         return True
     return len(value) <= _LOOK_LENGTH and _LOOK_FIELD.search(field) is not None

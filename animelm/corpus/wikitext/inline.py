@@ -29,7 +29,11 @@ _UNCLOSED_REFERENCE = re.compile(
 )
 _EMPTY_BRACKETS = re.compile(f"([(（])([\\s,;:、，；：{GONE}]*+)([)）]?)")
 _BEFORE_BRACKET = re.compile(f"(?<![ ,;:、，；：{GONE}])([ ,;:、，；：{GONE}]++)(?=[)）])")
-_AROUND_GONE = re.compile(f" ?{GONE}+")
+_GONE_ITEM = re.compile(f"([*#:;]++)[ .,;:、，。；：{GONE}]++")
+# Of ". {{x}}." and of ", {{x}}." the last sign alone is left.
+_AROUND_SIGNS = re.compile(f"(?:([.,;:、，。；：])|[,;、，；]) ?{GONE}++ ?(?(1)\\1|[.。])")
+# A space stays before the word that begins behind what is gone.
+_AROUND_GONE = re.compile(f" ?{GONE}++(?![A-Za-z0-9\"'(])|^ {GONE}++|{GONE}++")
 
 
 def replace_inline(text: str) -> str:
@@ -47,10 +51,19 @@ def replace_inline(text: str) -> str:
     if "__" in text:
         text = _MAGIC_WORD.sub("", text)
     if GONE in text:
-        text = _EMPTY_BRACKETS.sub(_close_gap, text)
-        text = _BEFORE_BRACKET.sub(lambda match: "" if GONE in match[1] else match[0], text)
-        text = _AROUND_GONE.sub("", text)
+        lines = text.split("\n")
+        text = "\n".join(_close_gaps(line) if GONE in line else line for line in lines)
     return text
+
+
+def _close_gaps(line: str) -> str:
+    """The line without the marks of what left nothing, and without what stood around it alone."""
+    if item := _GONE_ITEM.fullmatch(line):
+        return item[1]
+    line = _EMPTY_BRACKETS.sub(_close_bracket, line)
+    line = _BEFORE_BRACKET.sub(lambda match: "" if GONE in match[1] else match[0], line)
+    line = _AROUND_SIGNS.sub(lambda match: match[0][-1], line)
+    return _AROUND_GONE.sub("", line)
 
 
 def raised(text: str) -> str:
@@ -115,7 +128,7 @@ _STRUCTURE = {
 }
 
 
-def _close_gap(match: re.Match[str]) -> str:
+def _close_bracket(match: re.Match[str]) -> str:
     """Brackets that hold nothing any more go; signs before what is left in them go."""
     if GONE not in match[2]:
         return match[0]

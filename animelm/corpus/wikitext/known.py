@@ -74,4 +74,5 @@ def country_name(code: str, language: str) -> str:
 @cache
 def language_name(code: str, language: str) -> str:
     """The name of a language by its code, in ``ja`` or ``en``; empty if there is none."""
+    code = get_global("language_aliases").get(code, code)  # "fry" is "fy"
     return Locale(language).languages.get(code.replace("-", "_"), "")

@@ -12,6 +12,9 @@ _CATEGORIES = frozenset(("category", "カテゴリ", "カテゴリー"))
 # The code of another Wikipedia's language; "doi" alone of the short prefixes is none.
 _LANGUAGE = re.compile(r"(?!doi$)(?:[a-z]{2,3}|simple|[a-z]{2,3}(?:-[a-z]{2,6}){1,2})$")
 _NAMESPACE_CHARACTERS = 15
+# A picture of which the height alone is given, that of a line, shows letters.
+_LINE_HEIGHT = re.compile(r" *x\d{1,2}px *")
+_PICTURE_OPTION = re.compile(r" *(?:[a-z-]+|[a-z]+=.*|(?:\d+|\d*x\d+)px) *", re.DOTALL)
 
 
 def replace_simple_links(text: str, context: Context) -> str:
@@ -32,7 +35,7 @@ def link_text(target: str, labels: tuple[str, ...], context: Context) -> str:
             _note_category(name, context)
             return ""
         if namespace in _FILES:
-            return _after_broken_file(labels)
+            return _pictured_text(labels) or _after_broken_file(labels)
         if _LANGUAGE.match(prefix):
             return ""
     if _is_broken(target, labels):
@@ -58,6 +61,13 @@ def _note_category(name: str, context: Context) -> None:
 def _is_broken(target: str, labels: tuple[str, ...]) -> bool:
     """Whether the brackets belong to two links that were not closed, with the article between."""
     return "\n" in target or any("\n\n" in label or "\n=" in label for label in labels)
+
+
+def _pictured_text(labels: tuple[str, ...]) -> str:
+    """The letters that a picture in a line of text shows, if its caption tells them."""
+    if not any(map(_LINE_HEIGHT.fullmatch, labels)) or "\n" in labels[-1]:
+        return ""
+    return "" if _PICTURE_OPTION.fullmatch(labels[-1]) else labels[-1].strip()
 
 
 def _after_broken_file(labels: tuple[str, ...]) -> str:

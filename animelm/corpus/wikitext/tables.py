@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from animelm.corpus.wikitext.grid import Cell, markdown_table, unfold
+from animelm.corpus.wikitext.grid import LONGEST_LABEL, Cell, markdown_table, unfold
 from animelm.corpus.wikitext.marks import BLOCK, BREAK, decode, squeeze
 
 _SPAN = re.compile(r"\b(row|col)span\s*=\s*[\"']?\s*(\d{1,6})", re.IGNORECASE)
@@ -93,8 +93,13 @@ class Table:
             self._rows[-1].append(_SourceCell(spans.get("row", 1), spans.get("col", 1), [content]))
 
     def is_layout(self) -> bool:
-        """Whether the table only places things on the page: one row or one column."""
+        """Whether the table only places things on the page: one row or one column.
+
+        A row of labels is data.
+        """
         filled = [row for row in self._rows if row]
+        if len(filled) == 1 and len(filled[0]) > 1:
+            return not all(map(_is_label, filled[0]))
         return len(filled) <= 1 or max(map(len, filled)) == 1
 
     def texts(self) -> list[str]:
@@ -116,6 +121,14 @@ class Table:
             if row:
                 rows.append(row)
         return markdown_table(unfold(rows)), blocks
+
+
+def _is_label(cell: _SourceCell) -> bool:
+    """Whether a cell holds a short text in its own line, and nothing below."""
+    first, *others = cell.lines
+    return (
+        len(first) <= LONGEST_LABEL and not any(map(str.strip, others)) and not BLOCK.search(first)
+    )
 
 
 def _leading_attributes(source: str) -> tuple[str, str]:

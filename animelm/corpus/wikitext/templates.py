@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 
 from animelm.corpus.wikitext.calls import Call, read_call
+from animelm.corpus.wikitext.computed import COMPUTED
 from animelm.corpus.wikitext.context import Context
 from animelm.corpus.wikitext.functions import call_function
 from animelm.corpus.wikitext.infobox import infobox_table, is_look
-from animelm.corpus.wikitext.inline import lowered, raised
 from animelm.corpus.wikitext.known import (
     CONTAINERS,
     DATES,
@@ -28,6 +28,8 @@ _LANGUAGE = re.compile(r"lang-([a-z]{2,3}(?:-(?!short)[a-z]+)?)(-short)?$")
 _SENTENCE = re.compile(r"[。！？]|[a-z]{2}[.!?](?: |$)")
 # What a template makes an address of: "gov/123", "people_of_Rome".
 _IDENTIFIER = re.compile(r"(?=[!-~]*[\d_/])[\w.:/-]{3,}", re.ASCII)
+# How many columns a frame has, or how wide they are.
+_WIDTH = re.compile(r"[\d.]+ *(?:em|px|%)?", re.ASCII)
 _FIELDS_OF_A_BOX = 3
 
 
@@ -65,9 +67,10 @@ def _known(call: Call, context: Context) -> str | None:
     if name in DATES:
         return "-".join(part.zfill(2) for part in call.positional[:3] if part)
     if name in CONTAINERS:
-        return "\n\n".join(filter(None, (*call.positional, *_contents(call.named.values()))))
-    if name in _CALLABLES:
-        return _CALLABLES[name](call)
+        texts = (text for text in call.positional if not _WIDTH.fullmatch(text))
+        return "\n\n".join(filter(None, (*texts, *_contents(call.named.values()))))
+    if name in COMPUTED:
+        return COMPUTED[name](call)
     if match := _LANGUAGE.match(name):
         language = language_name(match[1], context.language)
         text = call.text("1")
@@ -116,50 +119,3 @@ def _fill(pattern: str, call: Call) -> str:
 
     text = _PLACEHOLDER.sub(argument, pattern)
     return _HOLLOW.sub("", text).strip() if given else ""
-
-
-def _convert(call: Call) -> str:
-    """A measure as it is written: ``{{convert|5|ft|6|in|m}}`` is "5 ft 6 in"."""
-    parts = iter(filter(None, call.positional))
-    text = _grouped(next(parts, ""))
-    unit = ""
-    for part in parts:
-        if part in _RANGES:  # from one number to another
-            text += _RANGES[part] + _grouped(next(parts, ""))
-        elif not unit:
-            unit = part
-            text += f" {unit}"
-        elif part[0].isdigit() and unit in _SMALLER_UNITS:
-            text += f" {part} {next(parts, _SMALLER_UNITS[unit])}"
-        else:  # the units to convert into, the precision
-            break
-    return text
-
-
-def _grouped(number: str) -> str:
-    return f"{int(number):,}" if number.isdecimal() and len(number) < _LONGEST_NUMBER else number
-
-
-_LONGEST_NUMBER = 30
-_RANGES = {"-": "–", "–": "–", "to": " to ", "and": " and ", "x": " × ", "by": " × ", "or": " or "}
-_SMALLER_UNITS = {"ft": "in", "lb": "oz", "st": "lb", "mi": "yd", "yd": "ft"}
-
-
-def _value(call: Call) -> str:
-    """A number with its uncertainty, power of ten and unit."""
-    number = call.text("1")
-    if error := call.text("2"):
-        number += f" ± {error}"
-    if power := call.text("e"):
-        number += f"×10^{power}"
-    unit = call.text("u", "ul")
-    return f"{number} {unit}" if unit else number
-
-
-_CALLABLES = {
-    "convert": _convert,
-    "cvt": _convert,
-    "val": _value,
-    "sup": lambda call: raised(call.text("1")),
-    "sub": lambda call: lowered(call.text("1")),
-}

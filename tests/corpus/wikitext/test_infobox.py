@@ -22,6 +22,28 @@ def test_fields_with_a_value_become_facts(body):
     ]
 
 
+def test_a_side_is_a_look_of_a_picture_and_a_fact_of_a_country(body):
+    box = "{{Infobox country|drives_on=right|float=right|align-fn=center|area_magnitude=1_E11}}"
+    assert facts(body, box) == [("drives on", "right")]
+
+
+def test_boxes_of_one_template_that_follow_each_other_are_rows_of_a_table(body):
+    rows = """{{州の表|中身=
+{{州の列
+|名=東|人口=1|首都=北
+}}
+{{州の列
+|名=西|人口=2|首都=
+}}
+}}"""
+    table = "| 名 | 人口 | 首都 |\n| --- | --- | --- |\n| 東 | 1 | 北 |\n| 西 | 2 |  |"
+    assert body(f"{rows}\nひらがなのぶん。") == f"{table}\n\nひらがなのぶん。"
+
+
+def test_infoboxes_that_follow_each_other_stay_apart(body):
+    assert body("{{Infobox film|a=1}}\n{{Infobox film|a=2}}").count("| Field | Value |") == 2
+
+
 def test_the_header_is_in_the_page_s_language(body):
     assert body("{{基礎情報 駅|よみ=ひらがな|ところ=まち}}").startswith("| 項目 | 内容 |")
     assert body("{{Infobox x|a=b}}").startswith("| Field | Value |")

@@ -1,5 +1,6 @@
 import re
 
+from animelm.corpus.wikitext.computed import COMPUTED
 from animelm.corpus.wikitext.known import (
     CONTAINERS,
     DATES,
@@ -14,12 +15,12 @@ from animelm.corpus.wikitext.known import (
 
 
 def test_names_are_written_as_calls_are_normalised():
-    for name in (*PATTERNS, *JOINED, *SIGNS, *CONTAINERS, *DATES):
+    for name in (*PATTERNS, *JOINED, *SIGNS, *CONTAINERS, *DATES, *COMPUTED):
         assert name == " ".join(name.split()).lower(), name
 
 
 def test_no_name_stands_in_two_tables():
-    names = [*PATTERNS, *JOINED, *SIGNS, *CONTAINERS, *DATES]
+    names = [*PATTERNS, *JOINED, *SIGNS, *CONTAINERS, *DATES, *COMPUTED]
     assert sorted(names) == sorted(set(names))
     assert not [name for name in names if name in SIGNS and is_infobox(name)]
 
@@ -41,4 +42,5 @@ def test_codes_have_names_in_both_languages():
     assert country_name("usa", "en") == "United States"
     assert country_name("oic", "ja") == country_name("cat", "en") == ""
     assert language_name("fr", "ja") == "フランス語"
+    assert language_name("fry", "en") == language_name("fy", "en") == "Western Frisian"
     assert language_name("zz", "en") == ""

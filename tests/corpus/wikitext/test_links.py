@@ -14,6 +14,8 @@ from animelm.corpus.wikitext import render_page
         ("[[:Category:猫]]と[[:en:Cat]]", "Category:猫とCat"),
         ("前[[ファイル:a.jpg|thumb|[[猫]]の{{lang|en|cat}}。]]後", "前後"),
         ("名は（[[File:a.svg|20px]]、ネコ）。", "名は（ネコ）。"),
+        ("名は、[[File:a.svg|x20px|{{lang|my|ဗမာ}}]]。", "名は、ဗမာ。"),
+        ("名は[[File:a.svg|x20px|link=|middle]][[File:b.svg|20px|旗]]猫。", "名は猫。"),
         ("[[en:Cat]][[zh-min-nan:Niau]]猫", "猫"),
         ("[[Re:星]]と[[.hack]]", "Re:星と.hack"),
         ("[[猫は走る。\n\n犬も走る]]。", "猫は走る。\n\n犬も走る。"),

@@ -46,6 +46,11 @@ def test_a_table_that_only_places_things_leaves_them(body, wikitext):
     assert body(wikitext) == "- 猫\n\n- 犬"
 
 
+def test_a_row_of_labels_is_a_table(body):
+    assert body("{|\n| あ || い\n| う\n|}") == table("あいう")
+    assert body(f"{{|\n| 注 || {'ながい' * 20}\n|}}") == f"注\n\n{'ながい' * 20}"
+
+
 def test_a_heading_ends_a_table_that_was_not_closed(body):
     text = body("{|\n! a || b\n|-\n| 1 || 2\n== 猫 ==\n一")
     assert text == f"{table('ab', '12')}\n\n## 猫\n\n一"

@@ -9,6 +9,10 @@ import pytest
         ("{{small|'''猫'''}}{{nowrap|犬}}{{color|red|鳥}}{{Template:Small|魚}}", "猫犬鳥魚"),
         ("{{要出典範囲|猫は走る|date=2020年}}。", "猫は走る。"),
         ("{{仮リンク|猫|en|Cat}}と{{仮リンク|犬|en|Dog|label=白い犬}}", "猫と白い犬"),
+        ("{{bar box|title=猫|bars={{bar percent|白|gray|43.3}}|caption=毛の色。}}",
+         "猫\n白: 43.3%\n毛の色。"),
+        ("{{Columns-list|2|\n* 猫\n}}\n{{columns-list|30em|犬}}", "- 猫\n\n犬"),
+        ("{{audio|neko.ogg|発音}}猫{{IPAc-en|k|æ|t}}", "猫/kæt/"),
         # Readings
         ("{{読み仮名|空|そら}}と{{ruby|海|うみ}}と{{読み仮名_ruby不使用|山|やま}}",
          "空（そら）と海（うみ）と山（やま）"),

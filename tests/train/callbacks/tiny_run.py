@@ -8,9 +8,10 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 from peft import LoraConfig, get_peft_model
+from tiny_gpt_oss import tiny_gpt_oss
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch.utils.data import DataLoader
-from transformers import GptOssConfig, GptOssForCausalLM, PreTrainedTokenizerFast
+from transformers import GptOssForCausalLM, PreTrainedTokenizerFast
 
 from animelm.data.batch import IGNORED, PackedBatch
 
@@ -21,19 +22,15 @@ PROBE = {"anime": "アニメの主人公は誰", "general": "川は海に注ぐ"
 
 def tiny_model(seed: int = 0) -> GptOssForCausalLM:
     torch.manual_seed(seed)
-    config = GptOssConfig(
+    config = tiny_gpt_oss(
         vocab_size=VOCABULARY,
         hidden_size=32,
         intermediate_size=16,
         num_hidden_layers=LAYERS,
         num_local_experts=EXPERTS,
         num_experts_per_tok=CHOSEN,
-        num_attention_heads=4,
-        num_key_value_heads=2,
         head_dim=8,
-        sliding_window=8,
         max_position_embeddings=128,
-        pad_token_id=0,
         attn_implementation="eager",
     )
     model = GptOssForCausalLM(config)
