@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from animelm.data import qa
 from animelm.data.qa import read_qa
 from animelm.data.qa_pairs import Pair, connected_facts
 from animelm.errors import UserError
@@ -135,6 +137,12 @@ def test_full_records_come_back_from_shards(tmp_path, make_records, write_parque
     write_parquet(tmp_path / "data" / "0.parquet", rows[:5])
     write_parquet(tmp_path / "data" / "1.parquet", [{"score": 0.5, **row} for row in rows[5:]])
     assert read_qa(tmp_path) == make_records(3, 2)
+
+
+def test_a_dataset_on_the_hub_is_read_where_it_was_fetched(tmp_path, write_parquet, monkeypatch):
+    write_parquet(tmp_path / "a.parquet", [{"question": "q", "answer": "a"}])
+    monkeypatch.setattr(qa, "local_copy", {Path("hf://datasets/a/b"): tmp_path}.__getitem__)
+    assert [record.answers for record in read_qa("hf://datasets/a/b")] == [("a",)]
 
 
 def test_a_folder_without_parquet_is_told(tmp_path):
