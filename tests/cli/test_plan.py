@@ -30,6 +30,19 @@ def test_the_twenty_billion_are_planned_without_weights_and_without_network(call
     assert plan["run"] is None and "tokenizer" in plan["run_not_counted"]
 
 
+@pytest.mark.parametrize("kind", ["cpt", "sft"])
+@pytest.mark.parametrize("base", ["gpt-oss-20b", "llm-jp-3-7.2b"])
+@pytest.mark.parametrize("machine", ["16 GB GPU", "24 GB GPU", "80 GB GPU", "24 GiB CPU"])
+def test_the_layer_of_a_machine_makes_the_experiments_fit(call, machine, base, kind) -> None:
+    size, _, device = machine.split()
+    layer = "cpu" if device == "CPU" else f"gpu-{size}gb"
+    configs = [f"--config={base}/{kind}.yaml", f"--config=hardware/{layer}.yaml"]
+    called = call("plan", *configs, f"--device={machine}", "--format=json")
+    assert called.status == 0, called.err
+    plan = json.loads(called.out)
+    assert plan["fits"], plan["peak_bytes"]
+
+
 def test_a_corpus_that_is_missing_is_named(call, tiny_base: Path) -> None:
     base = [f"--model.base={tiny_base}", f"--data.base={tiny_base}"]
     called = call("plan", "--config=cpt.yaml", *base, "--data.folder=nowhere/at/all")
