@@ -80,6 +80,8 @@ class FullShapeWatch(Callback):
         self.found |= self._changed(pl_module.model, cast(BareProducts, self.products))
 
     def _changed(self, model: Any, products: BareProducts) -> dict[str, int]:
+        if not self.before:  # a dense model
+            return {}
         used = {
             (layer, expert)
             for layer, counts in enumerate(products.counts)
