@@ -1,0 +1,63 @@
+"""What demo and reproduce hand on; the runs themselves are the commands' own job."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from animelm.cli import experiment
+
+
+@pytest.fixture
+def handed_on(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Options of both fits by step, and the settings of the comparison."""
+    found: dict[str, Any] = {}
+
+    def fit(command: str, arguments: list[str]) -> None:
+        assert command == "fit"
+        options = dict(argument.split("=", 1) for argument in arguments)
+        found[Path(options["--trainer.default_root_dir"]).name] = options
+
+    monkeypatch.setattr(experiment, "run_trainer", fit)
+    monkeypatch.setattr(
+        experiment, "compare_and_print", lambda settings: found.update(compare=settings)
+    )
+    return found
+
+
+def test_reproduce_trains_and_compares_on_the_sample_that_it_writes(
+    handed_on: dict[str, Any], tmp_path: Path
+) -> None:
+    experiment.reproduce(tmp_path / "run", works=4)
+    sample = tmp_path / "run" / "sample"
+    assert len(list((sample / "anime" / "articles").glob("*.md"))) == 4
+    cpt, sft, compared = (handed_on[step] for step in ("cpt", "sft", "compare"))
+    assert cpt["--data.folder"] == str(sample / "anime" / "articles") == str(compared.articles)
+    assert sft["--data.records"] == str(sample / "anime" / "qa.jsonl") == str(compared.records)
+    assert Path(sft["--data.records"]).is_file() and compared.general_records.is_file()
+    assert compared.questions_per_set is None
+
+
+def test_fine_tuning_goes_on_from_the_adapter_that_articles_trained(
+    handed_on: dict[str, Any], tmp_path: Path
+) -> None:
+    experiment.demo(tmp_path / "run")
+    adapter = Path(handed_on["cpt"]["--trainer.default_root_dir"]) / "adapter"
+    assert handed_on["sft"]["--model.init_adapter"] == str(adapter)
+    assert handed_on["compare"].cpt_adapter == adapter
+    assert handed_on["compare"].sft_adapter == tmp_path / "run" / "sft" / "adapter"
+
+
+def test_only_reproduce_makes_more_passes(handed_on: dict[str, Any], tmp_path: Path) -> None:
+    experiment.demo(tmp_path / "demo")
+    assert "--trainer.max_epochs" not in handed_on["sft"]
+    experiment.reproduce(tmp_path / "reproduce", works=4)
+    assert handed_on["sft"]["--trainer.max_epochs"] == "4"
+
+
+def test_what_an_earlier_run_left_is_gone(handed_on: dict[str, Any], tmp_path: Path) -> None:
+    stale = tmp_path / "run" / "summary.json"
+    stale.parent.mkdir()
+    stale.write_text("{}", encoding="utf-8")
+    experiment.demo(tmp_path / "run")
+    assert not stale.exists()
