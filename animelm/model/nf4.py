@@ -48,9 +48,10 @@ def quantize_nf4(weight: Tensor) -> tuple[Tensor, Tensor]:
 
     def pack(first: int) -> None:
         part = slice(first, first + _CHUNK)
-        largest = blocks[part].abs().amax(-1, keepdim=True).float()
-        scales[part] = largest.numpy()
-        quotients = _float32(blocks[part]) * (1 / largest.clamp_(min=_SMALLEST)).numpy()
+        values = _float32(blocks[part])
+        largest = largest_of_rows(np.abs(values))[:, None]
+        scales[part] = largest
+        quotients = values * (1 / np.maximum(largest, _SMALLEST, dtype=np.float32))
         packed[part] = _pairs(_levels(quotients.reshape(-1))).reshape(-1, BLOCK // 2)
 
     in_threads(pack, range(0, len(blocks), _CHUNK))
@@ -83,9 +84,14 @@ def dequantize_nf4(packed: Tensor, scales: Tensor, out: Tensor) -> Tensor:
     return out
 
 
+def largest_of_rows(values: np.ndarray) -> np.ndarray:
+    """The largest value of each row [N, M]; for short rows faster than ``max`` along them."""
+    return np.maximum.reduce(np.ascontiguousarray(values.T), axis=0)
+
+
 def _float32(values: Tensor) -> np.ndarray:
     if values.dtype != torch.bfloat16:
-        return values.float().numpy()
+        return values.numpy().astype(np.float32, copy=False)
     # The bits of a bf16 are the upper half of the float32's; a shift is faster than a conversion.
     return (values.view(torch.uint16).numpy().astype(np.uint32) << 16).view(np.float32)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from animelm.model.mxfp4 import BLOCK, E2M1, SCALE_BIAS, dequantize_mxfp4
-from animelm.model.nf4 import quantize_nf4
+from animelm.model.nf4 import largest_of_rows, quantize_nf4
 from animelm.model.threads import in_threads
 
 _MAGNITUDES = 8
@@ -54,7 +54,8 @@ def nf4_from_mxfp4(packed: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
 
 def _table_rows(pairs: np.ndarray, exponents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where in the table the row of each MXFP4 block begins, and the largest value of each pair."""
-    codes = torch.from_numpy(np.maximum(pairs & 7, pairs >> 4 & 7)).amax(-1).numpy()
+    magnitudes = np.maximum(pairs & 7, pairs >> 4 & 7)
+    codes = largest_of_rows(magnitudes.reshape(-1, BLOCK // 2)).reshape(-1, 2)
     sizes = np.ldexp(E2M1.numpy()[codes], exponents - SCALE_BIAS)
     second = (sizes[:, 1] > sizes[:, 0])[:, None]
     code = np.where(second, codes[:, 1:], codes[:, :1]).astype(np.int32)

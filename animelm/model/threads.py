@@ -9,7 +9,12 @@ import torch
 
 
 def in_threads(function: Callable[[int], object], values: Iterable[int]) -> None:
-    """Calls ``function`` with each value, on as many threads as PyTorch uses."""
+    """Calls ``function`` with each value, on as many threads as PyTorch uses.
+
+    It must leave PyTorch's operators alone: each thread would start OpenMP threads of its own. As
+    soon as there are more of them than processors, all of them sleep between two operators instead
+    of waiting awake, and training on the process's other thread becomes a third slower.
+    """
     for _ in _pool(torch.get_num_threads(), os.getpid()).map(function, values):
         pass
 

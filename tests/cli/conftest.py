@@ -5,15 +5,11 @@ import io
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
 from tiny_base import write_tiny_base
 
 from animelm.cli import main
