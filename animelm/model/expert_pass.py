@@ -10,6 +10,7 @@ C hidden width, F intermediate width, R LoRA rank. ``gate_up`` is [n, 2F]: all g
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -232,10 +233,12 @@ class _ExpertPass(torch.autograd.Function):
         routing = Routing.from_indices(indices, len(experts), _multiple(hidden, indices, experts))
         rows = hidden.new_empty(len(routing.token), hidden.shape[1])
         saved: list[Tensor | None] = []
-        seeds = []
+        seeds = [
+            _draw_seed(layers) if n else None
+            for layers, n in zip(experts, routing.counts, strict=True)
+        ]
         for expert, x, place in _each(routing, hidden):
-            seeds.append(_draw_seed(experts[expert]))
-            state = _forward(experts[expert], gate, x, seeds[-1], rows[place])
+            state = _forward(experts[expert], gate, x, seeds[expert], rows[place])
             saved += [] if recompute else state
         ctx.save_for_backward(hidden, weights, indices, *saved)
         ctx.experts, ctx.gate, ctx.recompute = experts, gate, recompute
@@ -258,7 +261,7 @@ class _ExpertPass(torch.autograd.Function):
                 ctx.experts[expert],
                 ctx.gate,
                 x,
-                ctx.seeds[number],
+                ctx.seeds[expert],
                 state,
                 grad_y,
                 row_weights[place],
@@ -292,13 +295,15 @@ _SAVED = 3  # tensors that one expert's forward pass keeps for its backward pass
 
 
 def _each(routing: Routing, hidden: Tensor) -> Iterator[tuple[int, Tensor, slice]]:
-    """Expert, its input rows [n, C], and the slice of all rows that is its own."""
-    begin = 0
-    for expert, count in enumerate(routing.counts):
-        if count:
-            place = slice(begin, begin + count)
+    """Expert, its input rows [n, C], and the slice of all rows that is its own.
+
+    Experts with as many rows follow each other, and find the products compiled (``_multiple``).
+    """
+    ends = list(accumulate(routing.counts))
+    for expert in sorted(range(len(ends)), key=routing.counts.__getitem__):
+        if routing.counts[expert]:
+            place = slice(ends[expert] - routing.counts[expert], ends[expert])
             yield expert, hidden.index_select(0, routing.token[place]), place
-            begin += count
 
 
 def _draw_seed(layers: ExpertLayers) -> int | None:
