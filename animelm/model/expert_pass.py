@@ -14,12 +14,12 @@ from itertools import accumulate
 from typing import Any, NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from animelm.model.low_rank import LowRank, LowRankLinear, dropout_mask
 from animelm.model.packed import PackedLinear, evens_first
 from animelm.model.quantize import weight_in
+from animelm.model.routing import Routing
 
 
 class Adapted(NamedTuple):
@@ -190,41 +190,6 @@ def _workspace(first: bool, layer: PackedLinear, dtype: torch.dtype) -> Tensor:
 
 def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
     return x if mask is None else x * mask
-
-
-class Routing(NamedTuple):
-    """Which rows each expert computes.
-
-    Attributes:
-        token: [N] int64, the token of each row; rows are sorted by expert.
-        place: [T, K] int64, the row that holds each token's k-th choice. Rows that no choice is at
-            fill an expert's up to a round number.
-        counts: rows of each expert.
-    """
-
-    token: Tensor
-    place: Tensor
-    counts: list[int]
-
-    @staticmethod
-    def from_indices(router_indices: Tensor, experts: int, multiple: int = 1) -> "Routing":
-        """Sorts the choices ``router_indices`` [T, K] by expert, each to a multiple of rows."""
-        flat = router_indices.flatten()
-        order = torch.argsort(flat, stable=True)
-        counts = torch.bincount(flat, minlength=experts)
-        filled = (counts + multiple - 1) // multiple * multiple
-        shifts = (filled.cumsum(0) - filled) - (counts.cumsum(0) - counts)
-        rows = torch.arange(order.numel(), device=order.device) + shifts[flat[order]]
-        token = order.new_zeros(int(filled.sum()))
-        token[rows] = order // router_indices.shape[1]
-        place = torch.empty_like(order)
-        place[order] = rows
-        return Routing(token, place.view_as(router_indices), filled.tolist())
-
-    def combine(self, rows: Tensor, weights: Tensor | None) -> Tensor:
-        """Sum over the choices of each token: rows [N, C], weights [T, K] -> [T, C]."""
-        # Gathers, weighs and sums in one pass, ten times as fast as three operations on a CPU.
-        return F.embedding_bag(self.place, rows, per_sample_weights=weights, mode="sum")
 
 
 class _ExpertPass(torch.autograd.Function):

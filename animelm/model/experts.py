@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from transformers import GptOssConfig
 
-from animelm.model.expert_pass import ExpertLayers, Gate, Routing, adapted, expert_pass
+from animelm.model.expert_pass import ExpertLayers, Gate, adapted, expert_pass
 from animelm.model.quantize import Quantization, make_linear
+from animelm.model.routing import Routing
 
 
 class Experts(nn.Module):

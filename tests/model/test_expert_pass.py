@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from animelm.model.expert_pass import Adapted, ExpertLayers, Gate, Routing, expert_pass
+from animelm.model.expert_pass import Adapted, ExpertLayers, Gate, expert_pass
 from animelm.model.low_rank import LowRank
 from animelm.model.quantize import Linear4bit, PackedLinear, weight_in
 
@@ -126,12 +126,3 @@ def test_even_rows_first_orders_the_rows_of_a_packed_weight(width: int) -> None:
     whole = layer.dequantize(torch.float32)
     expected = torch.cat([whole[0::2], whole[1::2]])
     assert torch.equal(layer.dequantize(torch.float32, even_rows_first=True), expected)
-
-
-def test_every_choice_of_every_token_is_found_in_the_sorted_rows() -> None:
-    indices = torch.randint(0, EXPERTS, (TOKENS, CHOSEN))
-    routing = Routing.from_indices(indices, EXPERTS)
-    expert_of_row = torch.repeat_interleave(torch.arange(EXPERTS), torch.tensor(routing.counts))
-    assert torch.equal(expert_of_row[routing.place], indices)
-    tokens = torch.arange(TOKENS)[:, None].expand(-1, CHOSEN)
-    assert torch.equal(routing.token[routing.place], tokens)
