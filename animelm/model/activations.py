@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from transformers import GptOssConfig
 
+from animelm.model.adapters import LoraSettings, TargetAudit
 from animelm.model.architecture import Config
 from animelm.model.attention import holds_scores
 from animelm.model.loss import positions_per_chunk
@@ -29,6 +30,7 @@ class BatchShape:
         dtype: the compute type.
         checkpointing: whether layers forget their activations (``recompute``).
         device: "cpu" or "cuda".
+        kept_bytes: of activations that the last layers keep in spite of checkpointing.
     """
 
     tokens: int
@@ -36,6 +38,7 @@ class BatchShape:
     dtype: torch.dtype
     checkpointing: bool
     device: str = "cpu"
+    kept_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,12 @@ class Adapters:
     targets: frozenset[str]
     rank: int
     dropout: bool
+
+    @staticmethod
+    def of(lora: LoraSettings, audit: TargetAudit | None) -> "Adapters":
+        """Those that ``lora`` asks for, on the projections that ``audit`` found; None: none."""
+        targets = frozenset(row.resolved for row in audit.rows) if audit else frozenset()
+        return Adapters(targets, lora.rank, lora.dropout > 0)
 
     def reach(self, *names: str) -> bool:
         """Whether one of the projections is adapted."""
@@ -76,14 +85,11 @@ class Activations:
 
 def activations(config: Config, adapters: Adapters, shape: BatchShape, packed: bool) -> Activations:
     """The activations of a base of this ``config``; ``packed``: its linear layers are in 4 bits."""
-    layer: _Layer
-    if isinstance(config, GptOssConfig):
-        layer = _ExpertLayer(config, adapters, shape)
-    else:
-        layer = _DenseLayer(config, adapters, shape)
+    layer = _layer(config, adapters, shape)
     depth = config.num_hidden_layers
     if shape.checkpointing:
-        kept = depth * layer.checkpointed()
+        keeping = layers_that_keep(config, adapters, shape)
+        kept = depth * layer.checkpointed() + keeping * layer.worth_keeping()
     else:
         # Nothing is trained before the first layer, so its first norm keeps nothing.
         kept = depth * (layer.attention() + layer.mlp()) - layer.norm() + layer.all_masks()
@@ -93,6 +99,18 @@ def activations(config: Config, adapters: Adapters, shape: BatchShape, packed: b
         layer.dequantised() if packed else 0,
         _loss(config, shape),
     )
+
+
+def layers_that_keep(config: Config, adapters: Adapters, shape: BatchShape) -> int:
+    """How many layers keep, within ``kept_bytes``, what checkpointing would have them forget."""
+    affordable = shape.kept_bytes // _layer(config, adapters, shape).worth_keeping()
+    return min(config.num_hidden_layers, affordable)
+
+
+def _layer(config: Config, adapters: Adapters, shape: BatchShape) -> "_Layer":
+    if isinstance(config, GptOssConfig):
+        return _ExpertLayer(config, adapters, shape)
+    return _DenseLayer(config, adapters, shape)
 
 
 def _loss(config: Config, shape: BatchShape) -> int:
@@ -168,6 +186,10 @@ class _Layer:
         """Kept where the layer forgets its activations."""
         raise NotImplementedError
 
+    def worth_keeping(self) -> int:
+        """What a layer keeps on top of that where ``kept_bytes`` reaches it."""
+        raise NotImplementedError
+
     def backward_buffers(self) -> int:
         """What exists while the layer runs backward and is not kept by all layers."""
         raise NotImplementedError
@@ -215,14 +237,17 @@ class _ExpertLayer(_Layer):
         return self.rows * (_INT64 + self.shape.dtype.itemsize)
 
     def mlp(self) -> int:
-        """``expert_pass``: its input, gate and up of all rows, and the adapters' hidden values."""
-        adapted = len(self.adapters.targets & {"gate_up_projs", "down_projs"})
-        kept = self.states(2 * self.intermediate + adapted * self.adapters.rank, self.rows)
-        return self.norm() + self.states(self.width) + self.routing() + kept
+        """``expert_pass``: its input, and what each expert's first product left."""
+        return self.norm() + self.states(self.width) + self.routing() + self.worth_keeping()
 
     def checkpointed(self) -> int:
         """``recompute``: three tensors [T, C], and the routing."""
         return 3 * self.states(self.width) + self.routing()
+
+    def worth_keeping(self) -> int:
+        """Gate and up of all rows, and the adapters' hidden values."""
+        adapted = len(self.adapters.targets & {"gate_up_projs", "down_projs"})
+        return self.states(2 * self.intermediate + adapted * self.adapters.rank, self.rows)
 
     def backward_buffers(self) -> int:
         """The larger of attention's, computed again where it was forgotten, and the experts'.
@@ -259,8 +284,12 @@ class _DenseLayer(_Layer):
         return self.norm() + inputs + projections + 3 * self.states(intermediate) + product
 
     def checkpointed(self) -> int:
-        """transformers' own checkpointing keeps a layer's input."""
+        """A layer's input."""
         return self.states(self.width)
+
+    def worth_keeping(self) -> int:
+        """All else: the first norm keeps the input in float32, whatever its type."""
+        return self.attention() + self.mlp() - self.checkpointed()
 
     def backward_buffers(self) -> int:
         """Gradients of gate, up and their product, and one input masked again."""

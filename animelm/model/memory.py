@@ -57,6 +57,7 @@ class RunSettings:
         blocks_per_batch: blocks of a batch on one device.
         accumulation: batches of an optimiser step.
         device: "cpu" or "cuda".
+        kept_bytes: of activations that the last layers keep in spite of checkpointing.
     """
 
     base: str
@@ -69,6 +70,7 @@ class RunSettings:
     blocks_per_batch: int
     accumulation: int
     device: str
+    kept_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -225,8 +227,7 @@ def _largest_activations(config: Config, settings: RunSettings, audit: TargetAud
     A document as long as a block has the longest rows of scores, unless those that long are not
     held at all.
     """
-    targets = frozenset(row.resolved for row in audit.rows)
-    adapters = Adapters(targets, settings.lora.rank, settings.lora.dropout > 0)
+    adapters = Adapters.of(settings.lora, audit)
     found = [
         activations(
             config,
@@ -237,6 +238,7 @@ def _largest_activations(config: Config, settings: RunSettings, audit: TargetAud
                 settings.dtype,
                 settings.checkpointing,
                 settings.device,
+                settings.kept_bytes,
             ),
             settings.quantization != "none",
         )

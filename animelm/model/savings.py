@@ -56,6 +56,12 @@ def _checkpoint(settings: RunSettings) -> _Change:
     return ("--model.activation_checkpointing=true",), replace(settings, checkpointing=True)
 
 
+def _forget(settings: RunSettings) -> _Change:
+    if not settings.checkpointing or not settings.kept_bytes:
+        return (), settings
+    return ("--model.kept_activations_gib=0",), replace(settings, kept_bytes=0)
+
+
 def _fewer_blocks(settings: RunSettings) -> _Change:
     blocks, accumulation = settings.blocks_per_batch, settings.accumulation
     if blocks == 1:
@@ -113,6 +119,7 @@ def _less(settings: RunSettings) -> _Change:
 
 _CHANGES: tuple[Callable[[RunSettings], _Change], ...] = (
     _checkpoint,
+    _forget,
     _fewer_blocks,
     _states_in_8_bits,
     _pack,

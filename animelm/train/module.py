@@ -6,6 +6,7 @@ from typing import Any, Literal, cast
 
 import lightning as L
 import torch
+from jsonargparse.typing import NonNegativeFloat
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -17,6 +18,7 @@ from animelm.data.batch import PackedBatch, QuestionBatch
 from animelm.errors import UserError
 from animelm.evaluate.generate import Answer, answer_questions
 from animelm.evaluate.scoring import Rivals
+from animelm.model.activations import Adapters
 from animelm.model.adapters import (
     DEFAULT_TARGETS,
     LoraSettings,
@@ -75,6 +77,8 @@ class AdaptedLM(L.LightningModule):
         optimiser: Optimiser and learning-rate schedule.
         activation_checkpointing: Forget the activations inside each layer and compute most of them
             again in the backward pass: less memory, more time.
+        kept_activations_gib: What the last layers keep of a batch's activations in spite of
+            activation_checkpointing, in GiB: more memory, less time. plan shows what fits.
         compute_type: Type of the matrix products; auto measures which is faster on this machine.
         max_new_tokens: Longest answer in validation, in tokens.
         max_thinking_tokens: Tokens on top of these when the data module's answer_from is start.
@@ -99,6 +103,7 @@ class AdaptedLM(L.LightningModule):
         evaluated_adapter: Path | None = None,
         optimiser: OptimiserSettings = OptimiserSettings(),  # noqa: B008 (frozen)
         activation_checkpointing: bool = False,
+        kept_activations_gib: NonNegativeFloat = 0.0,
         compute_type: ComputeType = "auto",
         max_new_tokens: int = 64,
         max_thinking_tokens: int = 512,
@@ -114,6 +119,7 @@ class AdaptedLM(L.LightningModule):
         self.evaluated_adapter = evaluated_adapter
         self.optimiser_settings = optimiser
         self.activation_checkpointing = activation_checkpointing
+        self.kept_activation_bytes = int(kept_activations_gib * 2**30)
         self.compute_type: ComputeType = compute_type
         self.max_new_tokens = max_new_tokens
         self.max_thinking_tokens = max_thinking_tokens
@@ -150,7 +156,8 @@ class AdaptedLM(L.LightningModule):
         else:
             self.model = self._adapted_model()
         if self.activation_checkpointing:
-            recompute_activations(self._causal)
+            adapters = Adapters.of(self.lora, self.audit)
+            recompute_activations(self._causal, adapters, self.kept_activation_bytes)
         if self.device_mesh is not None:
             shard_layers(self._causal, self.device_mesh["data_parallel"])
         # Loading leaves the model in evaluation mode, in which dropout and checkpointing rest.

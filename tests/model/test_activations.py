@@ -8,7 +8,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import GptOssConfig, LlamaConfig
 
-from animelm.model.activations import Adapters, BatchShape, activations
+from animelm.model.activations import Adapters, BatchShape, activations, layers_that_keep
 from animelm.model.adapters import DEFAULT_TARGETS, LoraSettings, add_adapter, audit_targets
 from animelm.model.architecture import Config, new_model
 from animelm.model.attention import packed_hidden_states
@@ -58,6 +58,9 @@ def kept_by_autograd(model: PeftModel, shape: BatchShape) -> int:
         (replace(PLAIN, dtype=torch.float32), DEFAULT_TARGETS, 0.05),
         (replace(PLAIN, checkpointing=True), DEFAULT_TARGETS, 0.05),
         (replace(PLAIN, checkpointing=True, dtype=torch.float32), DEFAULT_TARGETS, 0.0),
+        (replace(PLAIN, checkpointing=True, kept_bytes=500_000), DEFAULT_TARGETS, 0.05),
+        (replace(PLAIN, checkpointing=True, kept_bytes=4_000_000), DEFAULT_TARGETS, 0.05),
+        (replace(PLAIN, checkpointing=True, kept_bytes=2**30), DEFAULT_TARGETS, 0.05),
     ],
 )
 @pytest.mark.parametrize("config", [GPT_OSS, LLAMA], ids=["gpt-oss", "llama"])
@@ -66,12 +69,24 @@ def test_what_is_kept_is_what_autograd_keeps(
 ) -> None:
     new_model(config).save_pretrained(tmp_path)
     base = load_base(str(tmp_path), "nf4", shape.dtype)
-    model = add_adapter(base, LoraSettings(8, 16, dropout, targets))
+    lora = LoraSettings(8, 16, dropout, targets)
+    model = add_adapter(base, lora)
+    adapters = Adapters.of(lora, audit_targets(model, targets))
     if shape.checkpointing:
-        recompute_activations(base)
-    reached = frozenset(row.resolved for row in audit_targets(model, targets).rows)
-    foretold = activations(config, Adapters(reached, 8, dropout > 0), shape, packed=True)
+        recompute_activations(base, adapters, shape.kept_bytes)
+    foretold = activations(config, adapters, shape, packed=True)
     assert foretold.kept == pytest.approx(kept_by_autograd(model.train(), shape), rel=0.02)
+
+
+@pytest.mark.parametrize("config", [GPT_OSS, LLAMA], ids=["gpt-oss", "llama"])
+def test_layers_keep_what_the_bytes_pay_for_and_no_more_than_there_are(config: Config) -> None:
+    adapters = Adapters(frozenset(), 8, dropout=False)
+    frugal = replace(PLAIN, checkpointing=True)
+    generous = replace(frugal, kept_bytes=2**40)
+    least, most = (activations(config, adapters, s, packed=True).kept for s in (frugal, generous))
+    one = (most - least) // 3
+    for kept, layers in ((one - 1, 0), (one, 1), (2 * one, 2), (2**40, 3)):
+        assert layers_that_keep(config, adapters, replace(frugal, kept_bytes=kept)) == layers
 
 
 def test_the_logits_of_one_chunk_exist_at_a_time() -> None:

@@ -25,7 +25,8 @@ RELEASED = RunSettings(
 TRAIN = """
 import json, sys
 import torch
-from animelm.model.adapters import LoraSettings, add_adapter
+from animelm.model.activations import Adapters
+from animelm.model.adapters import LoraSettings, add_adapter, audit_targets
 from animelm.model.attention import packed_hidden_states
 from animelm.model.checkpoint import load_base
 from animelm.model.hub import load_config
@@ -46,9 +47,10 @@ config = load_config(folder)
 bound_kernel_cache(config.hidden_size, config.intermediate_size)
 base = load_base(folder, "nf4", torch.bfloat16)
 found["loading"] = peak()
-model = add_adapter(base, LoraSettings())
+lora = LoraSettings()
+model = add_adapter(base, lora)
 if checkpointing:
-    recompute_activations(base)
+    recompute_activations(base, Adapters.of(lora, audit_targets(model, lora.target_modules)))
 model.train()
 optimiser = build_optimiser(model.parameters(), OptimiserSettings())
 for step in range(2):

@@ -74,3 +74,10 @@ def test_an_optimiser_step_keeps_its_tokens(wasteful: RunSettings) -> None:
 
 def test_what_is_frugal_already_is_left_alone(wasteful: RunSettings) -> None:
     assert find_savings(replace(wasteful, **FRUGAL), plan_memory) == ()
+
+
+def test_activations_that_are_kept_are_given_up_first(wasteful: RunSettings) -> None:
+    kept = replace(wasteful, checkpointing=True, kept_bytes=2**40)
+    first = find_savings(kept, plan_memory)[0]
+    assert first.options == ("--model.kept_activations_gib=0",)
+    assert first.peak == plan_memory(replace(kept, kept_bytes=0)).training_peak
