@@ -19,7 +19,6 @@ from animelm.cli.trainer import TrainerCLI
 from animelm.data.run_length import RunLength, run_length
 from animelm.errors import UserError
 from animelm.model.hub import load_config
-from animelm.model.kernel_cache import bound_kernel_cache
 from animelm.model.memory import MemoryPlan, RunSettings, plan_memory
 from animelm.model.precision import choose_compute_dtype
 from animelm.model.savings import find_savings
@@ -120,7 +119,6 @@ def _settings(cli: TrainerCLI, device: Device) -> RunSettings:
     if model.whole:
         raise UserError("plan foretells the training of adapters; this config trains all weights")
     config = load_config(model.base)
-    bound_kernel_cache(config.hidden_size, config.intermediate_size)
     # A GPU need not be here for its run to be planned; all that train these models know bf16.
     in_bf16 = device.kind == "cuda" and model.compute_type == "auto"
     dtype = choose_compute_dtype(

@@ -5,7 +5,6 @@ from torch import nn
 
 from animelm.model.architecture import CausalLM
 from animelm.model.checkpoint import load_base, load_config
-from animelm.model.kernel_cache import bound_kernel_cache
 from animelm.model.precision import ComputeType, choose_compute_dtype
 from animelm.model.quantize import Quantization
 
@@ -18,7 +17,6 @@ def load_to_answer(base: str, quantization: Quantization, compute_type: ComputeT
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     config = load_config(base)
-    bound_kernel_cache(config.hidden_size, config.intermediate_size)
     dtype = choose_compute_dtype(compute_type, device, config.hidden_size, config.intermediate_size)
     model = load_base(base, quantization, dtype)
     nn.Module.to(model, device)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     GptOssConfig,
     GptOssForCausalLM,
@@ -79,7 +79,13 @@ def empty_model(config: Config, quantization: Quantization = "nf4") -> CausalLM:
             _pack(layer.self_attn, quantization)
             _pack(layer.mlp, quantization)
     model.set_attn_implementation(DOCUMENT_ATTENTION)
+    model.lm_head.register_forward_pre_hook(_contiguous)
     return model
+
+
+def _contiguous(head: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    """Generation hands the head a slice, and for that PyTorch copies the weight once a prompt."""
+    return (inputs[0].contiguous(),)
 
 
 def _pack(block: nn.Module, quantization: Quantization) -> None:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from animelm.model.gate import Gate
 from animelm.model.low_rank import LowRank, LowRankLinear, dropout_mask
 from animelm.model.packed import PackedLinear, evens_first
 from animelm.model.quantize import weight_in
@@ -52,53 +53,6 @@ class ExpertLayers:
         """Its adapters' A and B, gate_up's first."""
         adapters = [side.low_rank for side in (self.gate_up, self.down) if side.low_rank]
         return [parameter for adapter in adapters for parameter in (adapter.down, adapter.up)]
-
-
-class GatedUnit(NamedTuple):
-    """gpt-oss's gated unit and its parts, each [n, F].
-
-    Attributes:
-        sigmoid: of alpha · gate.
-        glu: gate · sigmoid.
-        up: the clamped up + 1.
-        out: glu · up.
-    """
-
-    sigmoid: Tensor
-    glu: Tensor
-    up: Tensor
-    out: Tensor
-
-
-@dataclass(frozen=True)
-class Gate:
-    """gpt-oss's gated unit, (up + 1) · gate · sigmoid(alpha · gate).
-
-    Gates are clamped above at ``limit``, ups both ways.
-    """
-
-    alpha: float
-    limit: float
-
-    def forward(self, gate_up: Tensor) -> GatedUnit:
-        """gate_up: [n, 2F]."""
-        gate, up = gate_up.chunk(2, -1)
-        gate = gate.clamp(max=self.limit)
-        up = up.clamp(-self.limit, self.limit).add_(1)
-        sigmoid = torch.mul(gate, self.alpha).sigmoid_()
-        glu = gate.mul_(sigmoid)
-        return GatedUnit(sigmoid, glu, up, glu * up)
-
-    def backward(self, gate_up: Tensor, unit: GatedUnit, grad: Tensor) -> Tensor:
-        """Gradient of ``gate_up`` [n, 2F]; the parts of ``unit`` but ``out`` are used up."""
-        gate, up = gate_up.chunk(2, -1)
-        grad_gate_up = torch.empty_like(gate_up)
-        grad_gate, grad_up = grad_gate_up.chunk(2, -1)
-        torch.mul(grad, unit.glu, out=grad_up).masked_fill_(up.abs() > self.limit, 0)
-        # d(glu)/d(gate) = sigmoid + alpha · glu · (1 - sigmoid)
-        slope = (1 - unit.sigmoid).mul_(unit.glu).mul_(self.alpha).add_(unit.sigmoid)
-        torch.mul(slope.mul_(unit.up), grad, out=grad_gate).masked_fill_(gate > self.limit, 0)
-        return grad_gate_up
 
 
 class _Projection:
@@ -347,13 +301,13 @@ def _backward(
     else:
         down_hidden = state[2]
     grad_unit = torch.empty_like(unit.out)
-    weights = row_weights[:, None]
-    down_grads = second.backward(unit.out, down_mask, down_hidden, grad_out, grad_unit, weights)
-    grad_row_weights = (grad_unit * unit.out).sum(-1)
+    down_grads = second.backward(
+        unit.out, down_mask, down_hidden, grad_out, grad_unit, row_weights[:, None]
+    )
+    grad_gate_up, grad_row_weights = gate.backward(gate_up, unit, grad_unit, row_weights)
     if second.bias is not None:
         grad_row_weights += (grad_out @ second.bias[:, None])[:, 0]
     del second
-    grad_gate_up = gate.backward(gate_up, unit, grad_unit.mul_(weights))
     first = first or _Projection(layers.gate_up, x.dtype, even_rows_first=True)
     gate_up_grads = first.backward(x, gate_up_mask, gate_up_hidden, grad_gate_up, grad_x)
     return [*gate_up_grads, *down_grads], grad_row_weights

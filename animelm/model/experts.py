@@ -7,13 +7,23 @@ both can.
 Legend: T tokens, K experts chosen per token, E experts, C hidden width, F intermediate width.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from transformers import GptOssConfig
 
-from animelm.model.expert_pass import ExpertLayers, Gate, adapted, expert_pass
+from animelm.model.expert_pass import ExpertLayers, adapted, expert_pass
+from animelm.model.gate import Gate
 from animelm.model.quantize import Quantization, make_linear
 from animelm.model.routing import Routing
+
+
+def compile_gates(model: nn.Module) -> None:
+    """Makes every layer's experts compute their gated unit in compiled loops."""
+    for module in model.modules():
+        if isinstance(module, Experts):
+            module.gate = replace(module.gate, fused=True)
 
 
 class Experts(nn.Module):

@@ -3,19 +3,28 @@
 Legend: N positions, C hidden width, V vocabulary.
 """
 
+from collections.abc import Callable
+from functools import cache
+
 import torch
 from torch import Tensor
 
+from animelm.model.compiled import compiled
+
 IGNORED = -100
-# Logits that exist at one time; the gradient takes their place.
-_CHUNK_BYTES = 128 * 2**20
+# Logits that exist at one time; the gradient takes their place. Below 32 MiB the memory is that of
+# the chunk before; more than that comes fresh from the system each time, page by page.
+_CHUNK_BYTES = 28 * 2**20
+# A vocabulary so large that few positions fit into that gets more: each chunk reads the whole head.
+_ENOUGH_POSITIONS, _LARGEST_CHUNK_BYTES = 320, 128 * 2**20
 # Logits that are exponentiated at one time: few enough to stay in a processor's cache.
 _SLICE_BYTES = 4 * 2**20
 
 
 def positions_per_chunk(vocabulary: int, itemsize: int) -> int:
     """Positions whose logits, of ``itemsize`` bytes each, exist at one time."""
-    return max(1, _CHUNK_BYTES // (itemsize * vocabulary))
+    row = itemsize * vocabulary
+    return max(1, _CHUNK_BYTES // row, min(_ENOUGH_POSITIONS, _LARGEST_CHUNK_BYTES // row))
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -26,17 +35,18 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, hidden, weight, targets):
+    def forward(ctx, hidden, weight, targets, fused):
         need_hidden, need_weight = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
         grad_hidden = torch.empty_like(hidden) if need_hidden else None
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if need_weight else None
         total = hidden.new_zeros((), dtype=torch.float32)
         compute_weight = weight.to(hidden.dtype)
         positions = positions_per_chunk(len(weight), hidden.itemsize)
+        losses_then_gradient = _fused() if fused else _losses_then_gradient
         for begin in range(0, len(hidden), positions):
             part = slice(begin, begin + positions)
             logits = hidden[part] @ compute_weight.T
-            total += _losses_then_gradient(logits, targets[part])
+            total += losses_then_gradient(logits, targets[part])
             if grad_hidden is not None:
                 torch.mm(logits, compute_weight, out=grad_hidden[part])
             if grad_weight is not None:
@@ -53,7 +63,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             grad_hidden = grad_hidden * grad_out.to(grad_hidden.dtype)
         if grad_weight is not None:
             grad_weight = (grad_weight * grad_out).to(ctx.weight_dtype)
-        return grad_hidden, grad_weight, None
+        return grad_hidden, grad_weight, None, None
 
 
 def _losses_then_gradient(logits: Tensor, targets: Tensor) -> Tensor:
@@ -69,13 +79,32 @@ def _losses_then_gradient(logits: Tensor, targets: Tensor) -> Tensor:
     return total
 
 
-def chunked_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+@cache
+def _fused() -> Callable[[Tensor, Tensor], Tensor]:
+    """``_losses_then_gradient`` in compiled loops, which need no slices."""
+
+    def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+        log_p = torch.log_softmax(logits.float(), dim=-1)
+        # Compared, not indexed: writing single values would be a pass of its own.
+        tokens = torch.arange(logits.shape[1], device=logits.device, dtype=torch.int32)
+        is_target = tokens == targets[:, None].int()
+        total = -log_p.gather(1, targets[:, None]).sum()
+        logits.copy_(log_p.exp() - is_target.float())
+        return total
+
+    return compiled(cross_entropy)
+
+
+def chunked_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, fused: bool = False
+) -> Tensor:
     """Sum over the supervised positions of -log p(target).
 
     Args:
         hidden: [..., C], the last hidden states.
         weight: [V, C], the language-model head.
         targets: [...] int64, ``IGNORED`` where nothing is to be predicted.
+        fused: whether softmax, losses and gradient are compiled into one loop.
 
     Returns:
         float32 scalar, in nats; divide by the count of supervised positions for the mean.
@@ -85,4 +114,4 @@ def chunked_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Te
     flat_hidden = hidden.reshape(-1, hidden.shape[-1])
     if not supervised.all():
         flat_hidden, flat_targets = flat_hidden[supervised], flat_targets[supervised]
-    return _ChunkedCrossEntropy.apply(flat_hidden, weight, flat_targets)
+    return _ChunkedCrossEntropy.apply(flat_hidden, weight, flat_targets, fused)

@@ -19,7 +19,6 @@ from animelm.model.architecture import Config, empty_model
 from animelm.model.attention import LONGEST_WITH_SCORES
 from animelm.model.hub import load_config
 from animelm.model.inspection import count_parameters
-from animelm.model.kernel_cache import FEWEST_KERNELS, kernel_capacity
 from animelm.model.packed import PackedLinear
 from animelm.model.quantize import Quantization
 
@@ -35,9 +34,11 @@ _HEAP_BLOCK = 32 * 2**20
 # unpack their weights into memory that stays) and of what all layers keep. Measured on models of
 # eleven shapes: peaks that count on these were within 8 % of the real ones.
 _HOLES_OF_EXPERTS, _HOLES_OF_DENSE, _HOLES_OF_KEPT = 0.7, 1.5, 0.2
-# Kernels that oneDNN compiles for a layer's experts: numbers of rows that come up, by products. The
-# holes above were measured with the fewest kept, so only what goes beyond is added.
-_KERNELS_OF_EXPERTS = 40 * 4
+# oneDNN compiles bf16 products for each shape, and keeps the last 1,024. Each was measured to take
+# this much, whatever the width. An expert has so many products, forward and backward, and so many
+# numbers of rows come up, since they are rounded (``expert_pass._multiple``).
+_KERNEL_BYTES, _MOST_KERNELS = 650_000, 1024
+_PRODUCTS_OF_EXPERT, _NUMBERS_OF_ROWS = 20, 32
 # bitsandbytes' AdamW8bit: smaller tensors keep float32 states, larger ones a float32 a block.
 _SMALLEST_8BIT, _BLOCK_8BIT = 4096, 256
 
@@ -123,7 +124,7 @@ class MemoryPlan:
         largest_stored: the largest tensor of the checkpoint, which is read whole.
         process: Python, its libraries and the model's modules; 0 on a GPU.
         holes: that the allocator keeps between what has come and gone; 0 on a GPU.
-        kernels: compiled products, each with its copy of a weight; 0 unless bf16 on a CPU.
+        kernels: compiled products of the experts; 0 unless in bf16 on a CPU.
         loading_peak: until training begins, in the machine's memory also where that is on a GPU.
         training_peak: on the device.
     """
@@ -183,9 +184,8 @@ def _holes(config: Config, settings: RunSettings, batch: Activations) -> int:
 def _kernels(config: Config, settings: RunSettings) -> int:
     if settings.dtype != torch.bfloat16 or not isinstance(config, GptOssConfig):
         return 0
-    hidden, intermediate = config.hidden_size, config.intermediate_size
-    number = min(_KERNELS_OF_EXPERTS, kernel_capacity(hidden, intermediate))
-    return (number - FEWEST_KERNELS) * 3 * hidden * intermediate  # gate and up, and down: 2 bytes
+    numbers_of_rows = min(_NUMBERS_OF_ROWS, config.num_hidden_layers * config.num_local_experts)
+    return _KERNEL_BYTES * min(_MOST_KERNELS, numbers_of_rows * _PRODUCTS_OF_EXPERT)
 
 
 def _loading(stored: Sequence[int], weights: int) -> int:

@@ -10,7 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from animelm.model.expert_pass import Adapted, ExpertLayers, Gate, expert_pass
+from animelm.model.expert_pass import Adapted, ExpertLayers, expert_pass
+from animelm.model.gate import Gate
 from animelm.model.low_rank import LowRank
 from animelm.model.quantize import Linear4bit
 

@@ -40,7 +40,7 @@ from animelm.model.checkpoint import (
     load_tokenizer,
     save_base,
 )
-from animelm.model.kernel_cache import bound_kernel_cache
+from animelm.model.experts import compile_gates
 from animelm.model.loss import chunked_cross_entropy
 from animelm.model.precision import ComputeType, choose_compute_dtype
 from animelm.model.quantize import Quantization
@@ -80,6 +80,8 @@ class AdaptedLM(L.LightningModule):
         kept_activations_gib: What the last layers keep of a batch's activations in spite of
             activation_checkpointing, in GiB: more memory, less time. plan shows what fits.
         compute_type: Type of the matrix products; auto measures which is faster on this machine.
+        compile_kernels: Compile the experts' gated unit and the loss into one loop each. On a CPU
+            this needs a C++ compiler, and takes some 20 seconds the first time.
         max_new_tokens: Longest answer in validation, in tokens.
         max_thinking_tokens: Tokens on top of these when the data module's answer_from is start.
         whole: Train all weights of a model with random weights instead: how the embedded base is
@@ -105,6 +107,7 @@ class AdaptedLM(L.LightningModule):
         activation_checkpointing: bool = False,
         kept_activations_gib: NonNegativeFloat = 0.0,
         compute_type: ComputeType = "auto",
+        compile_kernels: bool = False,
         max_new_tokens: int = 64,
         max_thinking_tokens: int = 512,
         whole: bool = False,
@@ -121,6 +124,7 @@ class AdaptedLM(L.LightningModule):
         self.activation_checkpointing = activation_checkpointing
         self.kept_activation_bytes = int(kept_activations_gib * 2**30)
         self.compute_type: ComputeType = compute_type
+        self.compile_kernels = compile_kernels
         self.max_new_tokens = max_new_tokens
         self.max_thinking_tokens = max_thinking_tokens
         self.whole = whole
@@ -155,6 +159,8 @@ class AdaptedLM(L.LightningModule):
             self.model = model
         else:
             self.model = self._adapted_model()
+        if self.compile_kernels:
+            compile_gates(self._causal)
         if self.activation_checkpointing:
             adapters = Adapters.of(self.lora, self.audit)
             recompute_activations(self._causal, adapters, self.kept_activation_bytes)
@@ -170,7 +176,6 @@ class AdaptedLM(L.LightningModule):
         _check_adapter("evaluated_adapter", evaluated)
         _check_adapter("init_adapter", None if evaluated else self.init_adapter)
         config = load_config(self.base)
-        bound_kernel_cache(config.hidden_size, config.intermediate_size)
         dtype = choose_compute_dtype(
             self.compute_type, self.device.type, config.hidden_size, config.intermediate_size
         )
@@ -205,7 +210,8 @@ class AdaptedLM(L.LightningModule):
     def loss_sum(self, batch: PackedBatch) -> Tensor:
         """Sum of the token losses of a batch, in nats."""
         hidden = packed_hidden_states(self._loaded, batch.input_ids, batch.position_ids)
-        return chunked_cross_entropy(hidden, self._causal.lm_head.weight, batch.targets)
+        head = self._causal.lm_head.weight
+        return chunked_cross_entropy(hidden, head, batch.targets, self.compile_kernels)
 
     def training_step(self, batch: PackedBatch, batch_idx: int) -> Tensor:
         """Mean token loss over the supervised positions."""

@@ -79,6 +79,7 @@ def run_ours(setting: Ours, clock: StepClock) -> Measured:
         alpha=ALPHA,
         dropout=0.0,
         compute_type=cast(Literal["auto", "float32", "bfloat16"], setting.compute_type),
+        compile_kernels=True,
         optimiser=OptimiserSettings(
             "adamw", run.learning_rate, beta2=0.99, warmup_share=0.0, final_share=1.0
         ),

@@ -63,6 +63,18 @@ def test_generation_uses_the_cache_and_equals_the_stock_model(
     assert torch.equal(ours, stock_model.generate(ids, max_new_tokens=16, do_sample=False))
 
 
+def test_the_head_is_never_handed_a_slice_for_which_its_weight_would_be_copied(
+    checkpoint: Path,
+) -> None:
+    model = load_base(str(checkpoint), "nf4")
+    contiguous = []
+    model.lm_head.register_forward_pre_hook(
+        lambda head, inputs: contiguous.append(inputs[0].is_contiguous())
+    )
+    model.generate(input_ids=torch.arange(2, 42).view(2, 20), max_new_tokens=2, do_sample=False)
+    assert contiguous == [True, True]
+
+
 def test_a_missing_tensor_is_named(checkpoint: Path, tmp_path: Path) -> None:
     shutil.copytree(checkpoint, tmp_path, dirs_exist_ok=True)
     tensors = load_file(tmp_path / "model.safetensors")

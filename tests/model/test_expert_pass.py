@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from animelm.model.expert_pass import Adapted, ExpertLayers, Gate, expert_pass
+from animelm.model.expert_pass import Adapted, ExpertLayers, expert_pass
+from animelm.model.gate import Gate
 from animelm.model.low_rank import LowRank
 from animelm.model.quantize import Linear4bit, PackedLinear, weight_in
 

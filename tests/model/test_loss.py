@@ -1,8 +1,9 @@
+import pytest
 import torch
 import torch.nn.functional as F
 
 from animelm.model import loss as loss_module
-from animelm.model.loss import IGNORED, chunked_cross_entropy
+from animelm.model.loss import IGNORED, chunked_cross_entropy, positions_per_chunk
 
 
 def example() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -14,12 +15,16 @@ def example() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return hidden, weight, targets
 
 
-def test_loss_and_gradients_equal_cross_entropy_over_full_logits(monkeypatch) -> None:
+@pytest.mark.parametrize("fused", [False, True])
+def test_loss_and_gradients_equal_cross_entropy_over_full_logits(
+    fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Several chunks of 4 positions in slices of 1; the last chunk is not full.
+    monkeypatch.setattr(loss_module, "_ENOUGH_POSITIONS", 1)
     monkeypatch.setattr(loss_module, "_CHUNK_BYTES", 4 * 13 * 4)
     monkeypatch.setattr(loss_module, "_SLICE_BYTES", 1)
     hidden, weight, targets = example()
-    ours = chunked_cross_entropy(hidden, weight, targets)
+    ours = chunked_cross_entropy(hidden, weight, targets, fused)
     full = F.cross_entropy(
         (hidden @ weight.T).flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
     )
@@ -36,6 +41,16 @@ def test_a_frozen_head_gets_no_gradient() -> None:
     hidden, weight, targets = example()
     chunked_cross_entropy(hidden, weight.detach(), targets).backward()
     assert hidden.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "itemsize", "positions"),
+    [(32_000, 2, 458), (201_088, 2, 320), (201_088, 4, 166), (2**27, 4, 1)],
+)
+def test_a_chunk_stays_small_unless_the_head_would_be_read_too_often(
+    vocabulary: int, itemsize: int, positions: int
+) -> None:
+    assert positions_per_chunk(vocabulary, itemsize) == positions
 
 
 def test_nothing_supervised_costs_nothing() -> None:

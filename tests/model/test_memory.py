@@ -30,7 +30,6 @@ from animelm.model.adapters import LoraSettings, add_adapter, audit_targets
 from animelm.model.attention import packed_hidden_states
 from animelm.model.checkpoint import load_base
 from animelm.model.hub import load_config
-from animelm.model.kernel_cache import bound_kernel_cache
 from animelm.model.loss import chunked_cross_entropy
 from animelm.model.recompute import recompute_activations
 from animelm.train.module import AdaptedLM
@@ -44,7 +43,6 @@ def peak():
 folder, tokens, checkpointing = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True"
 found = {"process": peak()}
 config = load_config(folder)
-bound_kernel_cache(config.hidden_size, config.intermediate_size)
 base = load_base(folder, "nf4", torch.bfloat16)
 found["loading"] = peak()
 lora = LoraSettings()

@@ -54,25 +54,37 @@ def test_the_loss_is_the_mean_over_supervised_positions(fit, batches) -> None:
     assert recorder.losses == [pytest.approx(stock / batch.supervised_tokens, rel=1e-4)]
 
 
+def recorded(fit, batches, dropout: float, **settings) -> Recorder:
+    recorder = Recorder()
+    fit(batches(2), callbacks=[recorder], dropout=dropout, optimiser=PLAIN, **settings)
+    return recorder
+
+
+def assert_equal_gradients(one: Recorder, other: Recorder) -> None:
+    for ours, theirs in zip(one.gradients, other.gradients, strict=True):
+        assert ours.keys() == theirs.keys() and ours
+        for name in ours:
+            torch.testing.assert_close(ours[name], theirs[name])
+
+
+@pytest.mark.parametrize("kept", [0.0, 1.0])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_activation_checkpointing_changes_neither_loss_nor_gradients(
-    fit, batches, dropout: float
+    fit, batches, dropout: float, kept: float
 ) -> None:
-    recorders = {}
-    for checkpointing in (False, True):
-        recorders[checkpointing] = Recorder()
-        fit(
-            batches(2),
-            callbacks=[recorders[checkpointing]],
-            dropout=dropout,
-            optimiser=PLAIN,
-            activation_checkpointing=checkpointing,
-        )
-    assert recorders[True].losses == recorders[False].losses
-    for with_, without in zip(recorders[True].gradients, recorders[False].gradients, strict=True):
-        assert with_.keys() == without.keys() and with_
-        for name in with_:
-            torch.testing.assert_close(with_[name], without[name])
+    plain = recorded(fit, batches, dropout)
+    again = recorded(
+        fit, batches, dropout, activation_checkpointing=True, kept_activations_gib=kept
+    )
+    assert again.losses == plain.losses
+    assert_equal_gradients(again, plain)
+
+
+def test_compiled_kernels_change_neither_loss_nor_gradients(fit, batches) -> None:
+    plain = recorded(fit, batches, 0.0)
+    compiled = recorded(fit, batches, 0.0, compile_kernels=True)
+    assert compiled.losses == pytest.approx(plain.losses, rel=1e-6)
+    assert_equal_gradients(compiled, plain)
 
 
 def test_activation_checkpointing_really_runs_the_layers_again(fit, batches) -> None:

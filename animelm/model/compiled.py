@@ -1,0 +1,39 @@
+"""Elementwise passes compiled into one loop each (``torch.compile``).
+
+Run operator by operator, each operation reads and writes all of its tensor, and a bf16 value is
+rounded after each. Compiled, the whole formula is computed in float32 while a value is in a
+register. Compiling takes some seconds once; PyTorch keeps the result on disk for later runs.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import torch
+from torch._dynamo.exc import BackendCompilerFailed
+from torch._inductor.exc import InductorError
+
+from animelm.errors import UserError
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` of tensors of any number of rows, compiled at its first call.
+
+    Raises:
+        UserError: at that call, where there is no compiler.
+    """
+    fused = torch.compile(function, dynamic=True)
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        try:
+            return fused(*arguments)
+        except (BackendCompilerFailed, InductorError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"--model.compile_kernels=true: {function.__name__} could not be compiled "
+                f"({reason}). On a CPU this needs a C++ compiler, such as g++; without one set "
+                "--model.compile_kernels=false"
+            ) from error
+
+    return call
