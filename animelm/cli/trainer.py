@@ -39,6 +39,9 @@ class TrainerCLI(LightningCLI):
             auto_configure_optimizers=False,
             save_config_kwargs={"overwrite": True},
             parser_kwargs=parser_kwargs,
+            # Lightning's takes each packed byte for one weight of four bytes; what is trained and
+            # how much memory that takes is told by our own reports.
+            trainer_defaults={"enable_model_summary": False},
         )
 
     def before_instantiate_classes(self) -> None:

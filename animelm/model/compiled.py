@@ -10,6 +10,7 @@ from functools import wraps
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch._dynamo.exc import BackendCompilerFailed
 from torch._inductor.exc import InductorError
 
@@ -37,3 +38,16 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
             ) from error
 
     return call
+
+
+def require_compiler(device: torch.device) -> None:
+    """Compiles a trifle on ``device``, so that a run without a compiler ends before it begins.
+
+    Raises:
+        UserError: there is no compiler.
+    """
+
+    def trial(x: Tensor) -> Tensor:
+        return x + 1
+
+    compiled(trial)(torch.zeros(2, device=device))

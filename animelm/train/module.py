@@ -40,6 +40,7 @@ from animelm.model.checkpoint import (
     load_tokenizer,
     save_base,
 )
+from animelm.model.compiled import require_compiler
 from animelm.model.experts import compile_gates
 from animelm.model.loss import chunked_cross_entropy
 from animelm.model.precision import ComputeType, choose_compute_dtype
@@ -151,6 +152,8 @@ class AdaptedLM(L.LightningModule):
             return
         if self.whole and self.device_mesh is not None:
             raise UserError("a base trained whole cannot be sharded; take strategy/ddp.yaml")
+        if self.compile_kernels:
+            require_compiler(self.device)
         self.tokenizer = load_tokenizer(self.base)
         if self.whole:
             model = initial_model(self.base, seed=initial_seed() % 2**31)

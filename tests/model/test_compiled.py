@@ -3,15 +3,19 @@ import torch
 from torch._inductor import config
 
 from animelm.errors import UserError
-from animelm.model.compiled import compiled
+from animelm.model.compiled import compiled, require_compiler
+
+
+def test_a_compiled_function_gives_what_it_gave() -> None:
+    def product(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x * y + 1
+
+    x, y = torch.randn(2, 5, 3)
+    torch.testing.assert_close(compiled(product)(x, y), product(x, y))
 
 
 def test_a_missing_compiler_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
     monkeypatch.setattr(config, "force_disable_caches", True)
-
-    def one_more(x: torch.Tensor) -> torch.Tensor:
-        return x + 1
-
-    with pytest.raises(UserError, match=r"one_more .*C\+\+ compiler.*compile_kernels=false"):
-        compiled(one_more)(torch.ones(3))
+    with pytest.raises(UserError, match=r"trial .*C\+\+ compiler.*compile_kernels=false"):
+        require_compiler(torch.device("cpu"))

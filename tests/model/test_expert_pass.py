@@ -7,7 +7,7 @@ from torch import nn
 from animelm.model.expert_pass import Adapted, ExpertLayers, expert_pass
 from animelm.model.gate import Gate
 from animelm.model.low_rank import LowRank
-from animelm.model.quantize import Linear4bit, PackedLinear, weight_in
+from animelm.model.quantize import weight_in
 
 TOKENS, EXPERTS, CHOSEN, HIDDEN, INTERMEDIATE, RANK = 7, 4, 2, 8, 6, 2
 GATE = Gate(alpha=1.702, limit=0.7)  # a limit low enough that some values are clamped
@@ -118,12 +118,3 @@ def test_layers_without_adapters_pass_the_gradient_on() -> None:
         return expert_pass(hidden, weights, indices, layers, GATE, False)
 
     assert torch.autograd.gradcheck(without_adapters, (hidden, weights))
-
-
-@pytest.mark.parametrize("width", [64, 96])  # blocks of 64 that end with a row, and that do not
-def test_even_rows_first_orders_the_rows_of_a_packed_weight(width: int) -> None:
-    layer: PackedLinear = Linear4bit(width, 10, True)
-    layer.load_weight(torch.randn(10, width))
-    whole = layer.dequantize(torch.float32)
-    expected = torch.cat([whole[0::2], whole[1::2]])
-    assert torch.equal(layer.dequantize(torch.float32, even_rows_first=True), expected)
