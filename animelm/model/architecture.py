@@ -79,13 +79,16 @@ def empty_model(config: Config, quantization: Quantization = "nf4") -> CausalLM:
             _pack(layer.self_attn, quantization)
             _pack(layer.mlp, quantization)
     model.set_attn_implementation(DOCUMENT_ATTENTION)
-    model.lm_head.register_forward_pre_hook(_contiguous)
+    model.lm_head.register_forward_pre_hook(_unsliced)
     return model
 
 
-def _contiguous(head: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-    """Generation hands the head a slice, and for that PyTorch copies the weight once a prompt."""
-    return (inputs[0].contiguous(),)
+def _unsliced(head: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    """Generation hands the head a slice, and for that PyTorch copies the weight once a prompt.
+
+    Not ``contiguous()``: it leaves a single prompt's slice as it is, and the copy is made.
+    """
+    return (inputs[0].clone(memory_format=torch.contiguous_format),)
 
 
 def _pack(block: nn.Module, quantization: Quantization) -> None:
