@@ -53,7 +53,7 @@ def _kernels(targets: Literal["attention", "experts"]) -> Iterator[Peer]:
 
 def _layouts(fastest: Peer) -> Iterator[Peer]:
     yield fastest
-    for size in (2, 4, 16):
+    for size in (1, 2, 4, 16):
         yield dataclasses.replace(fastest, micro_batch=size)
     for size in (4, 8, 16):
         yield dataclasses.replace(fastest, layout="flattened", micro_batch=size)
@@ -63,5 +63,5 @@ def _layouts(fastest: Peer) -> Iterator[Peer]:
 
 def _loops(fastest: Peer) -> Iterator[Peer]:
     layout: Literal["padded", "flattened"] = "padded" if fastest.layout == "padded" else "flattened"
-    for size in (2, 4, 8, 16):
+    for size in (1, 2, 4, 8, 16):
         yield dataclasses.replace(fastest, trainer="loop", layout=layout, micro_batch=size)
