@@ -30,7 +30,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return fused(*arguments)
         except (BackendCompilerFailed, InductorError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = " ".join(str(error).split("\n")[:2])  # which backend, and what it said
             raise UserError(
                 f"--model.compile_kernels=true: {function.__name__} could not be compiled "
                 f"({reason}). On a CPU this needs a C++ compiler, such as g++; without one set "

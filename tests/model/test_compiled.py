@@ -14,8 +14,8 @@ def test_a_compiled_function_gives_what_it_gave() -> None:
     torch.testing.assert_close(compiled(product)(x, y), product(x, y))
 
 
-def test_a_missing_compiler_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
-    monkeypatch.setattr(config, "force_disable_caches", True)
-    with pytest.raises(UserError, match=r"trial .*C\+\+ compiler.*compile_kernels=false"):
+def test_a_missing_compiler_is_named_with_what_to_do() -> None:
+    without = config.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True})
+    message = r"trial .*InvalidCxxCompiler.*such as g\+\+.*compile_kernels=false"
+    with without, pytest.raises(UserError, match=message):
         require_compiler(torch.device("cpu"))
