@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import cache
 from pathlib import Path
 
 import lightning as L
@@ -12,6 +13,9 @@ from torch import Tensor
 from transformers import GptOssForCausalLM
 
 from animelm.errors import UserError
+from animelm.model import gate as gate_module
+from animelm.model import loss as loss_module
+from animelm.model.compiled import compiled
 from animelm.train.callbacks import RouterStatistics
 from animelm.train.module import AdaptedLM
 from animelm.train.optimiser import OptimiserSettings
@@ -67,6 +71,21 @@ def assert_equal_gradients(one: Recorder, other: Recorder) -> None:
             torch.testing.assert_close(ours[name], theirs[name])
 
 
+def named_when_called(used: list[str]):
+    """``compiled``, which notes the name of what it compiled at each call."""
+
+    def noting(function):
+        fused = compiled(function)
+
+        def call(*arguments):
+            used.append(function.__name__)
+            return fused(*arguments)
+
+        return call
+
+    return noting
+
+
 @pytest.mark.parametrize("kept", [0.0, 1.0])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_activation_checkpointing_changes_neither_loss_nor_gradients(
@@ -80,11 +99,28 @@ def test_activation_checkpointing_changes_neither_loss_nor_gradients(
     assert_equal_gradients(again, plain)
 
 
-def test_compiled_kernels_change_neither_loss_nor_gradients(fit, batches) -> None:
+@pytest.mark.parametrize(("kept", "forgets"), [(0.0, True), (1.0, False)])
+def test_experts_forget_their_products_unless_there_is_memory_for_them(
+    fit, batches, kept: float, forgets: bool
+) -> None:
+    settings = {"activation_checkpointing": True, "kept_activations_gib": kept}
+    model = fit(batches(1), optimiser=PLAIN, **settings)
+    layers = model.model.get_base_model().model.layers
+    assert {layer.mlp.experts.recompute for layer in layers} == {forgets}
+
+
+def test_compiled_kernels_are_used_and_change_neither_loss_nor_gradients(
+    fit, batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = recorded(fit, batches, 0.0)
-    compiled = recorded(fit, batches, 0.0, compile_kernels=True)
-    assert compiled.losses == pytest.approx(plain.losses, rel=1e-6)
-    assert_equal_gradients(compiled, plain)
+    used: list[str] = []
+    for module in (gate_module, loss_module):
+        monkeypatch.setattr(module, "compiled", named_when_called(used))
+        monkeypatch.setattr(module, "_fused", cache(module._fused.__wrapped__))
+    fused = recorded(fit, batches, 0.0, compile_kernels=True)
+    assert set(used) == {"gated_unit", "gated_unit_backward", "cross_entropy"}
+    assert fused.losses == pytest.approx(plain.losses, rel=1e-6)
+    assert_equal_gradients(fused, plain)
 
 
 def test_activation_checkpointing_really_runs_the_layers_again(fit, batches) -> None:
