@@ -134,6 +134,7 @@ def _settings(cli: TrainerCLI, device: Device) -> RunSettings:
         dtype=dtype,
         checkpointing=model.activation_checkpointing,
         kept_bytes=model.kept_activation_bytes,
+        compiled=model.compile_kernels,
         block_size=data.block_size,
         blocks_per_batch=data.blocks_per_batch,
         accumulation=cli.trainer.accumulate_grad_batches,

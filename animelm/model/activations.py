@@ -31,6 +31,7 @@ class BatchShape:
         checkpointing: whether layers forget their activations (``recompute``).
         device: "cpu" or "cuda".
         kept_bytes: of activations that the last layers keep in spite of checkpointing.
+        compiled: whether norms are compiled (``norms``).
     """
 
     tokens: int
@@ -39,6 +40,7 @@ class BatchShape:
     checkpointing: bool
     device: str = "cpu"
     kept_bytes: int = 0
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,9 @@ class _Layer:
         return (self.shape.tokens if rows is None else rows) * width * self.shape.dtype.itemsize
 
     def norm(self) -> int:
-        """RMSNorm computes in float32, and keeps its input so, with a factor a token."""
-        return self.shape.tokens * (self.width + 1) * _FLOAT32
+        """RMSNorm keeps its input, in float32 unless it is compiled, with a factor a token."""
+        kept = torch.float32 if not self.shape.compiled else self.shape.dtype
+        return self.shape.tokens * (self.width * kept.itemsize + _FLOAT32)
 
     def adapter(self, name: str, inputs: int, outputs: int) -> int:
         """What ``low_rank._LowRankProduct`` keeps beside the projection's input.

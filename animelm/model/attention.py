@@ -25,7 +25,7 @@ DOCUMENT_ATTENTION = "document"
 # A document joins a group while the group's padding stays below this share of its longest member.
 _SHORTEST_SHARE = 0.75
 # Up to this length, in tokens, a CPU multiplies bf16 matrices faster than its flash kernel works.
-LONGEST_WITH_SCORES = 320
+LONGEST_WITH_SCORES = 480
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ class RunSettings:
         accumulation: batches of an optimiser step.
         device: "cpu" or "cuda".
         kept_bytes: of activations that the last layers keep in spite of checkpointing.
+        compiled: whether elementwise passes are compiled.
     """
 
     base: str
@@ -72,6 +73,7 @@ class RunSettings:
     accumulation: int
     device: str
     kept_bytes: int = 0
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -239,6 +241,7 @@ def _largest_activations(config: Config, settings: RunSettings, audit: TargetAud
                 settings.checkpointing,
                 settings.device,
                 settings.kept_bytes,
+                settings.compiled,
             ),
             settings.quantization != "none",
         )

@@ -31,6 +31,7 @@ def recompute_activations(
     model: GptOssForCausalLM | LlamaForCausalLM,
     adapters: Adapters,
     kept_bytes: int = 0,
+    compiled: bool = False,
 ) -> None:
     """Makes the decoder layers forget their activations in training and compute them again.
 
@@ -38,12 +39,14 @@ def recompute_activations(
         model: the base, with or without adapters.
         adapters: those that are trained on it.
         kept_bytes: of a batch's activations that the last layers keep all the same.
+        compiled: whether norms are compiled, and so keep less.
     """
     depth = len(model.model.layers)
 
     def keeps(number: int, states: Tensor) -> bool:
         tokens = states.shape[0] * states.shape[1]
-        shape = BatchShape(tokens, tokens, states.dtype, True, states.device.type, kept_bytes)
+        device = states.device.type
+        shape = BatchShape(tokens, tokens, states.dtype, True, device, kept_bytes, compiled)
         return number >= depth - layers_that_keep(model.config, adapters, shape)
 
     forward = _expert_forward if isinstance(model, GptOssForCausalLM) else _dense_forward

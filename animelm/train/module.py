@@ -43,6 +43,7 @@ from animelm.model.checkpoint import (
 from animelm.model.compiled import require_compiler
 from animelm.model.experts import compile_gates
 from animelm.model.loss import chunked_cross_entropy
+from animelm.model.norms import compile_norms
 from animelm.model.precision import ComputeType, choose_compute_dtype
 from animelm.model.quantize import Quantization
 from animelm.model.recompute import recompute_activations
@@ -81,8 +82,8 @@ class AdaptedLM(L.LightningModule):
         kept_activations_gib: What the last layers keep of a batch's activations in spite of
             activation_checkpointing, in GiB: more memory, less time. plan shows what fits.
         compute_type: Type of the matrix products; auto measures which is faster on this machine.
-        compile_kernels: Compile the experts' gated unit and the loss into one loop each. On a CPU
-            this needs a C++ compiler, and takes some 20 seconds the first time.
+        compile_kernels: Compile the experts' gated unit, the norms and the loss into one loop each.
+            On a CPU this needs a C++ compiler, and takes some 20 seconds the first time.
         max_new_tokens: Longest answer in validation, in tokens.
         max_thinking_tokens: Tokens on top of these when the data module's answer_from is start.
         whole: Train all weights of a model with random weights instead: how the embedded base is
@@ -164,9 +165,12 @@ class AdaptedLM(L.LightningModule):
             self.model = self._adapted_model()
         if self.compile_kernels:
             compile_gates(self._causal)
+            compile_norms(self._causal)
         if self.activation_checkpointing:
             adapters = Adapters.of(self.lora, self.audit)
-            recompute_activations(self._causal, adapters, self.kept_activation_bytes)
+            recompute_activations(
+                self._causal, adapters, self.kept_activation_bytes, self.compile_kernels
+            )
         if self.device_mesh is not None:
             shard_layers(self._causal, self.device_mesh["data_parallel"])
         # Loading leaves the model in evaluation mode, in which dropout and checkpointing rest.

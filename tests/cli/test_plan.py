@@ -20,6 +20,23 @@ def test_json_is_all_that_stands_on_standard_output(
     assert plan["run"]["steps"] > 0 and plan["run_not_counted"] is None
 
 
+def test_compiled_norms_are_foretold_to_keep_less(
+    call, tiny_base: Path, articles_of: list[str]
+) -> None:
+    base = [
+        f"--model.base={tiny_base}",
+        f"--data.base={tiny_base}",
+        "--model.compute_type=bfloat16",
+    ]
+    activations = []
+    for compiled in ("false", "true"):
+        options = [*base, *articles_of, f"--model.compile_kernels={compiled}"]
+        called = call("plan", "--config=cpt.yaml", "--format=json", *options)
+        assert called.status == 0, called.err
+        activations.append(json.loads(called.out)["bytes"]["activations kept"])
+    assert activations[1] < activations[0]
+
+
 def test_the_twenty_billion_are_planned_without_weights_and_without_network(call) -> None:
     configs = ["--config=gpt-oss-20b/cpt.yaml", "--config=hardware/gpu-16gb.yaml"]
     called = call("plan", *configs, "--device=8 GB GPU", "--format=json")

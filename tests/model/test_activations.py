@@ -13,6 +13,7 @@ from animelm.model.adapters import DEFAULT_TARGETS, LoraSettings, add_adapter, a
 from animelm.model.architecture import Config, new_model
 from animelm.model.attention import packed_hidden_states
 from animelm.model.checkpoint import load_base
+from animelm.model.norms import compile_norms
 from animelm.model.recompute import recompute_activations
 
 TOKENS = 384
@@ -61,6 +62,14 @@ def kept_by_autograd(model: PeftModel, shape: BatchShape) -> int:
         (replace(PLAIN, checkpointing=True, kept_bytes=500_000), DEFAULT_TARGETS, 0.05),
         (replace(PLAIN, checkpointing=True, kept_bytes=4_000_000), DEFAULT_TARGETS, 0.05),
         (replace(PLAIN, checkpointing=True, kept_bytes=2**30), DEFAULT_TARGETS, 0.05),
+        (replace(PLAIN, compiled=True), DEFAULT_TARGETS, 0.05),
+        (replace(PLAIN, compiled=True, dtype=torch.float32), ATTENTION, 0.0),
+        (replace(PLAIN, compiled=True, checkpointing=True), DEFAULT_TARGETS, 0.05),
+        (
+            replace(PLAIN, compiled=True, checkpointing=True, kept_bytes=2_900_000),
+            DEFAULT_TARGETS,
+            0.05,
+        ),
     ],
 )
 @pytest.mark.parametrize("config", [GPT_OSS, LLAMA], ids=["gpt-oss", "llama"])
@@ -72,8 +81,10 @@ def test_what_is_kept_is_what_autograd_keeps(
     lora = LoraSettings(8, 16, dropout, targets)
     model = add_adapter(base, lora)
     adapters = Adapters.of(lora, audit_targets(model, targets))
+    if shape.compiled:
+        compile_norms(base)
     if shape.checkpointing:
-        recompute_activations(base, adapters, shape.kept_bytes)
+        recompute_activations(base, adapters, shape.kept_bytes, shape.compiled)
     foretold = activations(config, adapters, shape, packed=True)
     assert foretold.kept == pytest.approx(kept_by_autograd(model.train(), shape), rel=0.02)
 

@@ -15,6 +15,7 @@ from transformers import GptOssForCausalLM
 from animelm.errors import UserError
 from animelm.model import gate as gate_module
 from animelm.model import loss as loss_module
+from animelm.model import norms as norms_module
 from animelm.model.compiled import compiled
 from animelm.train.callbacks import RouterStatistics
 from animelm.train.module import AdaptedLM
@@ -117,8 +118,10 @@ def test_compiled_kernels_are_used_and_change_neither_loss_nor_gradients(
     for module in (gate_module, loss_module):
         monkeypatch.setattr(module, "compiled", named_when_called(used))
         monkeypatch.setattr(module, "_fused", cache(module._fused.__wrapped__))
+    monkeypatch.setattr(norms_module, "compiled", named_when_called(used))
     fused = recorded(fit, batches, 0.0, compile_kernels=True)
-    assert set(used) == {"gated_unit", "gated_unit_backward", "cross_entropy"}
+    gated_unit, norm = {"gated_unit", "gated_unit_backward"}, {"forward"}
+    assert set(used) == {"cross_entropy", *gated_unit, *norm}
     assert fused.losses == pytest.approx(plain.losses, rel=1e-6)
     assert_equal_gradients(fused, plain)
 
