@@ -222,8 +222,8 @@ class _ExpertLayer(_Layer):
         """``attention_with_scores`` keeps the shares; key and value have a row more a document."""
         if not self.has_scores:
             return super().attended()
-        sink_rows = 2 * self.states(self.queries) // self.shape.document
-        return 3 * self.states(self.queries) + sink_rows + self.scores()
+        sink_rows = 2 * self.states(self.keys) // self.shape.document
+        return self.states(self.queries) + 2 * self.states(self.keys) + sink_rows + self.scores()
 
     def all_masks(self) -> int:
         """``_SinkFlashAttention`` keeps a mask [L, L] where a document is longer than a window."""

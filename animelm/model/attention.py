@@ -4,7 +4,8 @@ A packed batch holds many short documents. Instead of masking a block-sized scor
 documents are gathered into groups of similar length and each group runs one causal attention.
 
 Legend: B blocks, S tokens a block, T = B·S, G documents of a group, L tokens of its longest
-document, H heads, D head dimension.
+document, M = Σ G·L of all groups, H query heads, J key and value heads, each for H/J query heads,
+D head dimension.
 """
 
 from dataclasses import dataclass
@@ -33,12 +34,11 @@ class DocumentGroup:
     """Documents of similar length.
 
     Attributes:
-        token_index: [G, L] int64, position of each token in the flattened batch; rows are filled
-            up by repeating the document's last token.
+        documents: G.
         longest: L, in tokens.
     """
 
-    token_index: Tensor
+    documents: int
     longest: int
 
 
@@ -48,10 +48,13 @@ class DocumentLayout:
 
     Attributes:
         groups: documents by similar length.
+        token_index: [M] int64, position in the flattened batch of each token of all groups' [G, L];
+            documents are filled up by repeating their last token.
         inverse: [T] int64, for each token of the batch its row in the groups' concatenated output.
     """
 
     groups: tuple[DocumentGroup, ...]
+    token_index: Tensor
     inverse: Tensor
 
     @staticmethod
@@ -62,7 +65,7 @@ class DocumentLayout:
         ends = torch.cat([starts[1:], starts.new_tensor([flat.numel()])])
         lengths = ends - starts
         order = torch.argsort(lengths, descending=True, stable=True)
-        groups, inverse, offset = [], torch.empty_like(flat), 0
+        groups, indices, inverse, offset = [], [], torch.empty_like(flat), 0
         for members in _similar(lengths[order].tolist()):
             rows = order[members]
             longest = int(lengths[rows[0]])
@@ -73,9 +76,25 @@ class DocumentLayout:
                 token_index
             )
             inverse[token_index[inside]] = cells[inside]
-            groups.append(DocumentGroup(token_index, longest))
+            groups.append(DocumentGroup(len(rows), longest))
+            indices.append(token_index.flatten())
             offset += token_index.numel()
-        return DocumentLayout(tuple(groups), inverse)
+        return DocumentLayout(tuple(groups), torch.cat(indices), inverse)
+
+    def gather(self, states: Tensor, dimension: int) -> list[Tensor]:
+        """The heads ``states`` [T, H·D] of each group, [G, H, L, D]."""
+        # One gathering for all groups: the backward pass then adds up one gradient.
+        rows = states.index_select(0, self.token_index)
+        sizes = [group.documents * group.longest for group in self.groups]
+        return [
+            part.view(group.documents, group.longest, -1, dimension).transpose(1, 2)
+            for part, group in zip(rows.split(sizes), self.groups, strict=True)
+        ]
+
+    def scatter(self, groups: list[Tensor]) -> Tensor:
+        """Undoes ``gather``: each group's [G, H, L, D] -> [T, H·D]."""
+        rows = [states.transpose(1, 2).flatten(2).flatten(0, 1) for states in groups]
+        return torch.cat(rows).index_select(0, self.inverse)
 
 
 def _similar(descending_lengths: list[int]) -> list[slice]:
@@ -144,7 +163,8 @@ def sink_attention(
     """Causal attention inside documents, with sinks.
 
     Args:
-        query: [G, H, L, D]; ``key`` and ``value`` alike (already repeated to H heads).
+        query: [G, H, L, D].
+        key, value: [G, J, L, D].
         sinks: [H], one logit per head that takes probability and gives no value; None: a model
             without.
         scale: factor on the scores.
@@ -155,15 +175,16 @@ def sink_attention(
         [G, H, L, D].
     """
     length = query.shape[2]
+    if sinks is not None and holds_scores(query.device.type, query.dtype, length):
+        return attention_with_scores(query, key, value, sinks, scale, window)
+    repeats = query.shape[1] // key.shape[1]
+    key, value = repeat_kv(key, repeats), repeat_kv(value, repeats)
     sliding = window is not None and length > window
+    mask = _window_mask(length, window, query) if sliding else None
     if sinks is None:
-        mask = _window_mask(length, window, query) if sliding else None
         causal = mask is None
         return F.scaled_dot_product_attention(query, key, value, mask, 0.0, causal, scale=scale)
-    if not holds_scores(query.device.type, query.dtype, length):
-        mask = _window_mask(length, window, query) if sliding else None
-        return _SinkFlashAttention.apply(query, key, value, sinks, mask, scale)
-    return attention_with_scores(query, key, value, sinks, scale, window)
+    return _SinkFlashAttention.apply(query, key, value, sinks, mask, scale)
 
 
 def holds_scores(device: str, dtype: torch.dtype, length: int) -> bool:
@@ -177,14 +198,16 @@ def attention_with_scores(
     """``sink_attention`` that holds all scores [G, H, L, L + 1].
 
     The sink is one key more: of zeros, with the sink's logit in its column of the mask, and no
-    value.
+    value. The query heads of one key head are rows of one product; no key is repeated.
     """
-    length = query.shape[2]
-    mask = _window_mask(length, window, query).expand(1, len(sinks), -1, -1)
+    documents, heads, length, dimension = query.shape
+    mask = _window_mask(length, window, query).expand(1, heads, -1, -1)
     sink = sinks.view(1, -1, 1, 1).expand(-1, -1, length, 1).to(mask.dtype)
-    scores = (query * scale) @ F.pad(key, (0, 0, 0, 1)).transpose(2, 3)
+    rows = query.reshape(documents, key.shape[1], -1, dimension)
+    scores = (rows @ F.pad(key * scale, (0, 0, 0, 1)).transpose(2, 3)).view(*query.shape[:3], -1)
     shares = torch.softmax(scores + torch.cat([mask, sink], -1), -1)
-    return shares @ F.pad(value, (0, 0, 0, 1))
+    out = shares.view(*rows.shape[:3], -1) @ F.pad(value, (0, 0, 0, 1))
+    return out.view(query.shape)
 
 
 def _window_mask(length: int, window: int | None, like: Tensor) -> Tensor:
@@ -218,30 +241,20 @@ def document_attention_forward(
         return stock.eager_attention_forward(
             module, query, key, value, attention_mask, scaling, **kwargs
         )
-    batch, heads, length, dimension = query.shape
+    batch, _, length, dimension = query.shape
     # Under autocast the rotary embedding leaves query and key in fp32 and value in bf16.
     query, key = query.to(value.dtype), key.to(value.dtype)
 
     def flatten(states: Tensor) -> Tensor:  # [B, H, S, D] -> [T, H·D]
         return states.transpose(1, 2).reshape(batch * length, -1)
 
-    repeats = module.num_key_value_groups
-    query, key, value = (
-        flatten(query),
-        flatten(repeat_kv(key, repeats)),
-        flatten(repeat_kv(value, repeats)),
-    )
-    outputs = []
-    for group in document_layout.groups:
-        index = group.token_index.flatten()
-        q, k, v = (
-            states.index_select(0, index).view(-1, group.longest, heads, dimension).transpose(1, 2)
-            for states in (query, key, value)
-        )
-        out = sink_attention(q, k, v, sinks, scaling, sliding_window)
-        outputs.append(out.transpose(1, 2).reshape(index.numel(), -1))
-    merged = torch.cat(outputs).index_select(0, document_layout.inverse)
-    return merged.view(batch, length, heads, dimension), None
+    groups = (document_layout.gather(flatten(states), dimension) for states in (query, key, value))
+    outputs = [
+        sink_attention(q, k, v, sinks, scaling, sliding_window)
+        for q, k, v in zip(*groups, strict=True)
+    ]
+    merged = document_layout.scatter(outputs)
+    return merged.view(batch, length, -1, dimension), None
 
 
 ALL_ATTENTION_FUNCTIONS.register(DOCUMENT_ATTENTION, document_attention_forward)

@@ -50,18 +50,25 @@ def test_a_document_is_blind_to_its_neighbours(checkpoint: Path) -> None:
 
 @pytest.mark.parametrize("attention", [sink_attention, attention_with_scores])
 @pytest.mark.parametrize("window", [None, 4])
-def test_gradients_equal_those_of_the_plain_formula(window: int | None, attention) -> None:
+@pytest.mark.parametrize("key_heads", [6, 2])
+def test_gradients_equal_those_of_the_plain_formula(
+    window: int | None, key_heads: int, attention
+) -> None:
     torch.manual_seed(0)
-    query, key, value = (torch.randn(2, 3, 9, 8, requires_grad=True) for _ in range(3))
-    sinks = torch.randn(3, requires_grad=True)
+    query, *key_and_value = (
+        torch.randn(2, heads, 9, 8, requires_grad=True) for heads in (6, *[key_heads] * 2)
+    )
+    sinks = torch.randn(6, requires_grad=True)
+    key, value = key_and_value
     inputs = (query, key, value, sinks)
     out = attention(query, key, value, sinks, 0.3, window)
 
     distance = torch.arange(9)[:, None] - torch.arange(9)
     hidden = (distance < 0) | (distance >= (window or 9))
-    logits = (query @ key.transpose(2, 3) * 0.3).masked_fill(hidden, float("-inf"))
+    keys, values = (states.repeat_interleave(6 // key_heads, 1) for states in (key, value))
+    logits = (query @ keys.transpose(2, 3) * 0.3).masked_fill(hidden, float("-inf"))
     with_sink = torch.cat([logits, sinks.view(1, -1, 1, 1).expand(2, -1, 9, 1)], -1)
-    plain = with_sink.softmax(-1)[..., :-1] @ value
+    plain = with_sink.softmax(-1)[..., :-1] @ values
 
     torch.testing.assert_close(out, plain, rtol=1e-5, atol=1e-5)
     direction = torch.randn_like(out)
@@ -85,12 +92,22 @@ def test_bf16_takes_the_same_course_within_its_precision() -> None:
 def test_layout_finds_each_token_again() -> None:
     positions = packed_positions(2)
     layout = DocumentLayout.from_position_ids(positions)
-    cells = torch.cat([group.token_index.flatten() for group in layout.groups])
-    assert torch.equal(cells[layout.inverse], torch.arange(positions.numel()))
+    assert torch.equal(layout.token_index[layout.inverse], torch.arange(positions.numel()))
+
+
+def test_scattering_undoes_gathering() -> None:
+    positions = packed_positions(2)
+    layout = DocumentLayout.from_position_ids(positions)
+    states = torch.randn(positions.numel(), 3 * 4)
+    groups = layout.gather(states, 4)
+    assert [tuple(group.shape) for group in groups] == [
+        (group.documents, 3, group.longest, 4) for group in layout.groups
+    ]
+    assert torch.equal(layout.scatter(groups), states)
 
 
 def test_layout_costs_what_the_documents_cost() -> None:
     many_short = torch.arange(16).repeat(1, 64)
     layout = DocumentLayout.from_position_ids(many_short)
-    scores = sum(group.token_index.shape[0] * group.longest**2 for group in layout.groups)
+    scores = sum(group.documents * group.longest**2 for group in layout.groups)
     assert scores == 64 * 16**2
