@@ -206,7 +206,7 @@ def _multiple(hidden: Tensor, indices: Tensor, experts: Sequence[ExpertLayers]) 
     """
     if hidden.dtype != torch.bfloat16 or hidden.device.type != "cpu":
         return 1
-    sixteenth = indices.numel() // (16 * len(experts))
+    sixteenth = indices.numel() // (8 * len(experts))
     return 1 << max(0, sixteenth.bit_length() - 1)
 
 
