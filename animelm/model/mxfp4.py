@@ -88,7 +88,8 @@ def _dequantize_by_table(packed: Tensor, scales: Tensor, out: Tensor) -> Tensor:
     blocks = out.view(*scales.shape, BLOCK)
     # NumPy's take is three times as fast as any indexing of PyTorch's, and knows no bf16.
     table, entries = _quadruples(dtype), _as_entries(out)
-    patterns = packed.contiguous().view(torch.uint16).numpy()
+    # A copy: FSDP2 empties its gathered tensors, which it cannot once NumPy has seen them.
+    patterns = packed.clone(memory_format=torch.contiguous_format).view(torch.uint16).numpy()
     factors = _factors(scales, dtype)
     step = max(1, _CHUNK // width)
     for first in range(0, rows, step):

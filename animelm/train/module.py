@@ -8,10 +8,12 @@ import lightning as L
 import torch
 from jsonargparse.typing import NonNegativeFloat
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from peft import PeftModel
 from torch import Tensor, initial_seed
+from torch.nn import Parameter
+from torch.optim import Optimizer
 from transformers import GptOssForCausalLM, PreTrainedTokenizerBase
 
 from animelm.data.batch import PackedBatch, QuestionBatch
@@ -48,10 +50,12 @@ from animelm.model.precision import ComputeType, choose_compute_dtype
 from animelm.model.quantize import Quantization
 from animelm.model.recompute import recompute_activations
 from animelm.report.audit import print_audit
+from animelm.train.accumulation import Window
 from animelm.train.balance import LoadBalance
 from animelm.train.held_out import HeldOut, ValidationAnswer
 from animelm.train.optimiser import OptimiserSettings, build_optimiser, build_schedule
-from animelm.train.random_state import random_states_of_all, set_random_state
+from animelm.train.processes import of_all
+from animelm.train.random_state import random_state, set_random_state
 from animelm.train.sharding import shard_layers, whole_tensors
 
 _BALANCE_WEIGHT = 0.01
@@ -139,6 +143,8 @@ class AdaptedLM(L.LightningModule):
         self._balance: LoadBalance | None = None
         self._ancestry: list[dict[str, str]] = []
         self._held_out = HeldOut(self.device)
+        self._window = Window()
+        self._window_state: dict[str, Any] | None = None
         self._random_state: dict[str, Any] | None = None
         self._loader_states: list[dict[str, Any]] = []
 
@@ -151,6 +157,11 @@ class AdaptedLM(L.LightningModule):
         """
         if self.model is not None:
             return
+        if self.trainer.precision != "32-true":
+            raise UserError(
+                f"trainer.precision is {self.trainer.precision}; leave it at 32-true and choose "
+                "the type of the matrix products with --model.compute_type"
+            )
         if self.whole and self.device_mesh is not None:
             raise UserError("a base trained whole cannot be sharded; take strategy/ddp.yaml")
         if self.compile_kernels:
@@ -186,6 +197,8 @@ class AdaptedLM(L.LightningModule):
         dtype = choose_compute_dtype(
             self.compute_type, self.device.type, config.hidden_size, config.intermediate_size
         )
+        # Each process has measured for itself, and may have found another.
+        dtype = self.trainer.strategy.broadcast(dtype)
         rank_zero_info(f"Base {self.base}: {self.quantization} weights, computing in {dtype}")
         base = load_base(self.base, self.quantization, dtype)
         if evaluated:
@@ -221,19 +234,30 @@ class AdaptedLM(L.LightningModule):
         return chunked_cross_entropy(hidden, head, batch.targets, self.compile_kernels)
 
     def training_step(self, batch: PackedBatch, batch_idx: int) -> Tensor:
-        """Mean token loss over the supervised positions."""
+        """Mean token loss over the supervised positions of the optimiser step's first batch."""
         if self._balance:
             self._balance.begin()
         total = self.loss_sum(batch)
         tokens = total.new_tensor(batch.supervised_tokens)
         sums = self._sum_over_processes(torch.stack([total.detach(), tokens]))
-        supervised = sums[1].clamp_min(1)
-        self.log("train/loss", sums[0] / supervised, prog_bar=True)
+        self.log("train/loss", sums[0] / sums[1].clamp_min(1), prog_bar=True)
+        supervised = float(sums[1])
+        share = self._window.add(supervised)
         # Gradients are averaged over the processes; every token shall count the same, whichever
-        # process has it.
-        loss = total * self.trainer.world_size / supervised
+        # process and whichever batch of the step has it.
+        loss = total * self.trainer.world_size / share
+        if self._balance is not None:
+            loss = loss + self._balance.loss() * (supervised / share)
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
-        return loss if self._balance is None else loss + self._balance.loss()
+        # Lightning divides by the number of batches, which the window does by their tokens.
+        return loss * self.trainer.accumulate_grad_batches
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Makes the accumulated gradients those of the mean over all tokens, before clipping."""
+        self._window.close(self._trained())
+
+    def _trained(self) -> list[Parameter]:
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def on_validation_epoch_start(self) -> None:
         self._held_out = HeldOut(self.device)
@@ -310,8 +334,16 @@ class AdaptedLM(L.LightningModule):
         checkpoint["state_dict"] = {name: state[name] for name in state if name in trained}
         checkpoint[_PROCESSES] = {
             "sharded": self.device_mesh is not None,
-            "random_states": random_states_of_all(),
+            "random_states": of_all(random_state()),
+            "compute_type": self._compute_type,
         }
+        if self._window.batches and self.device_mesh is None:
+            checkpoint[_PROCESSES]["windows"] = of_all(self._window.state(self._trained()))
+        elif self._window.batches:
+            rank_zero_warn(
+                "this checkpoint is written between two optimiser steps, and FSDP2 does not give "
+                "the gradients accumulated so far: a run resumed from it takes a smaller step first"
+            )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Checks that the checkpoint was trained with the same settings.
@@ -333,13 +365,17 @@ class AdaptedLM(L.LightningModule):
                 "be those of the run that wrote it"
             )
         if self.trainer.state.fn == TrainerFn.FITTING and _PROCESSES in checkpoint:
-            self._random_state = self._own_random_state(**checkpoint[_PROCESSES])
+            self._take_own_state(**checkpoint[_PROCESSES])
         loop = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
         self._loader_states = loop.get("combined_loader", [])
 
-    def _own_random_state(
-        self, sharded: bool, random_states: list[dict[str, Any]]
-    ) -> dict[str, Any]:
+    def _take_own_state(
+        self,
+        sharded: bool,
+        random_states: list[dict[str, Any]],
+        compute_type: str | None = None,
+        windows: list[dict[str, Any]] | None = None,
+    ) -> None:
         same_kind = sharded == (self.device_mesh is not None)
         if not same_kind or len(random_states) != self.trainer.world_size:
             kind = "FSDP2" if sharded else "a strategy other than FSDP2"
@@ -348,10 +384,20 @@ class AdaptedLM(L.LightningModule):
                 "is resumed by as many under the same; else start from its run's adapter "
                 "(--model.init_adapter)"
             )
-        return random_states[self.global_rank]
+        if compute_type not in (None, self._compute_type):
+            raise UserError(
+                f"the checkpoint was trained in {compute_type}, and this run computes in "
+                f"{self._compute_type}; resume it with --model.compute_type={compute_type}"
+            )
+        self._random_state = random_states[self.global_rank]
+        self._window_state = windows[self.global_rank] if windows else None
+
+    @property
+    def _compute_type(self) -> str:
+        return str(self._causal.dtype).removeprefix("torch.")
 
     def on_train_start(self) -> None:
-        """Goes on in the data and in the random numbers where a resumed run stood."""
+        """Goes on in data, random numbers and accumulated gradients where a resumed run stood."""
         # Lightning leaves the loader at its first batch: it restores the position when it makes the
         # loader, and configure_optimizers has asked for its length before the checkpoint was read.
         for state in self._loader_states:
@@ -361,7 +407,9 @@ class AdaptedLM(L.LightningModule):
         elif self.global_rank:
             # One seed gave all processes the same adapter; their dropout shall differ.
             torch.manual_seed(initial_seed() + self.global_rank)
-        self._loader_states, self._random_state = [], None
+        if self._window_state is not None:
+            self._window.restore(self._trained(), **self._window_state)
+        self._loader_states, self._random_state, self._window_state = [], None, None
 
     def save_adapter(self, folder: Path) -> None:
         """Writes the adapter as PEFT does, with its ancestry; a base trained whole as such.

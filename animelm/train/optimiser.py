@@ -45,6 +45,10 @@ class OptimiserSettings:
     def __post_init__(self) -> None:
         if not self.learning_rate > 0:
             raise UserError(f"learning_rate is {self.learning_rate}; expected more than 0")
+        if not self.weight_decay >= 0:
+            raise UserError(f"weight_decay is {self.weight_decay}; expected 0 or more")
+        if not 0 <= self.beta2 < 1:
+            raise UserError(f"beta2 is {self.beta2}; expected 0 or more, and less than 1")
         for name in ("warmup_share", "final_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name} is {getattr(self, name)}; expected a share from 0 to 1")

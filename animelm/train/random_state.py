@@ -6,7 +6,6 @@ Kept in a checkpoint, it lets a resumed run draw the masks that the first run wo
 from typing import Any
 
 import torch
-from torch import distributed
 
 
 def random_state() -> dict[str, Any]:
@@ -20,12 +19,3 @@ def set_random_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["cpu"])
     if len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])
-
-
-def random_states_of_all() -> list[dict[str, Any]]:
-    """``random_state`` of every process, in the order of ranks; all must ask at the same time."""
-    if not distributed.is_initialized():
-        return [random_state()]
-    states: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(states, random_state())
-    return states

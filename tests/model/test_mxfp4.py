@@ -75,3 +75,10 @@ def test_encoding_is_within_half_a_step() -> None:
 def test_a_width_that_no_block_divides_is_refused() -> None:
     with pytest.raises(UserError, match="a multiple of 32"):
         make_linear(48, 8, True, "mxfp4")
+
+
+def test_dequantising_leaves_the_packed_bytes_to_whoever_frees_them() -> None:
+    layer = layer_of(torch.randn(64, 64))
+    layer.dequantize(torch.bfloat16)
+    # As FSDP2 does with what it has gathered.
+    layer.weight.untyped_storage().resize_(0)

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from resumable_loader import ResumableLoader
 from tiny_base import write_tiny_base
 
 from animelm.data.batch import IGNORED, PackedBatch
@@ -49,13 +50,14 @@ def _batches(count: int, blocks: int = 2) -> list[PackedBatch]:
 
 @pytest.fixture
 def fit(tiny_base: str, tmp_path: Path) -> Callable[..., AdaptedLM]:
-    """``fit(batches, callbacks=…, trainer={…}, **settings)``: a model trained in fp32."""
+    """``fit(batches, callbacks=…, trainer={…}, ckpt_path=…, **settings)``: trained in fp32."""
 
     def run(
-        data: list[PackedBatch],
+        data: list[PackedBatch] | ResumableLoader,
         *,
         callbacks: Any = (),
         trainer: dict[str, Any] | None = None,
+        ckpt_path: Path | None = None,
         **settings: Any,
     ) -> AdaptedLM:
         L.seed_everything(0)
@@ -72,7 +74,8 @@ def fit(tiny_base: str, tmp_path: Path) -> Callable[..., AdaptedLM]:
         made = L.Trainer(callbacks=list(callbacks), **{**quiet, **(trainer or {})})
         model = AdaptedLM(tiny_base, **{"compute_type": "float32", **settings})
         # Without a batch size a batch is handed on as it is. A bare list would seem to be loaders.
-        made.fit(model, DataLoader(data, batch_size=None))
+        loader = data if isinstance(data, ResumableLoader) else DataLoader(data, batch_size=None)
+        made.fit(model, loader, ckpt_path=ckpt_path)
         return model
 
     return run

@@ -8,10 +8,12 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
+from resumable_loader import ResumableLoader
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import GptOssForCausalLM
 
+from animelm.data.batch import IGNORED, PackedBatch
 from animelm.errors import UserError
 from animelm.model import gate as gate_module
 from animelm.model import loss as loss_module
@@ -21,6 +23,7 @@ from animelm.train.callbacks import RouterStatistics
 from animelm.train.module import AdaptedLM
 from animelm.train.optimiser import OptimiserSettings
 
+PARTS_OF_BATCH = ("input_ids", "position_ids", "targets", "is_padding")
 PLAIN = OptimiserSettings(kind="adamw", learning_rate=1e-2, warmup_share=0.0)
 
 
@@ -37,6 +40,24 @@ class Recorder(L.Callback):
     def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
         named = pl_module.named_parameters()
         self.gradients.append({n: p.grad.clone() for n, p in named if p.grad is not None})
+
+
+class GradientsOfSteps(L.Callback):
+    """Keeps the gradients with which each optimiser step was taken."""
+
+    def __init__(self) -> None:
+        self.steps: list[dict[str, Tensor]] = []
+
+    def on_before_zero_grad(self, trainer, pl_module, optimizer) -> None:
+        self.keep(pl_module)
+
+    def on_train_end(self, trainer, pl_module) -> None:
+        self.keep(pl_module)
+
+    def keep(self, pl_module: AdaptedLM) -> None:
+        named = pl_module.named_parameters()
+        found = {name: p.grad.clone() for name, p in named if p.grad is not None}
+        self.steps += [found] if found else []
 
 
 def trained_weights(model: AdaptedLM) -> dict[str, Tensor]:
@@ -185,6 +206,67 @@ def test_accumulated_batches_step_as_one_large_batch(fit, batches) -> None:
     for name in at_once:
         close = torch.isclose(at_once[name], accumulated[name], rtol=1e-3, atol=1e-5)
         assert close.float().mean() > 0.99, name
+
+
+def unequal(batches) -> list[PackedBatch]:
+    """Four batches with 78, 3, 40 and 0 supervised tokens."""
+    made = batches(4)
+    for batch, kept in zip(made, (78, 3, 40, 0), strict=True):
+        supervised = (batch.targets != IGNORED).nonzero()
+        batch.targets[tuple(supervised[kept:].T)] = IGNORED
+    assert [batch.supervised_tokens for batch in made] == [78, 3, 40, 0]
+    return made
+
+
+def test_every_token_counts_alike_in_whichever_accumulated_batch_it_is(fit, batches) -> None:
+    parts = unequal(batches)
+    whole = PackedBatch(
+        *(torch.cat([getattr(part, name) for part in parts]) for name in PARTS_OF_BATCH)
+    )
+    gradients = []
+    for data, accumulated in (([whole], 1), (parts, 4)):
+        seen = GradientsOfSteps()
+        trainer = {"accumulate_grad_batches": accumulated, "gradient_clip_val": 1e9}
+        fit(data, callbacks=[seen], trainer=trainer, dropout=0.0, optimiser=PLAIN)
+        gradients.append(seen.steps)
+    [[at_once], [together]] = gradients
+    for name, gradient in at_once.items():
+        torch.testing.assert_close(together[name], gradient, rtol=1e-4, atol=1e-7)
+
+
+def test_a_checkpoint_inside_an_accumulation_resumes_as_if_nothing_had_happened(
+    fit, batches, tmp_path: Path
+) -> None:
+    data = unequal(batches) + batches(2)
+    settings = {"dropout": 0.2, "optimiser": PLAIN}
+    trainer = {"accumulate_grad_batches": 3, "enable_checkpointing": True}
+
+    class SaveWithinAStep(L.Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+            if batch_idx == 4:
+                trainer.save_checkpoint(tmp_path / "within.ckpt")
+
+    saving = [SaveWithinAStep()]
+    unbroken = fit(ResumableLoader(data), callbacks=saving, trainer=trainer, **settings)
+    within = tmp_path / "within.ckpt"
+    resumed = fit(ResumableLoader(data), trainer=trainer, ckpt_path=within, **settings)
+    for name, weight in trained_weights(unbroken).items():
+        assert torch.equal(trained_weights(resumed)[name], weight), name
+
+
+def test_a_checkpoint_of_another_compute_type_is_refused(fit, batches, tmp_path: Path) -> None:
+    class Save(L.Callback):
+        def on_train_end(self, trainer, pl_module) -> None:
+            trainer.save_checkpoint(tmp_path / "end.ckpt")
+
+    fit(batches(1), callbacks=[Save()], optimiser=PLAIN)
+    with pytest.raises(UserError, match=r"resume it with --model\.compute_type=float32"):
+        fit(batches(1), ckpt_path=tmp_path / "end.ckpt", compute_type="bfloat16", optimiser=PLAIN)
+
+
+def test_mixed_precision_is_refused_for_the_compute_type(fit, batches) -> None:
+    with pytest.raises(UserError, match=r"bf16-mixed.*--model\.compute_type"):
+        fit(batches(1), trainer={"precision": "bf16-mixed"})
 
 
 def test_every_part_of_every_adapter_has_a_gradient(fit, batches) -> None:

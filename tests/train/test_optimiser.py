@@ -81,3 +81,12 @@ def test_eight_bit_steps_stay_near_those_of_32_bits() -> None:
 def test_a_value_out_of_its_range_is_named(setting: str, value: float) -> None:
     with pytest.raises(UserError, match=f"{setting} is {value}; expected"):
         OptimiserSettings(**{setting: value})
+
+
+@pytest.mark.parametrize(
+    "setting", [{"learning_rate": 0.0}, {"weight_decay": -1.0}, {"beta2": 1.5}, {"beta2": -0.1}]
+)
+def test_a_setting_out_of_its_range_is_named(setting: dict[str, float]) -> None:
+    [(name, value)] = setting.items()
+    with pytest.raises(UserError, match=f"{name} is {value}; expected"):
+        OptimiserSettings(**setting)
