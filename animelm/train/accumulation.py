@@ -20,15 +20,26 @@ class Window:
 
     def __init__(self) -> None:
         self.batches = 0
-        self._first = self._tokens = 0.0
+        self._first = self._tokens = self._losses = 0.0
 
-    def add(self, tokens: float) -> float:
-        """Notes a batch of so many tokens; returns what its sum of losses is to be divided by."""
+    def add(self, losses: float, tokens: float) -> float:
+        """Notes a batch; returns what its sum of losses is to be divided by.
+
+        Args:
+            losses: the sum over its supervised tokens, in nats.
+            tokens: how many these are.
+        """
         if not self.batches:
-            self._first, self._tokens = max(1.0, tokens), 0.0
+            self._first, self._tokens, self._losses = max(1.0, tokens), 0.0, 0.0
         self.batches += 1
         self._tokens += tokens
+        self._losses += losses
         return self._first
+
+    @property
+    def mean_loss(self) -> float:
+        """Over the tokens of all batches so far."""
+        return self._losses / max(1.0, self._tokens)
 
     def close(self, parameters: Iterable[Parameter]) -> None:
         """Makes their gradients those of the mean over the window's tokens."""
@@ -45,6 +56,7 @@ class Window:
             "batches": self.batches,
             "first": self._first,
             "tokens": self._tokens,
+            "losses": self._losses,
             "gradients": gradients,
         }
 
@@ -54,9 +66,10 @@ class Window:
         batches: int,
         first: float,
         tokens: float,
+        losses: float,
         gradients: list[Tensor | None],
     ) -> None:
         """Puts back what ``state`` returned."""
-        self.batches, self._first, self._tokens = batches, first, tokens
+        self.batches, self._first, self._tokens, self._losses = batches, first, tokens, losses
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = None if gradient is None else gradient.to(parameter.device)

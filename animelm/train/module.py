@@ -1,6 +1,7 @@
 """The LightningModule: a 4-bit base with LoRA adapters, or a small base trained whole."""
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -52,10 +53,12 @@ from animelm.model.recompute import recompute_activations
 from animelm.report.audit import print_audit
 from animelm.train.accumulation import Window
 from animelm.train.balance import LoadBalance
+from animelm.train.checkpoint_io import WholeFiles
 from animelm.train.held_out import HeldOut, ValidationAnswer
 from animelm.train.optimiser import OptimiserSettings, build_optimiser, build_schedule
 from animelm.train.processes import of_all
 from animelm.train.random_state import random_state, set_random_state
+from animelm.train.resume import require_same_processes, require_same_settings
 from animelm.train.sharding import shard_layers, whole_tensors
 
 _BALANCE_WEIGHT = 0.01
@@ -148,6 +151,10 @@ class AdaptedLM(L.LightningModule):
         self._random_state: dict[str, Any] | None = None
         self._loader_states: list[dict[str, Any]] = []
 
+    def setup(self, stage: str) -> None:
+        """Checkpoints are written whole, under every strategy."""
+        self.trainer.strategy.checkpoint_io = WholeFiles()
+
     def configure_model(self) -> None:
         """Loads the base and its adapters once; reports what is trained.
 
@@ -201,6 +208,8 @@ class AdaptedLM(L.LightningModule):
         dtype = self.trainer.strategy.broadcast(dtype)
         rank_zero_info(f"Base {self.base}: {self.quantization} weights, computing in {dtype}")
         base = load_base(self.base, self.quantization, dtype)
+        if not trains:
+            rank_zero_info(f"Evaluating {evaluated or self.init_adapter or 'it without adapter'}")
         if evaluated:
             return load_adapter(base, evaluated, trainable=False)
         if self.init_adapter is None:
@@ -234,15 +243,15 @@ class AdaptedLM(L.LightningModule):
         return chunked_cross_entropy(hidden, head, batch.targets, self.compile_kernels)
 
     def training_step(self, batch: PackedBatch, batch_idx: int) -> Tensor:
-        """Mean token loss over the supervised positions of the optimiser step's first batch."""
+        """The batch's share of the step's loss; logs the mean over the step's tokens so far."""
         if self._balance:
             self._balance.begin()
         total = self.loss_sum(batch)
         tokens = total.new_tensor(batch.supervised_tokens)
         sums = self._sum_over_processes(torch.stack([total.detach(), tokens]))
-        self.log("train/loss", sums[0] / sums[1].clamp_min(1), prog_bar=True)
-        supervised = float(sums[1])
-        share = self._window.add(supervised)
+        losses, supervised = sums.tolist()
+        share = self._window.add(losses, supervised)
+        self.log("train/loss", self._window.mean_loss, prog_bar=True)
         # Gradients are averaged over the processes; every token shall count the same, whichever
         # process and whichever batch of the step has it.
         loss = total * self.trainer.world_size / share
@@ -335,7 +344,7 @@ class AdaptedLM(L.LightningModule):
         checkpoint[_PROCESSES] = {
             "sharded": self.device_mesh is not None,
             "random_states": of_all(random_state()),
-            "compute_type": self._compute_type,
+            "settings": self._settings(),
         }
         if self._window.batches and self.device_mesh is None:
             checkpoint[_PROCESSES]["windows"] = of_all(self._window.state(self._trained()))
@@ -373,28 +382,21 @@ class AdaptedLM(L.LightningModule):
         self,
         sharded: bool,
         random_states: list[dict[str, Any]],
-        compute_type: str | None = None,
+        settings: dict[str, object] | None = None,
         windows: list[dict[str, Any]] | None = None,
     ) -> None:
-        same_kind = sharded == (self.device_mesh is not None)
-        if not same_kind or len(random_states) != self.trainer.world_size:
-            kind = "FSDP2" if sharded else "a strategy other than FSDP2"
-            raise UserError(
-                f"the checkpoint was written by {len(random_states)} processes under {kind}, and "
-                "is resumed by as many under the same; else start from its run's adapter "
-                "(--model.init_adapter)"
-            )
-        if compute_type not in (None, self._compute_type):
-            raise UserError(
-                f"the checkpoint was trained in {compute_type}, and this run computes in "
-                f"{self._compute_type}; resume it with --model.compute_type={compute_type}"
-            )
+        own = self.trainer.world_size, self.device_mesh is not None
+        require_same_processes((len(random_states), sharded), own)
+        require_same_settings(settings or {}, self._settings())
         self._random_state = random_states[self.global_rank]
         self._window_state = windows[self.global_rank] if windows else None
 
-    @property
-    def _compute_type(self) -> str:
-        return str(self._causal.dtype).removeprefix("torch.")
+    def _settings(self) -> dict[str, object]:
+        optimiser = asdict(self.optimiser_settings)
+        return {
+            "compute_type": str(self._causal.dtype).removeprefix("torch."),
+            **{f"optimiser.{name}": value for name, value in optimiser.items()},
+        }
 
     def on_train_start(self) -> None:
         """Goes on in data, random numbers and accumulated gradients where a resumed run stood."""

@@ -10,8 +10,9 @@ TOKENS = st.lists(st.integers(0, 50), min_size=1, max_size=6)
 
 
 def accumulate(window: Window, weight: Parameter, values: torch.Tensor) -> None:
-    share = window.add(len(values))
-    ((weight * values).sum() / share).backward()
+    total = (weight * values).sum()
+    share = window.add(total.item(), len(values))
+    (total / share).backward()
 
 
 @given(TOKENS)
@@ -21,8 +22,9 @@ def test_the_gradient_is_that_of_the_mean_over_all_tokens(counts: list[int]) -> 
     weight, window = Parameter(torch.ones((), dtype=torch.float64)), Window()
     for values in batches:
         accumulate(window, weight, values)
-    window.close([weight])
     expected = torch.cat(batches).sum() / max(1, sum(counts))
+    assert window.mean_loss == pytest.approx(expected.item())
+    window.close([weight])
     assert weight.grad.item() == pytest.approx(expected.item())
     assert not window.batches
 

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -254,14 +256,36 @@ def test_a_checkpoint_inside_an_accumulation_resumes_as_if_nothing_had_happened(
         assert torch.equal(trained_weights(resumed)[name], weight), name
 
 
-def test_a_checkpoint_of_another_compute_type_is_refused(fit, batches, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "changed"),
+    [
+        ("compute_type=float32", {"compute_type": "bfloat16"}),
+        ("optimiser.kind=adamw", {"optimiser": replace(PLAIN, kind="adamw_8bit")}),
+        ("optimiser.learning_rate=0.01", {"optimiser": replace(PLAIN, learning_rate=1e-3)}),
+    ],
+)
+def test_a_checkpoint_of_other_settings_is_refused(
+    fit, batches, tmp_path: Path, option: str, changed: dict
+) -> None:
     class Save(L.Callback):
         def on_train_end(self, trainer, pl_module) -> None:
             trainer.save_checkpoint(tmp_path / "end.ckpt")
 
     fit(batches(1), callbacks=[Save()], optimiser=PLAIN)
-    with pytest.raises(UserError, match=r"resume it with --model\.compute_type=float32"):
-        fit(batches(1), ckpt_path=tmp_path / "end.ckpt", compute_type="bfloat16", optimiser=PLAIN)
+    with pytest.raises(UserError, match=re.escape(f"resume it with --model.{option}")):
+        fit(batches(1), ckpt_path=tmp_path / "end.ckpt", **{"optimiser": PLAIN, **changed})
+
+
+def test_the_logged_loss_is_the_mean_over_the_tokens_of_an_optimiser_step(fit, batches) -> None:
+    recorder, data = Recorder(), unequal(batches)
+    settings = {"dropout": 0.0, "optimiser": PLAIN}
+    fit(data, callbacks=[recorder], trainer={"accumulate_grad_batches": 4}, **settings)
+    alone = []
+    for batch in data:  # before any step, each by itself
+        one = Recorder()
+        fit([batch], callbacks=[one], **settings)
+        alone.append(one.losses[0] * batch.supervised_tokens)
+    assert recorder.losses[-1] == pytest.approx(sum(alone) / (78 + 3 + 40), rel=1e-5)
 
 
 def test_mixed_precision_is_refused_for_the_compute_type(fit, batches) -> None:
