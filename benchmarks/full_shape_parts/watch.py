@@ -1,7 +1,6 @@
 """Measures one optimiser step of an ordinary fit, and one answer after it."""
 
 import json
-import resource
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -9,6 +8,7 @@ from typing import Any, cast
 import torch
 from lightning.pytorch.callbacks import Callback
 from measuring.matrix_products import BareProducts
+from measuring.memory import peak_rss_gib
 
 from animelm.data.batch import PackedBatch
 from animelm.data.loaders import QuestionLoader
@@ -27,11 +27,6 @@ _QUESTION = QARecord(
     answers=("ぽにぽにだっしゅ!の主人公はレベッカ宮本です。",),
     keys=("レベッカ宮本",),
 )
-
-
-def peak_rss_gib() -> float:
-    """Highest resident memory of this process so far, in GiB (Linux counts in KiB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 class FullShapeWatch(Callback):

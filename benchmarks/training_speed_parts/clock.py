@@ -1,15 +1,11 @@
 """Times optimiser steps and notes their losses and the memory."""
 
-import resource
 import time
+
+from measuring.memory import peak_rss_gib
 
 from training_speed_parts.profiling import StepProfiler
 from training_speed_parts.setting import Measured, Run
-
-
-def peak_rss_gib() -> float:
-    """Highest resident memory of this process so far, in GiB (Linux counts in KiB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 class StepClock:
