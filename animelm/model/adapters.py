@@ -19,6 +19,7 @@ from animelm.errors import UserError
 from animelm.model.architecture import CausalLM
 from animelm.model.low_rank import Dropout, use_low_rank_linear
 
+HEAD = "lm_head"
 DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 # gpt-oss fuses gate and up into one projection; its experts stand in lists of their own.
 _FUSED_NAMES = {"gate_proj": "gate_up_projs", "up_proj": "gate_up_projs", "down_proj": "down_projs"}
@@ -35,7 +36,7 @@ class LoraSettings:
         alpha: The update is scaled by alpha / rank.
         dropout: Share of an adapter's inputs that is zeroed in training.
         target_modules: Projections that get an adapter: any of q_proj, k_proj, v_proj, o_proj,
-            gate_proj, up_proj, down_proj, or a module name of the model itself.
+            gate_proj, up_proj, down_proj, or a module name of the model itself, its head excepted.
 
     Raises:
         UserError: a value that LoRA has no meaning for.
@@ -91,11 +92,14 @@ class TargetAudit:
 
 
 def _linear_names(model: nn.Module) -> dict[str, list[str]]:
-    """Linear layers by the name one would ask for: the path's last part, or their list's name."""
+    """Linear layers by the name one would ask for: the path's last part, or their list's name.
+
+    Without the head, whose forward pass the loss never runs.
+    """
     found: dict[str, list[str]] = {}
     for path, module in model.named_modules():
-        inside_adapter = re.search(r"\.(base_layer|lora_\w+)(\.|$)", path)
-        if isinstance(module, nn.Linear | LoraLayer) and not inside_adapter:
+        left_out = re.search(rf"^{HEAD}(\.|$)|\.(base_layer|lora_\w+)(\.|$)", path)
+        if isinstance(module, nn.Linear | LoraLayer) and not left_out:
             parts = path.split(".")
             name = parts[-2] if parts[-1].isdigit() else parts[-1]
             found.setdefault(name, []).append(path)
@@ -115,19 +119,23 @@ def resolve_targets(model: nn.Module, requested: tuple[str, ...]) -> tuple[Targe
     for name in requested:
         resolved = name if name in available else _FUSED_NAMES.get(name, name)
         if resolved not in available:
-            known = sorted(
-                set(available)
-                | {short for short, long in _FUSED_NAMES.items() if long in available}
-            )
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
-            raise UserError(
-                f"target_modules: {name!r} matches no linear layer of the model, so nothing of it "
-                f"would be trained. Nearest names: {', '.join(near)}"
-            )
+            raise _unreachable(name, set(available))
         reached.setdefault(resolved, []).append(name)
     return tuple(
         TargetRow(tuple(names), resolved, len(available[resolved]))
         for resolved, names in reached.items()
+    )
+
+
+def _unreachable(name: str, available: set[str]) -> UserError:
+    known = sorted(available | {short for short, long in _FUSED_NAMES.items() if long in available})
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
+    problem = "matches no linear layer of the model"
+    if name == HEAD:
+        problem = "is not adapted (the loss is computed in chunks from the head's frozen weight)"
+    return UserError(
+        f"target_modules: {name!r} {problem}, so nothing of it would be trained. "
+        f"Nearest names: {', '.join(near)}"
     )
 
 

@@ -66,6 +66,11 @@ def test_a_target_that_matches_nothing_is_an_error_with_the_nearest_names(checkp
         )
 
 
+def test_the_head_is_no_target(checkpoint: Path) -> None:
+    with pytest.raises(UserError, match=r"'lm_head' is not adapted \(the loss is computed in chunks"):
+        add_adapter(load_base(str(checkpoint)), LoraSettings(target_modules=("q_proj", "lm_head")))
+
+
 def test_no_target_at_all_is_an_error(checkpoint: Path) -> None:
     with pytest.raises(UserError, match="target_modules is empty"):
         add_adapter(load_base(str(checkpoint)), LoraSettings(target_modules=()))
