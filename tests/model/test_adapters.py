@@ -1,10 +1,11 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
 
@@ -21,8 +22,10 @@ from animelm.model.adapters import (
     stack_adapter,
 )
 from animelm.model.checkpoint import load_base
+from animelm.model.quantize import Quantization
 
 SETTINGS = LoraSettings(rank=4, alpha=8, dropout=0.0)
+EXPERTS = r".*(?:gate_up_projs|down_projs)\.\d+"
 
 
 def fresh(checkpoint: Path) -> PeftModel:
@@ -33,6 +36,20 @@ def fresh(checkpoint: Path) -> PeftModel:
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
     return model.eval()
+
+
+def stock(
+    checkpoint: Path, folder: Path, quantization: Quantization = "nf4", **settings: Any
+) -> PeftModel:
+    """A base with random values in an adapter of PEFT's own making, which ``folder`` then holds."""
+    config = LoraConfig(r=4, lora_alpha=8, task_type="CAUSAL_LM", **settings)
+    model = get_peft_model(load_base(str(checkpoint), quantization), config).eval()
+    torch.manual_seed(1)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.1)
+    model.save_pretrained(folder, save_embedding_layers=False)
+    return model
 
 
 def logits(model: torch.nn.Module) -> torch.Tensor:
@@ -97,6 +114,24 @@ def test_pefts_own_loader_reads_the_saved_adapter(checkpoint: Path, tmp_path: Pa
     save_adapter(model, tmp_path / "adapter", [])
     again = PeftModel.from_pretrained(load_base(str(checkpoint)), tmp_path / "adapter").eval()
     torch.testing.assert_close(logits(again), logits(model), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"target_modules": ["q_proj"], "lora_bias": True},
+        {"target_modules": EXPERTS, "lora_bias": True},
+        {"target_modules": EXPERTS, "use_rslora": True},
+        {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
+    ],
+    ids=["biases", "experts' biases", "rslora", "head saved whole"],
+)
+def test_an_adapter_of_pefts_own_making_gives_its_logits(
+    checkpoint: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    theirs = stock(checkpoint, tmp_path, **settings)
+    ours = load_adapter(load_base(str(checkpoint)), tmp_path, trainable=False).eval()
+    torch.testing.assert_close(logits(ours), logits(theirs), rtol=1e-4, atol=1e-4)
 
 
 def test_a_continued_adapter_is_trainable(checkpoint: Path, tmp_path: Path) -> None:
