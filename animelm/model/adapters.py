@@ -11,11 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from peft import LoraConfig, LoraModel, PeftModel, get_peft_model
+from peft import (
+    LoraConfig,
+    LoraModel,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+)
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from animelm.errors import UserError
+from animelm.model.adapter_files import ANCESTRY_FILE, StoredAdapter
 from animelm.model.architecture import CausalLM
 from animelm.model.low_rank import Dropout, use_low_rank_linear
 
@@ -23,7 +30,6 @@ HEAD = "lm_head"
 DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 # gpt-oss fuses gate and up into one projection; its experts stand in lists of their own.
 _FUSED_NAMES = {"gate_proj": "gate_up_projs", "up_proj": "gate_up_projs", "down_proj": "down_projs"}
-ANCESTRY_FILE = "ancestry.json"
 STACKED = "stacked_on"
 
 
@@ -250,21 +256,47 @@ def _activate_stack(model: PeftModel, trainable: bool) -> PeftModel:
 
 
 def _load_one(model: CausalLM | PeftModel, folder: Path, trainable: bool, name: str) -> PeftModel:
-    for file in ("adapter_config.json", "adapter_model.safetensors"):
-        if not (folder / file).is_file():
-            raise UserError(
-                f"{folder}: no {file}; expected an adapter folder that a fit has written"
-            )
+    stored = StoredAdapter.in_folder(folder)
+    if any(f".{HEAD}.lora_" in tensor for tensor in stored.tensors):
+        raise UserError(
+            f"{folder}: this adapter has LoRA on {HEAD}, whose weight is read as it is, without "
+            f"an adapter; train it with {HEAD} left out of target_modules"
+        )
     try:
         if isinstance(model, PeftModel):
             model.load_adapter(str(folder), adapter_name=name, is_trainable=trainable)
-            return model
-        config = use_low_rank_linear(LoraConfig.from_pretrained(str(folder)))
-        return PeftModel.from_pretrained(
-            model, str(folder), adapter_name=name, is_trainable=trainable, config=config
-        )
-    except (RuntimeError, ValueError) as error:
+        else:
+            model = PeftModel.from_pretrained(
+                model,
+                str(folder),
+                adapter_name=name,
+                is_trainable=trainable,
+                config=use_low_rank_linear(stored.config),
+            )
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{folder}: the adapter does not fit this base: {error}") from error
+    _check_fit(model, stored, name)
+    return model
+
+
+def _check_fit(model: PeftModel, stored: StoredAdapter, name: str) -> None:
+    """Refuses an adapter of which PEFT has loaded only a part, or nothing."""
+    places = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+    # Beside an adapter of the embedding PEFT saves the embedding itself, which is no part of it.
+    found = {tensor for tensor in stored.tensors if ".base_layer." not in tensor}
+    problems = [
+        f"{len(names)} {problem}, the first is {min(names)}"
+        for names, problem in (
+            (places.keys() - found, "tensors are missing in its file"),
+            (found - places.keys(), "tensors of its file have no place in the base"),
+        )
+        if names
+    ]
+    if problems:
+        raise UserError(
+            f"{stored.folder}: the adapter does not fit this base: {'; '.join(problems)}. Expected "
+            "an adapter that was trained on this base"
+        )
 
 
 def save_adapter(
@@ -291,9 +323,3 @@ def save_adapter(
         card.unlink()
     text = json.dumps(ancestry, ensure_ascii=False, indent=2)
     (folder / ANCESTRY_FILE).write_text(text + "\n", encoding="utf-8")
-
-
-def read_ancestry(folder: Path) -> list[dict[str, str]]:
-    """The steps that led to an adapter, oldest first; empty where none was recorded."""
-    path = folder / ANCESTRY_FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []

@@ -19,6 +19,7 @@ from animelm.errors import UserError
 from animelm.evaluate.generate import Answer, answer_questions
 from animelm.evaluate.scoring import Rivals
 from animelm.model.activations import Adapters
+from animelm.model.adapter_files import read_ancestry
 from animelm.model.adapters import (
     DEFAULT_TARGETS,
     LoraSettings,
@@ -27,7 +28,6 @@ from animelm.model.adapters import (
     audit_targets,
     continue_adapter,
     load_adapter,
-    read_ancestry,
     save_adapter,
     stack_adapter,
 )

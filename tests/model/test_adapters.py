@@ -8,8 +8,11 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
+from tiny_gpt_oss import tiny_gpt_oss
+from transformers import GptOssForCausalLM
 
 from animelm.errors import UserError
+from animelm.model.adapter_files import read_ancestry
 from animelm.model.adapters import (
     DEFAULT_TARGETS,
     LoraSettings,
@@ -17,7 +20,6 @@ from animelm.model.adapters import (
     audit_targets,
     continue_adapter,
     load_adapter,
-    read_ancestry,
     save_adapter,
     stack_adapter,
 )
@@ -84,7 +86,9 @@ def test_a_target_that_matches_nothing_is_an_error_with_the_nearest_names(checkp
 
 
 def test_the_head_is_no_target(checkpoint: Path) -> None:
-    with pytest.raises(UserError, match=r"'lm_head' is not adapted \(the loss is computed in chunks"):
+    with pytest.raises(
+        UserError, match=r"'lm_head' is not adapted \(the loss is computed in chunks"
+    ):
         add_adapter(load_base(str(checkpoint)), LoraSettings(target_modules=("q_proj", "lm_head")))
 
 
@@ -173,6 +177,61 @@ def test_a_folder_whose_adapter_fits_another_base_is_named(
     save_file(cut, tmp_path / "adapter" / "adapter_model.safetensors")
     with pytest.raises(UserError, match=r"adapter: the adapter does not fit this base"):
         load_adapter(load_base(str(checkpoint)), tmp_path / "adapter", trainable=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"num_hidden_layers": 3}, r"24 tensors are missing in its file, .*\.layers\.2\."),
+        ({"num_local_experts": 8}, r"32 tensors are missing .*\.down_projs\.4\.lora_A"),
+        ({"num_hidden_layers": 1}, r"24 tensors of its file have no place in the base, the first"),
+    ],
+)
+@pytest.mark.parametrize("below", [False, True], ids=["alone", "stacked on"])
+def test_an_adapter_that_fits_the_base_in_part_is_refused(
+    checkpoint: Path, tmp_path: Path, changes: dict[str, int], told: str, below: bool
+) -> None:
+    save_adapter(fresh(checkpoint), tmp_path / "adapter", [])
+    GptOssForCausalLM(tiny_gpt_oss(**changes)).save_pretrained(tmp_path / "other")
+    other = load_base(str(tmp_path / "other"))
+    with pytest.raises(UserError, match=rf"adapter: the adapter does not fit this base: .*{told}"):
+        if below:
+            stack_adapter(other, tmp_path / "adapter", SETTINGS)
+        else:
+            load_adapter(other, tmp_path / "adapter", trainable=False)
+
+
+def test_an_adapter_of_which_nothing_fits_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    stock(checkpoint, tmp_path, target_modules=["q_proj"])
+    save_file({"another.lora_A.weight": torch.ones(1)}, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(UserError, match=r"4 tensors are missing.*; 1 tensors of its file.*another"):
+        load_adapter(load_base(str(checkpoint)), tmp_path, trainable=False)
+
+
+def test_an_adapter_whose_whole_head_is_missing_is_refused(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    stock(checkpoint, tmp_path, target_modules=["q_proj"], modules_to_save=["lm_head"])
+    weights = load_file(tmp_path / "adapter_model.safetensors")
+    save_file(
+        {name: weight for name, weight in weights.items() if "lm_head" not in name},
+        tmp_path / "adapter_model.safetensors",
+    )
+    with pytest.raises(UserError, match=r"does not fit this base: .*lm_head\.weight"):
+        load_adapter(load_base(str(checkpoint)), tmp_path, trainable=False)
+
+
+def test_an_adapter_with_lora_on_the_head_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    stock(checkpoint, tmp_path, target_modules=["q_proj", "lm_head"])
+    with pytest.raises(UserError, match="this adapter has LoRA on lm_head"):
+        load_adapter(load_base(str(checkpoint)), tmp_path, trainable=False)
+
+
+def test_an_adapter_of_the_embedding_fits(checkpoint: Path, tmp_path: Path) -> None:
+    theirs = stock(checkpoint, tmp_path, target_modules=["q_proj", "embed_tokens"])
+    theirs.save_pretrained(tmp_path)  # with the embedding itself
+    ours = load_adapter(load_base(str(checkpoint)), tmp_path, trainable=False).eval()
+    torch.testing.assert_close(logits(ours), logits(theirs), rtol=1e-4, atol=1e-4)
 
 
 def test_continuing_takes_the_dropout_of_the_settings(checkpoint: Path, tmp_path: Path) -> None:
