@@ -31,6 +31,7 @@ DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj
 # gpt-oss fuses gate and up into one projection; its experts stand in lists of their own.
 _FUSED_NAMES = {"gate_proj": "gate_up_projs", "up_proj": "gate_up_projs", "down_proj": "down_projs"}
 STACKED = "stacked_on"
+_BASE_WEIGHT = ".base_layer.weight"
 
 
 @dataclass(frozen=True)
@@ -176,14 +177,28 @@ def add_adapter(model: CausalLM | PeftModel, settings: LoraSettings) -> PeftMode
     return get_peft_model(model, config)
 
 
+def _trainable_parameters(model: PeftModel) -> dict[str, int]:
+    """Trainable parameters by the name of their module.
+
+    Whatever is not LoRA's A or B has its kind beside the name, such as ``lm_head
+    (modules_to_save)``.
+    """
+    counts: dict[str, int] = {}
+    kinds = r"lora_\w+|modules_to_save|base_layer|weight|bias"
+    for path, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        found = re.search(rf"\.([^.]+?)(?:\.\d+)?\.({kinds})(?:\.|$)", path)
+        name, kind = found.groups() if found else (path, "")
+        if kind not in ("lora_A", "lora_B"):
+            name = f"{name} ({kind})" if kind else name
+        counts[name] = counts.get(name, 0) + parameter.numel()
+    return counts
+
+
 def audit_targets(model: PeftModel, requested: tuple[str, ...]) -> TargetAudit:
     """Counts the trainable parameters behind each requested target."""
-    counts: dict[str, int] = {}
-    for path, parameter in model.named_parameters():
-        if parameter.requires_grad and (
-            match := re.search(r"\.([^.]+?)(?:\.\d+)?\.lora_[AB]\.", path)
-        ):
-            counts[match[1]] = counts.get(match[1], 0) + parameter.numel()
+    counts = _trainable_parameters(model)
     rows = resolve_targets(model.get_base_model(), requested)
     return TargetAudit(
         tuple(
@@ -210,7 +225,8 @@ def continue_adapter(model: CausalLM, folder: Path, settings: LoraSettings) -> P
     """The adapter in ``folder``, to be trained further with the dropout of ``settings``.
 
     Raises:
-        UserError: as ``load_adapter``; or its rank, alpha or targets are not those of ``settings``.
+        UserError: as ``load_adapter``; or its rank, alpha or targets are not those of ``settings``,
+            or it trains anything else.
     """
     continued = load_adapter(model, folder, trainable=True)
     config = cast(LoraConfig, continued.peft_config["default"])
@@ -221,17 +237,30 @@ def continue_adapter(model: CausalLM, folder: Path, settings: LoraSettings) -> P
                 f"{folder}: this adapter's {name} is {own}, the settings say {wanted}; set it to "
                 f"{own}, or stack a second adapter on it (init_mode: stack)"
             )
-    for row in audit_targets(continued, settings.target_modules).rows:
-        if not row.trainable_parameters:
-            raise UserError(
-                f"{folder}: this adapter has nothing on {row.label}; leave it out of "
-                "target_modules, or stack a second adapter on it (init_mode: stack)"
-            )
+    _check_targets(continued, folder, settings.target_modules)
     config.lora_dropout = settings.dropout
     for module in continued.modules():
         if isinstance(module, LoraLayer) and "default" in module.lora_dropout:
             module.lora_dropout["default"] = Dropout(settings.dropout)
     return continued
+
+
+def _check_targets(model: PeftModel, folder: Path, requested: tuple[str, ...]) -> None:
+    """Refuses to train more or less of an adapter than is requested."""
+    rows = audit_targets(model, requested).rows
+    for row in rows:
+        if not row.trainable_parameters:
+            raise UserError(
+                f"{folder}: this adapter has nothing on {row.label}; leave it out of "
+                "target_modules, or stack a second adapter on it (init_mode: stack)"
+            )
+    others = sorted(_trainable_parameters(model).keys() - {row.resolved for row in rows})
+    if others:
+        raise UserError(
+            f"{folder}: this adapter would also be trained on {', '.join(others)}, which "
+            "target_modules does not name; add what is a linear layer there, or stack a second "
+            "adapter on it (init_mode: stack)"
+        )
 
 
 def stack_adapter(model: CausalLM, folder: Path, settings: LoraSettings) -> PeftModel:
@@ -283,7 +312,7 @@ def _check_fit(model: PeftModel, stored: StoredAdapter, name: str) -> None:
     """Refuses an adapter of which PEFT has loaded only a part, or nothing."""
     places = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
     # Beside an adapter of the embedding PEFT saves the embedding itself, which is no part of it.
-    found = {tensor for tensor in stored.tensors if ".base_layer." not in tensor}
+    found = {tensor for tensor in stored.tensors if not tensor.endswith(_BASE_WEIGHT)}
     problems = [
         f"{len(names)} {problem}, the first is {min(names)}"
         for names, problem in (

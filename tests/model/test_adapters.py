@@ -273,6 +273,39 @@ def test_continuing_with_a_target_that_the_adapter_lacks_is_an_error(
         )
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"target_modules": ["q_proj", "v_proj"]}, r"trained on v_proj, which"),
+        ({"target_modules": rf"{EXPERTS}|.*q_proj"}, r"on down_projs, gate_up_projs, which"),
+        (
+            {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
+            r"on lm_head \(modules_to_save\), which",
+        ),
+        (
+            {"target_modules": ["q_proj", "embed_tokens"]},
+            r"on embed_tokens \(lora_embedding_A\), embed_tokens \(lora_embedding_B\), which",
+        ),
+        ({"target_modules": ["q_proj"], "bias": "lora_only"}, r"on q_proj \(base_layer\), which"),
+    ],
+)
+def test_continuing_an_adapter_that_trains_more_than_the_settings_ask_is_an_error(
+    checkpoint: Path, tmp_path: Path, settings: dict[str, Any], told: str
+) -> None:
+    stock(checkpoint, tmp_path, **settings)
+    asked = replace(SETTINGS, target_modules=("q_proj",))
+    with pytest.raises(UserError, match=told):
+        continue_adapter(load_base(str(checkpoint)), tmp_path, asked)
+
+
+def test_continuing_an_adapter_with_biases_counts_them(checkpoint: Path, tmp_path: Path) -> None:
+    stock(checkpoint, tmp_path, target_modules=["q_proj"], lora_bias=True)
+    asked = replace(SETTINGS, target_modules=("q_proj",))
+    model = continue_adapter(load_base(str(checkpoint)), tmp_path, asked)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert audit_targets(model, asked.target_modules).total == trained
+
+
 @pytest.mark.parametrize(("setting", "value"), [("rank", 0), ("alpha", -1), ("dropout", 1.0)])
 def test_a_setting_that_lora_has_no_meaning_for_is_named(setting: str, value: float) -> None:
     with pytest.raises(UserError, match=f"LoRA's {setting} is {value}; expected"):
