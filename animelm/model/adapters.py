@@ -347,7 +347,12 @@ def save_adapter(
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("default", STACKED):
         if name in model.peft_config:
-            model.save_pretrained(str(folder), selected_adapters=[name], state_dict=weights)
+            model.save_pretrained(
+                str(folder),
+                selected_adapters=[name],
+                state_dict=weights,
+                save_embedding_layers=False,  # else PEFT asks the hub how large the base's is
+            )
     for card in folder.rglob("README.md"):  # PEFT's model card is an unfilled form
         card.unlink()
     text = json.dumps(ancestry, ensure_ascii=False, indent=2)

@@ -1,6 +1,7 @@
 """The LightningModule: a 4-bit base with LoRA adapters, or a small base trained whole."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -56,6 +57,7 @@ from animelm.train.sharding import shard_layers, whole_tensors
 
 _BALANCE_WEIGHT = 0.01
 _PROCESSES = "animelm_processes"
+_ADAPTER_PART = re.compile(r"\.(lora_|modules_to_save\.)")
 
 
 class AdaptedLM(L.LightningModule):
@@ -370,7 +372,7 @@ class AdaptedLM(L.LightningModule):
         """
         model = self._loaded
         adapters = () if self.whole else model.named_parameters()
-        weights = whole_tensors((name, p) for name, p in adapters if ".lora_" in name)
+        weights = whole_tensors((name, p) for name, p in adapters if _ADAPTER_PART.search(name))
         if self.global_rank:
             return
         if self.whole:

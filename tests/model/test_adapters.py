@@ -113,6 +113,26 @@ def test_a_saved_adapter_comes_back_the_same(checkpoint: Path, tmp_path: Path) -
     assert read_ancestry(tmp_path / "adapter") == [{"step": "cpt"}]
 
 
+def test_a_saved_adapter_names_its_base(checkpoint: Path, tmp_path: Path) -> None:
+    save_adapter(fresh(checkpoint), tmp_path / "cpt", [])
+    stacked = stack_adapter(load_base(str(checkpoint)), tmp_path / "cpt", SETTINGS)
+    save_adapter(stacked, tmp_path / "sft", [])
+    for folder in ("cpt", "sft", "sft/stacked_on"):
+        text = (tmp_path / folder / "adapter_config.json").read_text(encoding="utf-8")
+        assert json.loads(text)["base_model_name_or_path"] == str(checkpoint)
+
+
+def test_saving_an_adapter_does_not_look_its_base_up(
+    checkpoint: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    model = fresh(checkpoint)
+    model.get_base_model().name_or_path = model.peft_config["default"].base_model_name_or_path = (
+        "somebody/on-the-hub"
+    )
+    save_adapter(model, tmp_path, [])
+    assert not [warning for warning in recwarn if "on-the-hub" in str(warning.message)]
+
+
 def test_pefts_own_loader_reads_the_saved_adapter(checkpoint: Path, tmp_path: Path) -> None:
     model = fresh(checkpoint)
     save_adapter(model, tmp_path / "adapter", [])
