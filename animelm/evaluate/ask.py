@@ -14,7 +14,8 @@ from animelm.evaluate.generate import CausalModel, stream_reply
 from animelm.evaluate.loading import load_to_answer
 from animelm.evaluate.reply import Reply
 from animelm.evaluate.settings import AnswerFromSetting, answer_place
-from animelm.model.adapters import load_adapter, read_ancestry
+from animelm.model.adapter_files import read_ancestry
+from animelm.model.adapters import load_adapter
 from animelm.model.precision import ComputeType
 from animelm.model.quantize import Quantization
 

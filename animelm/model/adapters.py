@@ -11,19 +11,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from peft import LoraConfig, LoraModel, PeftModel, get_peft_model
+from peft import (
+    LoraConfig,
+    LoraModel,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+)
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from animelm.errors import UserError
+from animelm.model.adapter_files import ANCESTRY_FILE, StoredAdapter
 from animelm.model.architecture import CausalLM
 from animelm.model.low_rank import Dropout, use_low_rank_linear
 
+HEAD = "lm_head"
 DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 # gpt-oss fuses gate and up into one projection; its experts stand in lists of their own.
 _FUSED_NAMES = {"gate_proj": "gate_up_projs", "up_proj": "gate_up_projs", "down_proj": "down_projs"}
-ANCESTRY_FILE = "ancestry.json"
 STACKED = "stacked_on"
+_BASE_WEIGHT = ".base_layer.weight"
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class LoraSettings:
         alpha: The update is scaled by alpha / rank.
         dropout: Share of an adapter's inputs that is zeroed in training.
         target_modules: Projections that get an adapter: any of q_proj, k_proj, v_proj, o_proj,
-            gate_proj, up_proj, down_proj, or a module name of the model itself.
+            gate_proj, up_proj, down_proj, or a module name of the model itself, its head excepted.
 
     Raises:
         UserError: a value that LoRA has no meaning for.
@@ -91,11 +99,14 @@ class TargetAudit:
 
 
 def _linear_names(model: nn.Module) -> dict[str, list[str]]:
-    """Linear layers by the name one would ask for: the path's last part, or their list's name."""
+    """Linear layers by the name one would ask for: the path's last part, or their list's name.
+
+    Without the head, whose forward pass the loss never runs.
+    """
     found: dict[str, list[str]] = {}
     for path, module in model.named_modules():
-        inside_adapter = re.search(r"\.(base_layer|lora_\w+)(\.|$)", path)
-        if isinstance(module, nn.Linear | LoraLayer) and not inside_adapter:
+        left_out = re.search(rf"^{HEAD}(\.|$)|\.(base_layer|lora_\w+)(\.|$)", path)
+        if isinstance(module, nn.Linear | LoraLayer) and not left_out:
             parts = path.split(".")
             name = parts[-2] if parts[-1].isdigit() else parts[-1]
             found.setdefault(name, []).append(path)
@@ -115,19 +126,23 @@ def resolve_targets(model: nn.Module, requested: tuple[str, ...]) -> tuple[Targe
     for name in requested:
         resolved = name if name in available else _FUSED_NAMES.get(name, name)
         if resolved not in available:
-            known = sorted(
-                set(available)
-                | {short for short, long in _FUSED_NAMES.items() if long in available}
-            )
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
-            raise UserError(
-                f"target_modules: {name!r} matches no linear layer of the model, so nothing of it "
-                f"would be trained. Nearest names: {', '.join(near)}"
-            )
+            raise _unreachable(name, set(available))
         reached.setdefault(resolved, []).append(name)
     return tuple(
         TargetRow(tuple(names), resolved, len(available[resolved]))
         for resolved, names in reached.items()
+    )
+
+
+def _unreachable(name: str, available: set[str]) -> UserError:
+    known = sorted(available | {short for short, long in _FUSED_NAMES.items() if long in available})
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
+    problem = "matches no linear layer of the model"
+    if name == HEAD:
+        problem = "is not adapted (the loss is computed in chunks from the head's frozen weight)"
+    return UserError(
+        f"target_modules: {name!r} {problem}, so nothing of it would be trained. "
+        f"Nearest names: {', '.join(near)}"
     )
 
 
@@ -162,14 +177,28 @@ def add_adapter(model: CausalLM | PeftModel, settings: LoraSettings) -> PeftMode
     return get_peft_model(model, config)
 
 
+def _trainable_parameters(model: PeftModel) -> dict[str, int]:
+    """Trainable parameters by the name of their module.
+
+    Whatever is not LoRA's A or B has its kind beside the name, such as ``lm_head
+    (modules_to_save)``.
+    """
+    counts: dict[str, int] = {}
+    kinds = r"lora_\w+|modules_to_save|base_layer|weight|bias"
+    for path, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        found = re.search(rf"\.([^.]+?)(?:\.\d+)?\.({kinds})(?:\.|$)", path)
+        name, kind = found.groups() if found else (path, "")
+        if kind not in ("lora_A", "lora_B"):
+            name = f"{name} ({kind})" if kind else name
+        counts[name] = counts.get(name, 0) + parameter.numel()
+    return counts
+
+
 def audit_targets(model: PeftModel, requested: tuple[str, ...]) -> TargetAudit:
     """Counts the trainable parameters behind each requested target."""
-    counts: dict[str, int] = {}
-    for path, parameter in model.named_parameters():
-        if parameter.requires_grad and (
-            match := re.search(r"\.([^.]+?)(?:\.\d+)?\.lora_[AB]\.", path)
-        ):
-            counts[match[1]] = counts.get(match[1], 0) + parameter.numel()
+    counts = _trainable_parameters(model)
     rows = resolve_targets(model.get_base_model(), requested)
     return TargetAudit(
         tuple(
@@ -196,7 +225,8 @@ def continue_adapter(model: CausalLM, folder: Path, settings: LoraSettings) -> P
     """The adapter in ``folder``, to be trained further with the dropout of ``settings``.
 
     Raises:
-        UserError: as ``load_adapter``; or its rank, alpha or targets are not those of ``settings``.
+        UserError: as ``load_adapter``; or its rank, alpha or targets are not those of ``settings``,
+            or it trains anything else.
     """
     continued = load_adapter(model, folder, trainable=True)
     config = cast(LoraConfig, continued.peft_config["default"])
@@ -207,17 +237,30 @@ def continue_adapter(model: CausalLM, folder: Path, settings: LoraSettings) -> P
                 f"{folder}: this adapter's {name} is {own}, the settings say {wanted}; set it to "
                 f"{own}, or stack a second adapter on it (init_mode: stack)"
             )
-    for row in audit_targets(continued, settings.target_modules).rows:
-        if not row.trainable_parameters:
-            raise UserError(
-                f"{folder}: this adapter has nothing on {row.label}; leave it out of "
-                "target_modules, or stack a second adapter on it (init_mode: stack)"
-            )
+    _check_targets(continued, folder, settings.target_modules)
     config.lora_dropout = settings.dropout
     for module in continued.modules():
         if isinstance(module, LoraLayer) and "default" in module.lora_dropout:
             module.lora_dropout["default"] = Dropout(settings.dropout)
     return continued
+
+
+def _check_targets(model: PeftModel, folder: Path, requested: tuple[str, ...]) -> None:
+    """Refuses to train more or less of an adapter than is requested."""
+    rows = audit_targets(model, requested).rows
+    for row in rows:
+        if not row.trainable_parameters:
+            raise UserError(
+                f"{folder}: this adapter has nothing on {row.label}; leave it out of "
+                "target_modules, or stack a second adapter on it (init_mode: stack)"
+            )
+    others = sorted(_trainable_parameters(model).keys() - {row.resolved for row in rows})
+    if others:
+        raise UserError(
+            f"{folder}: this adapter would also be trained on {', '.join(others)}, which "
+            "target_modules does not name; add what is a linear layer there, or stack a second "
+            "adapter on it (init_mode: stack)"
+        )
 
 
 def stack_adapter(model: CausalLM, folder: Path, settings: LoraSettings) -> PeftModel:
@@ -242,21 +285,47 @@ def _activate_stack(model: PeftModel, trainable: bool) -> PeftModel:
 
 
 def _load_one(model: CausalLM | PeftModel, folder: Path, trainable: bool, name: str) -> PeftModel:
-    for file in ("adapter_config.json", "adapter_model.safetensors"):
-        if not (folder / file).is_file():
-            raise UserError(
-                f"{folder}: no {file}; expected an adapter folder that a fit has written"
-            )
+    stored = StoredAdapter.in_folder(folder)
+    if any(f".{HEAD}.lora_" in tensor for tensor in stored.tensors):
+        raise UserError(
+            f"{folder}: this adapter has LoRA on {HEAD}, whose weight is read as it is, without "
+            f"an adapter; train it with {HEAD} left out of target_modules"
+        )
     try:
         if isinstance(model, PeftModel):
             model.load_adapter(str(folder), adapter_name=name, is_trainable=trainable)
-            return model
-        config = use_low_rank_linear(LoraConfig.from_pretrained(str(folder)))
-        return PeftModel.from_pretrained(
-            model, str(folder), adapter_name=name, is_trainable=trainable, config=config
-        )
-    except (RuntimeError, ValueError) as error:
+        else:
+            model = PeftModel.from_pretrained(
+                model,
+                str(folder),
+                adapter_name=name,
+                is_trainable=trainable,
+                config=use_low_rank_linear(stored.config),
+            )
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{folder}: the adapter does not fit this base: {error}") from error
+    _check_fit(model, stored, name)
+    return model
+
+
+def _check_fit(model: PeftModel, stored: StoredAdapter, name: str) -> None:
+    """Refuses an adapter of which PEFT has loaded only a part, or nothing."""
+    places = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+    # Beside an adapter of the embedding PEFT saves the embedding itself, which is no part of it.
+    found = {tensor for tensor in stored.tensors if not tensor.endswith(_BASE_WEIGHT)}
+    problems = [
+        f"{len(names)} {problem}, the first is {min(names)}"
+        for names, problem in (
+            (places.keys() - found, "tensors are missing in its file"),
+            (found - places.keys(), "tensors of its file have no place in the base"),
+        )
+        if names
+    ]
+    if problems:
+        raise UserError(
+            f"{stored.folder}: the adapter does not fit this base: {'; '.join(problems)}. Expected "
+            "an adapter that was trained on this base"
+        )
 
 
 def save_adapter(
@@ -278,14 +347,13 @@ def save_adapter(
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("default", STACKED):
         if name in model.peft_config:
-            model.save_pretrained(str(folder), selected_adapters=[name], state_dict=weights)
+            model.save_pretrained(
+                str(folder),
+                selected_adapters=[name],
+                state_dict=weights,
+                save_embedding_layers=False,  # else PEFT asks the hub how large the base's is
+            )
     for card in folder.rglob("README.md"):  # PEFT's model card is an unfilled form
         card.unlink()
     text = json.dumps(ancestry, ensure_ascii=False, indent=2)
     (folder / ANCESTRY_FILE).write_text(text + "\n", encoding="utf-8")
-
-
-def read_ancestry(folder: Path) -> list[dict[str, str]]:
-    """The steps that led to an adapter, oldest first; empty where none was recorded."""
-    path = folder / ANCESTRY_FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []

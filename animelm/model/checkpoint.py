@@ -40,7 +40,9 @@ def load_base(
         for tensor in checkpoint:
             place(tensor, checkpoint, filling)
             progress.advance(task, tensor.bytes)
-    return _finished(filling, str(folder)).requires_grad_(False).eval()
+    model = _finished(filling, str(folder))
+    model.name_or_path = base  # PEFT writes it into adapters
+    return model.requires_grad_(False).eval()
 
 
 def initial_model(base: str, seed: int) -> CausalLM:

@@ -70,13 +70,18 @@ class LowRankLinear(PeftLinear):
     """PEFT's LoRA layer, with a faster forward pass where one plain adapter is active."""
 
     def active_low_rank(self) -> LowRank | None:
-        """The active adapter; None where there is none, several, a merged one or a variant."""
+        """The active adapter; None where there is none, several, a merged one or a variant.
+
+        A variant, too, is an adapter with a bias of its own (PEFT's ``lora_bias``).
+        """
         if self.disable_adapters or self.merged or self.lora_variant:
             return None
         active = [name for name in self.active_adapters if name in self.lora_A]
         if len(active) != 1 or self.base_layer.weight.requires_grad:
             return None
         name = active[0]
+        if self.lora_B[name].bias is not None:
+            return None
         dropout = self.lora_dropout[name]
         rate = dropout.p if isinstance(dropout, nn.Dropout) and self.training else 0.0
         down, up = cast(Tensor, self.lora_A[name].weight), cast(Tensor, self.lora_B[name].weight)

@@ -73,7 +73,7 @@ class Checkpoint:
             raise UserError(
                 f"{folder}: no .safetensors file; expected the weights as transformers writes them"
             )
-        return Checkpoint(tensor for file in files for tensor in _tensors_in(file))
+        return Checkpoint(tensor for file in files for tensor in tensors_in(file))
 
     @staticmethod
     def of_state(state: Mapping[str, Tensor], place: str) -> "Checkpoint":
@@ -105,7 +105,12 @@ class Checkpoint:
         return self._tensors[name]
 
 
-def _tensors_in(file: Path) -> Iterator[StoredTensor]:
+def tensors_in(file: Path) -> Iterator[StoredTensor]:
+    """The tensors of one safetensors file.
+
+    Raises:
+        UserError: it is cut off or no safetensors file at all.
+    """
     try:
         opened = safe_open(file, framework="pt", backend="pread")
     except (SafetensorError, OSError) as error:

@@ -1,6 +1,7 @@
 """The LightningModule: a 4-bit base with LoRA adapters, or a small base trained whole."""
 
 import math
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -22,6 +23,7 @@ from animelm.errors import UserError
 from animelm.evaluate.generate import Answer, answer_questions
 from animelm.evaluate.scoring import Rivals
 from animelm.model.activations import Adapters
+from animelm.model.adapter_files import read_ancestry
 from animelm.model.adapters import (
     DEFAULT_TARGETS,
     LoraSettings,
@@ -30,7 +32,6 @@ from animelm.model.adapters import (
     audit_targets,
     continue_adapter,
     load_adapter,
-    read_ancestry,
     save_adapter,
     stack_adapter,
 )
@@ -63,6 +64,7 @@ from animelm.train.sharding import shard_layers, whole_tensors
 
 _BALANCE_WEIGHT = 0.01
 _PROCESSES = "animelm_processes"
+_ADAPTER_PART = re.compile(r"\.(lora_|modules_to_save\.)")
 
 
 class AdaptedLM(L.LightningModule):
@@ -420,7 +422,7 @@ class AdaptedLM(L.LightningModule):
         """
         model = self._loaded
         adapters = () if self.whole else model.named_parameters()
-        weights = whole_tensors((name, p) for name, p in adapters if ".lora_" in name)
+        weights = whole_tensors((name, p) for name, p in adapters if _ADAPTER_PART.search(name))
         if self.global_rank:
             return
         if self.whole:

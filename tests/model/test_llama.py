@@ -132,6 +132,12 @@ def test_an_adapter_is_saved_and_loaded(base: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(logits(again.eval()), logits(model.eval()))
 
 
+def test_an_adapter_of_gpt_oss_is_refused(base: Path, checkpoint: Path, tmp_path: Path) -> None:
+    save_adapter(add_adapter(load_base(str(checkpoint)), LoraSettings(rank=2)), tmp_path, [])
+    with pytest.raises(UserError, match=r"32 tensors of its file have no place in the base"):
+        load_adapter(load_base(str(base)), tmp_path, trainable=False)
+
+
 def test_a_model_trained_whole_is_written_as_stock_transformers_reads_it(
     base: Path, tmp_path: Path
 ) -> None:

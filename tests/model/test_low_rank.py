@@ -101,3 +101,15 @@ def test_two_active_adapters_add_up_as_peft_has_it() -> None:
     x = torch.randn(5, 64)
     assert layer.active_low_rank() is None
     torch.testing.assert_close(layer(x), PeftLinear.forward(layer, x))
+
+
+def test_an_adapters_own_bias_is_added() -> None:
+    layer = adapted(4)
+    config = LoraConfig(r=4, lora_alpha=8, lora_bias=True)
+    layer.update_layer("default", r=4, lora_alpha=8, config=config)
+    nn.init.normal_(layer.lora_B["default"].bias)
+    x = torch.randn(5, 64)
+    assert layer.active_low_rank() is None
+    down, up = layer.lora_A["default"].weight, layer.lora_B["default"]
+    expected = layer.base_layer(x) + 2.0 * (x @ down.T @ up.weight.T + up.bias)
+    torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-4)

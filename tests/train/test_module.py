@@ -10,6 +10,7 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from resumable_loader import ResumableLoader
 from safetensors.torch import load_file
 from torch import Tensor
@@ -20,6 +21,8 @@ from animelm.errors import UserError
 from animelm.model import gate as gate_module
 from animelm.model import loss as loss_module
 from animelm.model import norms as norms_module
+from animelm.model.adapters import load_adapter
+from animelm.model.checkpoint import load_base
 from animelm.model.compiled import compiled
 from animelm.train.callbacks import RouterStatistics
 from animelm.train.module import AdaptedLM
@@ -327,6 +330,19 @@ def test_the_adapter_and_its_ancestry_are_written_and_continued(
             "init_mode": "continue",
         },
     ]
+
+
+def test_an_adapter_with_a_head_of_its_own_can_be_stacked_on(
+    fit, batches, tiny_base: str, tmp_path: Path
+) -> None:
+    config = LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=["lm_head"])
+    below = get_peft_model(load_base(tiny_base), config)
+    torch.nn.init.normal_(below.get_base_model().lm_head.weight)
+    below.save_pretrained(tmp_path / "below")
+    fitted = fit(batches(1), init_adapter=tmp_path / "below", init_mode="stack", optimiser=PLAIN)
+    fitted.save_adapter(tmp_path / "stacked")
+    again = load_adapter(load_base(tiny_base), tmp_path / "stacked", trainable=False)
+    assert torch.equal(again.get_base_model().lm_head.weight, below.get_base_model().lm_head.weight)
 
 
 def test_a_run_without_an_end_is_refused(fit, batches) -> None:
