@@ -13,6 +13,7 @@ from transformers import GptOssConfig
 from animelm.model.adapters import LoraSettings, TargetAudit
 from animelm.model.architecture import Config
 from animelm.model.attention import holds_scores
+from animelm.model.expert_pass import rows_filled_to
 from animelm.model.loss import positions_per_chunk
 
 _FLOAT32, _INT64 = 4, 8
@@ -208,7 +209,9 @@ class _ExpertLayer(_Layer):
     def __init__(self, config: GptOssConfig, adapters: Adapters, shape: BatchShape) -> None:
         super().__init__(config, adapters, shape)
         self.chosen, self.experts = config.num_experts_per_tok, config.num_local_experts
-        self.rows = shape.tokens * self.chosen
+        rows = shape.tokens * self.chosen
+        filled = rows_filled_to(rows, self.experts, shape.dtype, shape.device)
+        self.rows = rows + self.experts * (filled - 1) // 2
         window = config.sliding_window or shape.document
         sliding = (config.layer_types or []).count("sliding_attention")
         self.masked_layers = sliding if shape.document > window else 0
@@ -237,7 +240,7 @@ class _ExpertLayer(_Layer):
 
     def routing(self) -> int:
         """Indices and weights of the chosen experts."""
-        return self.rows * (_INT64 + self.shape.dtype.itemsize)
+        return self.shape.tokens * self.chosen * (_INT64 + self.shape.dtype.itemsize)
 
     def mlp(self) -> int:
         """``expert_pass``: its input, and what each expert's first product left."""

@@ -36,7 +36,7 @@ _HEAP_BLOCK = 32 * 2**20
 _HOLES_OF_EXPERTS, _HOLES_OF_DENSE, _HOLES_OF_KEPT = 0.7, 1.5, 0.2
 # oneDNN compiles bf16 products for each shape, and keeps the last 1,024. Each was measured to take
 # this much, whatever the width. An expert has so many products, forward and backward, and so many
-# numbers of rows come up, since they are rounded (``expert_pass._multiple``).
+# numbers of rows come up, since they are rounded (``expert_pass.rows_filled_to``).
 _KERNEL_BYTES, _MOST_KERNELS = 650_000, 1024
 _PRODUCTS_OF_EXPERT, _NUMBERS_OF_ROWS = 20, 32
 # bitsandbytes' AdamW8bit: smaller tensors keep float32 states, larger ones a float32 a block.

@@ -353,8 +353,8 @@ class AdaptedLM(L.LightningModule):
         elif self._window.batches:
             rank_zero_warn(
                 "this checkpoint is written between two optimiser steps, and FSDP2 does not give "
-                "the gradients accumulated so far: a run resumed from it takes its first step without "
-                "these batches"
+                "the gradients accumulated so far: a run resumed from it takes its first step "
+                "without these batches"
             )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

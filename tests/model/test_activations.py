@@ -76,6 +76,7 @@ def kept_by_autograd(model: PeftModel, shape: BatchShape) -> int:
 def test_what_is_kept_is_what_autograd_keeps(
     config: Config, shape: BatchShape, targets: tuple[str, ...], dropout: float, tmp_path
 ) -> None:
+    torch.manual_seed(0)
     new_model(config).save_pretrained(tmp_path)
     base = load_base(str(tmp_path), "nf4", shape.dtype)
     lora = LoraSettings(8, 16, dropout, targets)
