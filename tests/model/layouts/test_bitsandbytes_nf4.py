@@ -142,7 +142,7 @@ def test_nested_blocks_of_no_size_are_refused(
     write_per_expert(stock_model, tmp_path, True)
     state = state_with(tmp_path, nested_blocksize=size)
     edit(tmp_path, f"{EXPERT}.quant_state.bitsandbytes__nf4", state)
-    with pytest.raises(UserError, match=r"has nested_blocksize .*; expected a whole number above 0"):
+    with pytest.raises(UserError, match=r"has nested_blocksize .*; expected a whole number"):
         load_base(str(tmp_path))
 
 
