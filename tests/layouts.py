@@ -98,7 +98,7 @@ def _write_config(model: GptOssForCausalLM, folder: Path, quantization: dict) ->
 
 
 def _write_index(folder: Path) -> None:
-    """Which file holds what: transformers needs it where there are several, animelm does not."""
+    """Which file holds what; transformers needs it where there are several."""
     places = {}
     for file in folder.glob("*.safetensors"):
         with safe_open(file, "pt") as tensors:

@@ -16,6 +16,7 @@ from animelm.evaluate.reply import Reply
 from animelm.evaluate.settings import AnswerFromSetting, answer_place
 from animelm.model.adapter_files import read_ancestry
 from animelm.model.adapters import load_adapter
+from animelm.model.hub import check_vocabulary
 from animelm.model.precision import ComputeType
 from animelm.model.quantize import Quantization
 
@@ -78,7 +79,9 @@ class Respondents:
         if folder is not None and not folder.is_dir():  # told before the base is loaded
             raise UserError(f"{folder}: no such folder; expected an adapter that a fit has written")
         self._settings = settings
-        self._chat = ChatFormat(load_tokenizer(settings.base))
+        tokenizer = load_tokenizer(settings.base)
+        check_vocabulary(tokenizer, settings.base)
+        self._chat = ChatFormat(tokenizer)
         base = load_to_answer(settings.base, settings.quantization, settings.compute_type)
         self._model: CausalModel = load_adapter(base, folder, trainable=False) if folder else base
         ancestry = read_ancestry(folder) if folder else []

@@ -31,6 +31,7 @@ from animelm.evaluate.summary import (
 )
 from animelm.model.adapters import DEFAULT_TARGETS, audit_targets, load_adapter
 from animelm.model.architecture import CausalLM
+from animelm.model.hub import check_vocabulary
 
 __all__ = ["CompareSettings", "compare"]
 
@@ -44,6 +45,7 @@ def compare(settings: CompareSettings) -> Summary:
     """
     begin = time.monotonic()
     tokenizer = load_tokenizer(settings.base)
+    check_vocabulary(tokenizer, settings.base)
     examination = prepare(settings, tokenizer)
     base = _load_base(settings)
     results: dict[str, list[Result]] = {}

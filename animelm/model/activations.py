@@ -2,7 +2,8 @@
 
 Each formula names the code that it describes. Legend: T tokens of the batch, L tokens of a
 document, C hidden width, F intermediate width, H attention heads, D head dimension, E experts, K of
-them chosen per token, N = T·K rows of all experts, n rows of one expert, R LoRA rank.
+them chosen per token, N = T·K rows of all experts and what fills them up, n rows of one expert, R
+LoRA rank.
 """
 
 from dataclasses import dataclass

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers import (
     GptOssConfig,
@@ -23,9 +24,31 @@ _CONFIGS: dict[str, type[Config]] = {
     "GptOssForCausalLM": GptOssConfig,
     "LlamaForCausalLM": LlamaConfig,
 }
+_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "num_local_experts",
+    "num_experts_per_tok",
+)
+# What transformers has been seen to raise for a configuration with wrong values.
+_LIBRARY_ERRORS = (
+    StrictDataclassError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
-def read_config(values: dict[str, Any], source: Path | str) -> Config:
+def read_config(values: Any, source: Path | str) -> Config:
     """The configuration that a config.json describes.
 
     Args:
@@ -33,17 +56,46 @@ def read_config(values: dict[str, Any], source: Path | str) -> Config:
         source: names it in messages.
 
     Raises:
-        UserError: it is of another architecture.
+        UserError: it is of another architecture, or transformers can build no model of it.
     """
-    architectures = values.get("architectures") or ["GptOssForCausalLM"]
-    known = [name for name in architectures if name in _CONFIGS]
-    if not known:
-        raise UserError(
-            f"{source}: architectures is {architectures}; expected {' or '.join(_CONFIGS)}"
-        )
+    if not isinstance(values, dict):
+        raise UserError(f"{source}: holds {values!r:.40}; expected an object with a model's sizes")
+    kind = _architecture(values, source)
+    for key in _SIZES:
+        if isinstance(values.get(key), int) and values[key] < 1:
+            raise UserError(f"{source}: {key} is {values[key]}; expected 1 or more")
     # How the file's weights are stored is read off the tensors themselves.
     own = {key: value for key, value in values.items() if key != "quantization_config"}
-    return _CONFIGS[known[0]].from_dict(own)
+    try:
+        config = kind.from_dict(own)
+        # What is wrong with some values shows when a model is built, and a layer is soon built.
+        with torch.device("meta"):
+            new_model(kind.from_dict(own | {"num_hidden_layers": 1, "layer_types": None}))
+    except _LIBRARY_ERRORS as error:
+        words = " ".join(str(error).split())
+        raise UserError(
+            f"{source}: transformers builds no model of it ({type(error).__name__}: {words})"
+        ) from error
+    return config
+
+
+def _architecture(values: dict[str, Any], source: Path | str) -> type[Config]:
+    """By ``architectures``; where that is missing by ``model_type``."""
+    architectures, model_type = values.get("architectures"), values.get("model_type")
+    if not architectures:
+        known = [kind for kind in _CONFIGS.values() if kind.model_type == model_type]
+        found = f"architectures is missing and model_type is {model_type!r}"
+    else:
+        listed = architectures if isinstance(architectures, list) else []
+        known = [kind for name, kind in _CONFIGS.items() if name in listed]
+        found = f"architectures is {architectures!r}"
+    if not known:
+        types = " or ".join(kind.model_type for kind in _CONFIGS.values())
+        raise UserError(
+            f"{source}: {found}; expected {' or '.join(_CONFIGS)} in a list, or no architectures "
+            f"and model_type {types}"
+        )
+    return known[0]
 
 
 def new_model(config: Config) -> CausalLM:

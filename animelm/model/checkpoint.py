@@ -64,10 +64,21 @@ def _finished(filling: Filling, source: str) -> CausalLM:
         raise UserError(
             f"{source}: the checkpoint lacks {len(missing)} tensors, the first is {min(missing)}"
         )
+    _check_tied_head(model, source)
     model.tie_weights()
     # Its table of frequencies is no parameter, and was made on the meta device.
     model.model.rotary_emb = type(model.model.rotary_emb)(model.config)
     return model
+
+
+def _check_tied_head(model: CausalLM, source: str) -> None:
+    """Tying drops the head; one that was stored must have been the embedding."""
+    head, embedding = model.lm_head.weight, model.model.embed_tokens.weight
+    if model.config.tie_word_embeddings and not head.is_meta and not torch.equal(head, embedding):
+        raise UserError(
+            f"{source}: lm_head.weight differs from model.embed_tokens.weight, and config.json "
+            "says tie_word_embeddings; expected that to be false, or no head of its own"
+        )
 
 
 def save_base(model: CausalLM, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:

@@ -217,7 +217,7 @@ _SAVED = 3  # tensors that one expert's forward pass keeps for its backward pass
 def _each(routing: Routing, hidden: Tensor) -> Iterator[tuple[int, Tensor, slice]]:
     """Expert, its input rows [n, C], and the slice of all rows that is its own.
 
-    Experts with as many rows follow each other, and find the products compiled (``rows_filled_to``).
+    Experts with as many rows follow each other, and find the products compiled.
     """
     ends = list(accumulate(routing.counts))
     for expert in sorted(range(len(ends)), key=routing.counts.__getitem__):

@@ -17,6 +17,9 @@ from animelm.model.shards import StoredTensor
 
 # Memory of its own takes whole pages, so it is for large tensors only.
 _MAPPED_BYTES = 2**16
+# Those of 8 bits mean nothing without a scale.
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_FLOAT = "of a float type of 16 bits or more"
 
 
 class Filling:
@@ -59,16 +62,16 @@ class Filling:
             own = module._parameters.get(leaf)
             if own is None:
                 raise source.wrong(f"has no place in {type(module).__name__}")
-            if tensor.shape != own.shape or not tensor.is_floating_point():
-                raise source.unlike(tensor, f"{tuple(own.shape)} of a float type")
+            if tensor.shape != own.shape or tensor.dtype not in _FLOATS:
+                raise source.unlike(tensor, f"{tuple(own.shape)} {_FLOAT}")
             held = _lasting(tensor.to(self.compute_dtype))
             setattr(module, leaf, nn.Parameter(held, requires_grad=False))
         self.missing.discard(f"{path}.{leaf}")
 
     def _packed_weight(self, module: PackedLinear, tensor: Tensor, source: StoredTensor) -> None:
         expected = (module.out_features, module.in_features)
-        if tensor.shape != expected or not tensor.is_floating_point():
-            raise source.unlike(tensor, f"{expected} of a float type")
+        if tensor.shape != expected or tensor.dtype not in _FLOATS:
+            raise source.unlike(tensor, f"{expected} {_FLOAT}")
         if isinstance(module, LinearMXFP4):
             raise source.wrong(
                 f"is {str(tensor.dtype).removeprefix('torch.')}, and quantization mxfp4 keeps "

@@ -34,8 +34,29 @@ def resolve_base(base: str) -> Path:
 
 
 def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
-    """The base's tokenizer; nothing in its folder is executed."""
-    return PreTrainedTokenizerFast.from_pretrained(resolve_base(base))
+    """The base's tokenizer; nothing in its folder is executed.
+
+    Raises:
+        UserError: as ``resolve_base`` and ``check_vocabulary``.
+    """
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(resolve_base(base))
+    check_vocabulary(tokenizer, base)
+    return tokenizer
+
+
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, base: str) -> None:
+    """Refuses a tokenizer of which a token has no row in the base's embedding.
+
+    Raises:
+        UserError: there is such a token, or as ``load_config``.
+    """
+    tokens = max(tokenizer.get_vocab().values(), default=-1) + 1
+    rows = load_config(base).vocab_size
+    if tokens > rows:
+        raise UserError(
+            f"{base}: its tokenizer numbers {tokens} tokens, and its embedding has {rows} rows "
+            "(vocab_size in config.json); expected a row for each token"
+        )
 
 
 def load_config(base: str) -> Config:

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from animelm.errors import UserError
+
 
 class PackedLinear(nn.Linear):
     """A frozen linear layer in 4 bits; its subclasses say in which format.
@@ -28,7 +30,10 @@ class PackedLinear(nn.Linear):
     def __init__(self, in_features: int, out_features: int, bias: bool, device=None) -> None:
         nn.Module.__init__(self)
         if in_features % 2:
-            raise ValueError(f"in_features is {in_features}; 4-bit rows need an even width")
+            raise UserError(
+                f"a linear layer of this model takes {in_features} values and gives "
+                f"{out_features}; rows in 4 bits need an even number, so use quantization none"
+            )
         self.in_features, self.out_features = in_features, out_features
         packed = torch.empty(out_features, in_features // 2, dtype=torch.uint8, device=device)
         self.weight = nn.Parameter(packed, requires_grad=False)

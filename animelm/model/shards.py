@@ -4,6 +4,7 @@ Files are read, not mapped: pages of a mapped file count as the process's memory
 file is open.
 """
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,6 +18,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from animelm.errors import UserError
+
+_INDEX = "model.safetensors.index.json"
+_SINGLE_FILE = "model.safetensors"
+_ADAPTER = "adapter_model.safetensors"
+# Nothing that leads out of the folder.
+_FILE_NAME = re.compile(r"[^/\\:]+\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -59,21 +66,25 @@ class Checkpoint:
     """The tensors of a base by their names, none of them read yet."""
 
     def __init__(self, tensors: Iterable[StoredTensor]) -> None:
-        self._tensors = {tensor.name: tensor for tensor in tensors}
+        """Raises: UserError: two files hold a tensor of the same name."""
+        self._tensors: dict[str, StoredTensor] = {}
+        for tensor in tensors:
+            first = self._tensors.setdefault(tensor.name, tensor)
+            if first is not tensor:
+                raise tensor.wrong(f"is in {first.place} too; expected it in one file only")
 
     @staticmethod
     def in_folder(folder: Path) -> "Checkpoint":
-        """What the safetensors files of a folder hold.
+        """What the weight files of a folder hold.
+
+        That is ``model.safetensors``; without it those that ``model.safetensors.index.json`` names;
+        and without an index every safetensors file but an adapter's.
 
         Raises:
-            UserError: there is none, or one is cut off or no safetensors file at all.
+            UserError: there is none, or one that the index names is not there; one is cut off or
+                no safetensors file at all; two hold the same tensor; the index is broken.
         """
-        files = sorted(folder.glob("*.safetensors"))
-        if not files:
-            raise UserError(
-                f"{folder}: no .safetensors file; expected the weights as transformers writes them"
-            )
-        return Checkpoint(tensor for file in files for tensor in tensors_in(file))
+        return Checkpoint(tensor for file in _weight_files(folder) for tensor in tensors_in(file))
 
     @staticmethod
     def of_state(state: Mapping[str, Tensor], place: str) -> "Checkpoint":
@@ -103,6 +114,42 @@ class Checkpoint:
         if name not in self._tensors:
             raise tensor.wrong(f"needs {name}, which the checkpoint lacks")
         return self._tensors[name]
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    index = folder / _INDEX
+    if (folder / _SINGLE_FILE).is_file():  # as transformers, also where there is an index
+        return [folder / _SINGLE_FILE]
+    if index.is_file():
+        return _indexed_files(index)
+    files = [file for file in sorted(folder.glob("*.safetensors")) if file.name != _ADAPTER]
+    if not files:
+        raise UserError(
+            f"{folder}: no .safetensors file with a base's weights; expected {_SINGLE_FILE}, or "
+            f"several files and {_INDEX}, as transformers writes them"
+        )
+    return files
+
+
+def _indexed_files(index: Path) -> list[Path]:
+    try:
+        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        names = sorted({str(name) for name in weight_map.values()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{index}: no index of weights ({error!r}); expected JSON with a weight_map from the "
+            "names of tensors to those of their files"
+        ) from error
+    if not names:
+        raise UserError(f"{index}: weight_map is empty; expected the files that hold the weights")
+    for name in names:
+        if not _FILE_NAME.fullmatch(name):
+            raise UserError(
+                f"{index}: weight_map names {name!r}; expected .safetensors files in its folder"
+            )
+        if not (index.parent / name).is_file():
+            raise UserError(f"{index}: weight_map names {name}, which is not there; fetch it again")
+    return [index.parent / name for name in names]
 
 
 def tensors_in(file: Path) -> Iterator[StoredTensor]:

@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,12 @@ def test_a_mistake_is_told_in_one_message(ask, arguments: list[str], told: str) 
     called = ask(QUESTION, *arguments)
     assert called.status == 2
     assert told in called.err and not called.out
+
+
+def test_a_tokenizer_that_the_base_has_no_rows_for_is_told(ask, tiny_base: Path, tmp_path: Path):
+    shutil.copytree(tiny_base, tmp_path, dirs_exist_ok=True)
+    config = json.loads((tiny_base / "config.json").read_text()) | {"vocab_size": 99}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    called = ask(QUESTION, f"--base={tmp_path}")
+    assert called.status == 2
+    assert "its embedding has 99 rows" in called.err and not called.out

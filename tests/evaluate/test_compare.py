@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -177,6 +178,19 @@ def test_what_is_missing_is_told_before_anything_is_answered(
     settings.held_out_wordings = settings.held_out_works = 0.0
     settings.general_records = None
     with pytest.raises(UserError, match="no question is held out"):
+        compare(settings)
+
+
+def test_a_tokenizer_that_the_base_has_no_rows_for_is_told_before_the_base_is_loaded(
+    settings: CompareSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare_module, "load_to_answer", pytest.fail)
+    folder = tmp_path / "base"
+    shutil.copytree(settings.base, folder)
+    config = json.loads((folder / "config.json").read_text()) | {"vocab_size": 99}
+    (folder / "config.json").write_text(json.dumps(config))
+    settings.base = str(folder)
+    with pytest.raises(UserError, match="its embedding has 99 rows"):
         compare(settings)
 
 

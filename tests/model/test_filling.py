@@ -10,6 +10,7 @@ from animelm.model.shards import Checkpoint
 
 ATTENTION = "model.layers.0.self_attn"
 EXPERTS = "model.layers.0.mlp.experts"
+FLOAT8 = torch.ones(64, 64).to(torch.float8_e4m3fn)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,12 @@ EXPERTS = "model.layers.0.mlp.experts"
         ("model.norm.weight", torch.ones(3), r"is \(3,\) float32; expected \(64,\)"),
         (f"{ATTENTION}.q_proj.weight", torch.ones(64, 32), r"expected \(64, 64\) of a float"),
         (f"{ATTENTION}.q_proj.weight", torch.ones(64, 64).byte(), r"expected \(64, 64\) of a"),
+        (f"{ATTENTION}.q_proj.weight", FLOAT8, r"float8_e4m3fn; expected .* of 16 bits or more"),
+        (
+            "model.embed_tokens.weight",
+            FLOAT8[:1].expand(97, 64),
+            r"expected \(97, 64\) of a float type",
+        ),
         (f"{EXPERTS}.gate_up_proj", torch.ones(3, 64, 64), "a first dimension of 4, one an expert"),
         (f"{EXPERTS}.down_proj", torch.ones(4, 64, 32), r"expected \(64, 32\) of a float type"),
         (f"{EXPERTS}.down_proj.qweight", torch.ones(2), "has no place in GptOss.*Known layouts"),

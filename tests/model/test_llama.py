@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from animelm.errors import UserError
@@ -151,3 +152,21 @@ def test_a_model_trained_whole_is_written_as_stock_transformers_reads_it(
 def test_mxfp4_is_refused(base: Path) -> None:
     with pytest.raises(UserError, match="keeps the experts of a released gpt-oss"):
         load_base(str(base), "mxfp4")
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_head_that_is_not_the_embedding_is_not_tied_to_it(
+    stock: LlamaForCausalLM, tmp_path: Path, own: bool
+) -> None:
+    stock.save_pretrained(tmp_path)
+    state = stock.state_dict()
+    embedding = state["model.embed_tokens.weight"].clone()
+    state["lm_head.weight"] = embedding.flip(0).contiguous() if own else embedding
+    save_file(state, tmp_path / "model.safetensors", {"format": "pt"})
+    if own and stock.config.tie_word_embeddings:
+        message = r"lm_head\.weight differs from model\.embed_tokens\.weight, .*tie_word_embeddings"
+        with pytest.raises(UserError, match=message):
+            load_base(str(tmp_path))
+    else:
+        head = load_base(str(tmp_path)).lm_head.weight
+        torch.testing.assert_close(head, state["lm_head.weight"])

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,16 @@ from safetensors.torch import save_file
 
 from animelm.errors import UserError
 from animelm.model.shards import Checkpoint
+
+INDEX = "model.safetensors.index.json"
+
+
+def write_index(folder: Path, **files: str) -> None:
+    (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": files}))
+
+
+def names_in(folder: Path) -> set[str]:
+    return {tensor.name for tensor in Checkpoint.in_folder(folder)}
 
 
 @pytest.fixture
@@ -56,3 +67,68 @@ def test_a_tensor_that_another_needs_is_named_where_it_is_missing(folder: Path) 
     with pytest.raises(UserError, match=r"model-1\.safetensors: tensor a needs a\.scales"):
         checkpoint.beside(first, "a.scales")
     assert checkpoint.beside(first, "b").name == "b"
+
+
+def test_files_that_the_index_does_not_name_are_not_read(folder: Path) -> None:
+    write_index(folder, b="model-2.safetensors", c="model-2.safetensors")
+    save_file({"b": torch.zeros(64)}, folder / "old.safetensors")
+    save_file({"lora": torch.zeros(1)}, folder / "adapter_model.safetensors")
+    assert names_in(folder) == {"b", "c"}
+    assert {Path(tensor.place).name for tensor in Checkpoint.in_folder(folder)} == {
+        "model-2.safetensors"
+    }
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_single_file_counts_alone_as_in_transformers(folder: Path, indexed: bool) -> None:
+    if indexed:
+        write_index(folder, b="model-2.safetensors")
+    save_file({"a": torch.zeros(1)}, folder / "model.safetensors")
+    [tensor] = Checkpoint.in_folder(folder)
+    assert tensor.read().tolist() == [0]
+
+
+def test_an_adapter_beside_the_weights_is_left_out(folder: Path) -> None:
+    save_file({"lora": torch.zeros(1)}, folder / "adapter_model.safetensors")
+    assert names_in(folder) == {"a", "b", "c"}
+
+
+def test_a_file_that_the_index_names_and_is_not_there_is_named(folder: Path) -> None:
+    write_index(folder, a="model-1.safetensors", b="model-2.safetensors", z="model-3.safetensors")
+    with pytest.raises(UserError, match=rf"{INDEX}: .* names model-3\.safetensors, which is not"):
+        Checkpoint.in_folder(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../model-1.safetensors",
+        "/etc/model.safetensors",
+        "..\\m.safetensors",
+        "..",
+        "model.bin",
+        "",
+    ],
+)
+def test_an_index_names_nothing_outside_its_folder(folder: Path, name: str) -> None:
+    inside = folder / "inside"
+    inside.mkdir()
+    write_index(inside, a=name)
+    with pytest.raises(UserError, match=rf"{INDEX}: weight_map names .*files in its folder"):
+        Checkpoint.in_folder(inside)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", "{}", '{"weight_map": []}', '{"weight_map": {"a": 5}}', '{"weight_map": {}}'],
+)
+def test_a_broken_index_is_named(folder: Path, text: str) -> None:
+    (folder / INDEX).write_text(text)
+    with pytest.raises(UserError, match=rf"{INDEX}: .*expected"):
+        Checkpoint.in_folder(folder)
+
+
+def test_a_tensor_in_two_files_is_refused_with_both_named(folder: Path) -> None:
+    save_file({"a": torch.zeros(1)}, folder / "model-3.safetensors")
+    with pytest.raises(UserError, match=r"model-3\.safetensors: tensor a is in .*model-1\.safe"):
+        Checkpoint.in_folder(folder)

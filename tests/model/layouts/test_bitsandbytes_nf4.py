@@ -10,7 +10,7 @@ from transformers import GptOssForCausalLM
 from animelm.errors import UserError
 from animelm.model.checkpoint import load_base
 from animelm.model.quantize import Linear4bit, Quantization
-from tests.layouts import stock_twin, write_per_expert
+from tests.layouts import packed_tensors, stock_twin, write_per_expert
 
 EXPERT = "model.layers.0.mlp.experts.gate_up_projs.1.weight"
 
@@ -84,6 +84,8 @@ def test_a_missing_part_is_named(stock_model: GptOssForCausalLM, tmp_path: Path,
         ({"blocksize": 128}, "in blocks of 128; expected nf4 in blocks of 64"),
         ({"quant_type": "fp4"}, "is fp4 in blocks of 64"),
         ({"dtype": "no_type"}, "is no state that bitsandbytes wrote"),
+        ({"dtype": "int8"}, "was packed from torch.int8; expected a float type"),
+        ({"dtype": "nn"}, "was packed from .*; expected a float type"),
     ],
 )
 def test_another_shape_block_or_type_is_refused(
@@ -96,10 +98,76 @@ def test_another_shape_block_or_type_is_refused(
         load_base(str(tmp_path))
 
 
-def test_scales_that_are_too_few_are_refused(
+@pytest.mark.parametrize("part", ["nested_absmax", "nested_quant_map"])
+def test_a_missing_part_of_nested_scales_is_named(
+    stock_model: GptOssForCausalLM, tmp_path: Path, part: str
+) -> None:
+    write_per_expert(stock_model, tmp_path, True)
+    edit(tmp_path, f"{EXPERT}.{part}", None)
+    with pytest.raises(UserError, match=rf"model\.safetensors: tensor {EXPERT} needs .*{part}"):
+        load_base(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("nested", "part", "tensor", "expected"),
+    [
+        (False, "absmax", torch.ones(3), r"is \(3,\) float32; expected \(64,\) of a float type"),
+        (False, "absmax", torch.ones(64).byte(), r"uint8; expected \(64,\) of a float type"),
+        (True, "absmax", torch.ones(64), r"float32; expected \(64,\) uint8"),
+        (True, "absmax", torch.ones(63).byte(), r"is \(63,\) uint8; expected \(64,\) uint8"),
+        (True, "nested_absmax", torch.ones(0), r"is \(0,\) .*; expected \(1,\) of a float type"),
+        (True, "nested_absmax", torch.ones(1).byte(), r"expected \(1,\) of a float type"),
+        (True, "nested_quant_map", torch.ones(3), r"expected \(256,\) of a float type"),
+        (True, "nested_quant_map", torch.ones(256).int(), r"expected \(256,\) of a float type"),
+    ],
+)
+def test_scales_of_another_number_or_type_are_refused(
+    stock_model: GptOssForCausalLM,
+    tmp_path: Path,
+    nested: bool,
+    part: str,
+    tensor: torch.Tensor,
+    expected: str,
+) -> None:
+    write_per_expert(stock_model, tmp_path, nested)
+    edit(tmp_path, f"{EXPERT}.{part}", tensor)
+    with pytest.raises(UserError, match=rf"tensor {EXPERT}\.{part} .*{expected}"):
+        load_base(str(tmp_path))
+
+
+@pytest.mark.parametrize("size", [0, -256, "256", None])
+def test_nested_blocks_of_no_size_are_refused(
+    stock_model: GptOssForCausalLM, tmp_path: Path, size: object
+) -> None:
+    write_per_expert(stock_model, tmp_path, True)
+    state = state_with(tmp_path, nested_blocksize=size)
+    edit(tmp_path, f"{EXPERT}.quant_state.bitsandbytes__nf4", state)
+    with pytest.raises(UserError, match=r"has nested_blocksize .*; expected a whole number"):
+        load_base(str(tmp_path))
+
+
+def test_nested_scales_in_sixteen_bits_are_read_as_the_numbers_they_are(
     stock_model: GptOssForCausalLM, tmp_path: Path
 ) -> None:
-    write_per_expert(stock_model, tmp_path, False)
-    edit(tmp_path, f"{EXPERT}.absmax", torch.ones(3))
-    with pytest.raises(UserError, match=r"has 3 scales \(absmax\); expected 64"):
+    write_per_expert(stock_model, tmp_path, True)
+    name = f"{EXPERT}.nested_absmax"
+    largest = load_file(tmp_path / "model.safetensors")[name].bfloat16()
+    layers = []
+    for stored in (largest, largest.float()):
+        edit(tmp_path, name, stored)
+        layers.append(load_base(str(tmp_path)).get_submodule(EXPERT.removesuffix(".weight")))
+    assert torch.equal(layers[0].scales, layers[1].scales)
+
+
+@pytest.mark.parametrize(
+    "name", ["model.embed_tokens.weight", "model.layers.0.mlp.router.linear.weight"]
+)
+def test_a_packed_weight_of_what_is_no_linear_layer_is_refused(
+    stock_model: GptOssForCausalLM, tmp_path: Path, name: str
+) -> None:
+    write_per_expert(stock_model, tmp_path, True)
+    weight = load_file(tmp_path / "model.safetensors")[name]
+    for part, tensor in packed_tensors(name, weight, nested=True).items():
+        edit(tmp_path, part, tensor)
+    with pytest.raises(UserError, match=rf"tensor {name} is packed in 4 bits, and the model has"):
         load_base(str(tmp_path))

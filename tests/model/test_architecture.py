@@ -1,0 +1,98 @@
+"""What a config.json says is taken, or refused with the file named."""
+
+import pytest
+import torch
+from tiny_gpt_oss import tiny_gpt_oss
+from transformers import GptOssConfig, LlamaConfig
+
+from animelm.errors import UserError
+from animelm.model.architecture import empty_model, read_config
+
+GPT_OSS = tiny_gpt_oss().to_dict() | {"architectures": ["GptOssForCausalLM"]}
+LLAMA = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "vocab_size": 97,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [(GPT_OSS, GptOssConfig), (LLAMA, LlamaConfig)],
+    ids=["gpt-oss", "llama"],
+)
+@pytest.mark.parametrize("architectures", [None, []])
+def test_without_architectures_the_model_type_decides(
+    values: dict, expected: type, architectures: list | None
+) -> None:
+    assert isinstance(read_config(values, "x"), expected)
+    without = values | {"architectures": architectures}
+    assert isinstance(read_config(without, "x"), expected)
+    del without["architectures"]
+    assert isinstance(read_config(without, "x"), expected)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"architectures": None, "model_type": None},
+        {"architectures": None, "model_type": "bert"},
+        {"architectures": None, "model_type": {}},
+        {"architectures": ["BertModel"]},
+        {"architectures": [{}]},
+        {"architectures": "LlamaForCausalLM"},
+        {"architectures": 5},
+    ],
+)
+def test_another_or_no_architecture_is_refused(changes: dict) -> None:
+    with pytest.raises(UserError, match=r"^some/config\.json: architectures is .*expected GptOss"):
+        read_config(LLAMA | changes, "some/config.json")
+
+
+@pytest.mark.parametrize("values", [[], None, 5, "text", [{}] * 99])
+def test_what_is_no_object_is_refused(values: object) -> None:
+    with pytest.raises(UserError, match=r"^some/config\.json: holds .*expected an object"):
+        read_config(values, "some/config.json")
+
+
+@pytest.mark.parametrize("values", [GPT_OSS, LLAMA], ids=["gpt-oss", "llama"])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"hidden_size": "256"}, "hidden_size.*expected int, got str"),
+        ({"num_attention_heads": 0}, "num_attention_heads is 0; expected 1 or more"),
+        ({"num_key_value_heads": 0}, "num_key_value_heads is 0; expected 1 or more"),
+        ({"head_dim": 0}, "head_dim is 0; expected 1 or more"),
+        ({"hidden_size": -4}, "hidden_size is -4; expected 1 or more"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers is 0; expected 1 or more"),
+        ({"head_dim": 7}, "requires an even rotary dimension"),
+        ({"rope_parameters": {"rope_type": "no_type", "rope_theta": 1e4}}, "KeyError: 'no_type'"),
+        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "required keys.*factor"),
+        ({"rope_parameters": 5}, "rope_parameters"),
+        ({"pad_token_id": 10**6}, "Padding_idx must be within"),
+        ({"dtype": "no_type"}, "no_type"),
+        ({"layer_types": ["no_type"]}, "layer_types"),
+    ],
+)
+def test_what_transformers_builds_no_model_of_is_told_in_its_words(
+    values: dict, changes: dict, words: str
+) -> None:
+    with pytest.raises(UserError, match=rf"^some/config\.json: .*{words}"):
+        read_config(values | changes, "some/config.json")
+
+
+def test_reading_a_configuration_leaves_the_random_numbers_as_they_are() -> None:
+    before = torch.get_rng_state()
+    read_config(GPT_OSS, "x")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_width_that_four_bits_cannot_hold_is_named() -> None:
+    config = read_config(GPT_OSS | {"intermediate_size": 33}, "x")
+    with pytest.raises(UserError, match=r"takes 33 values and gives 64; .*quantization none"):
+        empty_model(config, "nf4")
+    empty_model(config, "none")
