@@ -16,7 +16,8 @@ class Saving:
     """One change.
 
     Attributes:
-        options: what to add on the command line, or to set in the config.
+        options: what to add on the command line, or to set in the config, together with those of
+            the changes listed before it.
         saves: bytes of the training peak that it saves by itself.
         peak: the training peak with it and the changes listed before it.
     """
@@ -42,7 +43,8 @@ def find_savings(
         options, alone = change(settings)
         saves = peak - plan(alone).training_peak if options else 0
         if saves > 0:
-            changed = change(changed)[1]
+            # Anew on top of those before it: two of them set the accumulation.
+            options, changed = change(changed)
             savings.append(Saving(options, saves, plan(changed).training_peak))
     return tuple(savings)
 

@@ -66,10 +66,25 @@ def test_an_optimiser_step_keeps_its_tokens(wasteful: RunSettings) -> None:
         "--data.blocks_per_batch=1",
         "--trainer.accumulate_grad_batches=8",
     )
-    assert found["--data.block_size"].options == (
+    assert found["--data.block_size"].options == (  # on top of the row above
         "--data.block_size=512",
-        "--trainer.accumulate_grad_batches=4",
+        "--trainer.accumulate_grad_batches=16",
     )
+
+
+def test_all_options_together_are_the_settings_of_the_last_peak(wasteful: RunSettings) -> None:
+    savings = find_savings(wasteful, plan_memory)
+    options = dict(option.split("=") for saving in savings for option in saving.options)
+    blocks, size, accumulation = (
+        int(options[name])
+        for name in (
+            "--data.blocks_per_batch",
+            "--data.block_size",
+            "--trainer.accumulate_grad_batches",
+        )
+    )
+    before = wasteful.blocks_per_batch * wasteful.block_size * wasteful.accumulation
+    assert blocks * size * accumulation == before
 
 
 def test_what_is_frugal_already_is_left_alone(wasteful: RunSettings) -> None:
