@@ -159,7 +159,12 @@ def _length(cli: TrainerCLI, settings: RunSettings) -> RunLength | str:
         return f"{data.base}: its tokenizer is not here, neither as a folder nor fetched"
     data.trainer = trainer
     try:
-        loader = data.train_dataloader()
+        return run_length(
+            data.train_dataloader(),
+            settings.accumulation,
+            trainer.max_epochs,
+            trainer.max_steps,
+            trainer.limit_train_batches,
+        )
     except UserError as error:
         return str(error)
-    return run_length(loader, settings.accumulation, trainer.max_epochs, trainer.max_steps)

@@ -148,10 +148,10 @@ def _savings_table(plan: RunPlan) -> Table:
 def _length_text(length: RunLength | str) -> str:
     if isinstance(length, str):
         return f"Steps and tokens are not counted: {length}"
-    return (
-        f"{length.steps:,} optimiser steps over {length.tokens:,} tokens "
-        f"({length.tokens_per_epoch:,} an epoch, in {length.batches_per_epoch:,} batches)"
-    )
+    epoch = f"{length.tokens_per_epoch:,} an epoch, in {length.batches_per_epoch:,} batches"
+    if length.steps is None:
+        return f"No end is set, by trainer.max_epochs or max_steps; tokens: {epoch}"
+    return f"{length.steps:,} optimiser steps over {length.tokens:,} tokens ({epoch})"
 
 
 def _unit(plan: RunPlan) -> str:

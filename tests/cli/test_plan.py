@@ -70,6 +70,24 @@ def test_a_corpus_that_is_missing_is_named(call, tiny_base: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        (["--trainer.limit_train_batches=2"], 4),
+        (["--trainer.overfit_batches=3"], 6),
+        (["--trainer.limit_train_batches=1", "--trainer.max_epochs=-1"], None),
+    ],
+)
+def test_steps_keep_to_the_trainers_limits(
+    call, tiny_base: Path, articles_of: list[str], options: list[str], steps: int | None
+) -> None:
+    base = [f"--model.base={tiny_base}", f"--data.base={tiny_base}", *articles_of]
+    length = ["--trainer.max_epochs=2", "--data.block_size=32", "--data.blocks_per_batch=1"]
+    called = call("plan", "--config=cpt.yaml", "--format=json", *base, *length, *options)
+    assert called.status == 0, called.err
+    assert json.loads(called.out)["run"]["steps"] == steps
+
+
+@pytest.mark.parametrize(
     ("text", "kind", "size"),
     [
         ("16 GB GPU", "cuda", 16 * 10**9),

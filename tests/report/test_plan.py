@@ -67,6 +67,13 @@ def test_every_part_and_both_peaks_have_a_line() -> None:
     assert "6 optimiser steps over 3,000 tokens (1,000 an epoch, in 32 batches)" in text
 
 
+def test_a_run_without_an_end_is_told_to_have_none() -> None:
+    endless = replace(PLAN, length=RunLength(1000, 32, None, None))
+    text = "No end is set, by trainer.max_epochs or max_steps; tokens: 1,000 an epoch, in 32 batche"
+    assert text in printed(endless)
+    assert endless.to_json()["run"]["steps"] is None
+
+
 def test_what_does_not_fit_is_told_with_what_to_change() -> None:
     text = printed(TIGHT)
     assert "Does not fit on a GPU with 16.0 GiB." in text
