@@ -125,6 +125,7 @@ class MemoryPlan:
         activations: of one batch.
         largest_stored: the largest tensor of the checkpoint, which is read whole.
         process: Python, its libraries and the model's modules; 0 on a GPU.
+        touched: code and threads that only training comes to; 0 on a GPU.
         holes: that the allocator keeps between what has come and gone; 0 on a GPU.
         kernels: compiled products of the experts; 0 unless in bf16 on a CPU.
         loading_peak: until training begins, in the machine's memory also where that is on a GPU.
@@ -135,6 +136,7 @@ class MemoryPlan:
     activations: Activations
     largest_stored: int
     process: int
+    touched: int
     holes: int
     kernels: int
     loading_peak: int
@@ -158,9 +160,9 @@ def plan_memory(settings: RunSettings, process: int = 0, stored: Sequence[int] =
     batch = _largest_activations(config, settings, lasting.audit)
     stored = stored or [_largest_released(config)]
     weights = lasting.weights.total
-    on_device, holes, kernels = 0, 0, 0
+    on_device, touched, holes, kernels = 0, 0, 0, 0
     if settings.device == "cpu":
-        on_device = process + _TOUCHED_IN_TRAINING
+        on_device, touched = process, _TOUCHED_IN_TRAINING
         holes, kernels = _holes(config, settings, batch), _kernels(config, settings)
     at_work = _training(settings, lasting, batch) + holes + kernels
     return MemoryPlan(
@@ -168,10 +170,11 @@ def plan_memory(settings: RunSettings, process: int = 0, stored: Sequence[int] =
         batch,
         max(stored),
         on_device,
+        touched,
         holes,
         kernels,
         process + _TOUCHED_IN_LOADING + max(_loading(stored, weights), weights + lasting.adapters),
-        on_device + weights + lasting.adapters + at_work,
+        on_device + touched + weights + lasting.adapters + at_work,
     )
 
 

@@ -65,6 +65,7 @@ class RunPlan:
         lasting, batch = self.memory.lasting, self.memory.activations
         return {
             "process": self.memory.process,
+            "process, touched in training": self.memory.touched,
             "weights, 4-bit values": lasting.weights.packed,
             "weights, scales of these": lasting.weights.scales,
             "weights, not quantised": lasting.weights.unquantised,

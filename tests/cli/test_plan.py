@@ -17,6 +17,7 @@ def test_json_is_all_that_stands_on_standard_output(
     assert plan["trainable_parameters_per_target"]["gate_proj+up_proj"] == 2 * 4 * 16 * (64 + 64)
     assert plan["fits"] and plan["changes"] == []
     assert plan["peak_bytes"]["training"] > plan["bytes"]["process"] > 2**28
+    assert plan["peak_bytes"]["loading"] > plan["bytes"]["process"]
     assert plan["run"]["steps"] > 0 and plan["run_not_counted"] is None
 
 

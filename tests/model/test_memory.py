@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,15 @@ def test_a_tensor_is_in_memory_twice_while_it_is_placed() -> None:
     assert plain.loading_peak > weights + plain.largest_stored
     assert plain.largest_stored == 201_088 * 2880 * 2  # the head in bf16
     assert last.loading_peak - first.loading_peak == pytest.approx(weights / 5, rel=1e-6)
+
+
+def test_the_process_is_the_same_before_both_peaks() -> None:
+    small_process, large = plan_memory(RELEASED, 10**8), plan_memory(RELEASED, 10**9)
+    assert (small_process.process, large.process) == (10**8, 10**9)
+    assert large.loading_peak - small_process.loading_peak == 9 * 10**8
+    assert large.training_peak - small_process.training_peak == 9 * 10**8
+    on_gpu = plan_memory(replace(RELEASED, device="cuda"), 10**9)
+    assert on_gpu.process == on_gpu.touched == 0
 
 
 def test_the_released_models_parts_are_those_of_their_shapes() -> None:

@@ -28,6 +28,7 @@ MEMORY = MemoryPlan(
     Activations(kept=GIB, layer=GIB // 4, dequantised=GIB // 20, loss=GIB // 8),
     largest_stored=GIB,
     process=GIB // 2,
+    touched=GIB // 16,
     holes=GIB,
     kernels=GIB // 2,
     loading_peak=14 * GIB,
