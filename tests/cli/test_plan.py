@@ -70,6 +70,26 @@ def test_a_corpus_that_is_missing_is_named(call, tiny_base: Path) -> None:
     assert "Steps and tokens are not counted: nowhere/at/all" in called.out
 
 
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_all_processes_of_a_machine_must_fit_in_its_memory(call, strategy: str) -> None:
+    configs = ["gpt-oss-20b/cpt.yaml", "hardware/cpu.yaml", f"strategy/{strategy}.yaml"]
+    options = [
+        "--device=24 GiB CPU",
+        "--trainer.devices=2",
+        "--trainer.accelerator=cpu",
+        "--model.compute_type=bfloat16",
+        "--format=json",
+    ]
+    called = call("plan", *(f"--config={name}" for name in configs), *options)
+    assert called.status == 0, called.err
+    plan = json.loads(called.out)
+    assert plan["processes"] == plan["processes_on_device"] == 2
+    assert not plan["fits"]
+    for name, peak in plan["peak_bytes"].items():
+        assert plan["peak_bytes_on_device"][name] == 2 * peak
+    assert (plan["bytes"]["layers and head gathered"] > 0) == (strategy == "fsdp2")
+
+
 @pytest.mark.parametrize(
     ("options", "steps"),
     [

@@ -6,6 +6,7 @@ import torch
 
 from animelm.model.adapters import LoraSettings
 from animelm.model.memory import RunSettings, plan_memory
+from animelm.model.processes import Processes
 from animelm.model.savings import Saving, find_savings
 
 WASTEFUL = {
@@ -85,6 +86,14 @@ def test_all_options_together_are_the_settings_of_the_last_peak(wasteful: RunSet
     )
     before = wasteful.blocks_per_batch * wasteful.block_size * wasteful.accumulation
     assert blocks * size * accumulation == before
+
+
+def test_processes_of_one_machine_save_together(wasteful: RunSettings) -> None:
+    on_cpu = replace(wasteful, device="cpu", processes=Processes(2, 2))
+    first = find_savings(on_cpu, plan_memory)[0]
+    less = plan_memory(replace(on_cpu, checkpointing=True)).training_peak
+    assert first.peak == 2 * less
+    assert first.saves == 2 * (plan_memory(on_cpu).training_peak - less)
 
 
 def test_what_is_frugal_already_is_left_alone(wasteful: RunSettings) -> None:
