@@ -34,8 +34,8 @@ _HOLES_OF_EXPERTS, _HOLES_OF_DENSE, _HOLES_OF_KEPT = 0.7, 1.5, 0.2
 _KERNEL_BYTES, _MOST_KERNELS = 650_000, 1024
 _PRODUCTS_OF_EXPERT, _NUMBERS_OF_ROWS = 20, 32
 # FSDP2 fetches the next layer while one is at work. On a CPU the gathered parameters leave holes,
-# as a share of all layers: Llamas of 6 and 12 layers on two processes left 0.6 to 1.2; without holes
-# the peaks foretold were within 5 %.
+# as a share of all layers: Llamas of 6 and 12 layers on two processes left 0.6 to 1.2; without
+# holes the peaks foretold were within 5 %.
 _GATHERED_LAYERS, _HOLES_OF_GATHERED = 2, 1.0
 
 
