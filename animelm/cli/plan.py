@@ -21,9 +21,11 @@ from animelm.errors import UserError
 from animelm.model.hub import load_config
 from animelm.model.memory import MemoryPlan, RunSettings, plan_memory
 from animelm.model.precision import choose_compute_dtype
+from animelm.model.processes import Processes
 from animelm.model.savings import find_savings
 from animelm.model.shards import Checkpoint
 from animelm.report.plan import Device, RunPlan, print_plan
+from animelm.train.strategies import FullyShardedStrategy
 
 _UNITS = {"GB": 10**9, "GIB": 2**30, "MB": 10**6, "MIB": 2**20, "B": 1, "": 1}
 _DEVICE = re.compile(r"(?:(\d+(?:\.\d+)?)\s*([GM]i?B|B)?)?\s*\b(cpu|gpu)?", re.IGNORECASE)
@@ -139,7 +141,13 @@ def _settings(cli: TrainerCLI, device: Device) -> RunSettings:
         blocks_per_batch=data.blocks_per_batch,
         accumulation=cli.trainer.accumulate_grad_batches,
         device=device.kind,
+        processes=_processes(cli.trainer),
     )
+
+
+def _processes(trainer: Any) -> Processes:
+    sharded = isinstance(trainer.strategy, FullyShardedStrategy)
+    return Processes(trainer.world_size, trainer.num_devices, sharded)
 
 
 def _stored_sizes(base: str) -> Sequence[int]:
@@ -159,7 +167,12 @@ def _length(cli: TrainerCLI, settings: RunSettings) -> RunLength | str:
         return f"{data.base}: its tokenizer is not here, neither as a folder nor fetched"
     data.trainer = trainer
     try:
-        loader = data.train_dataloader()
+        return run_length(
+            data.train_dataloader(),
+            settings.accumulation,
+            trainer.max_epochs,
+            trainer.max_steps,
+            trainer.limit_train_batches,
+        )
     except UserError as error:
         return str(error)
-    return run_length(loader, settings.accumulation, trainer.max_epochs, trainer.max_steps)

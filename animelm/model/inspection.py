@@ -103,16 +103,14 @@ def describe_modules(model: CausalLM | PeftModel) -> list[ModuleRow]:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Weights of a model without adapters, however many bits each is held in."""
-    return sum(_own_parameters(module) for module in model.modules())
+    """Weights of a model without adapters, however many bits each is held in.
 
-
-def _own_parameters(module: nn.Module) -> int:
-    """Weights of the module itself; a packed byte holds two, and scales are none."""
-    if isinstance(module, PackedLinear):
-        bias = 0 if module.bias is None else module.out_features
-        return module.in_features * module.out_features + bias
-    return sum(parameter.numel() for parameter in module.parameters(recurse=False))
+    A packed byte holds two, scales are none, and a matrix that two modules share counts once.
+    """
+    packed = [module for module in model.modules() if isinstance(module, PackedLinear)]
+    values = sum(layer.in_features * layer.out_features for layer in packed)
+    held = sum(layer.weight.numel() + layer.scales.numel() for layer in packed)
+    return values + sum(parameter.numel() for parameter in model.parameters()) - held
 
 
 def _widths(module: nn.Module) -> tuple[int, int] | None:

@@ -16,8 +16,9 @@ class Saving:
     """One change.
 
     Attributes:
-        options: what to add on the command line, or to set in the config.
-        saves: bytes of the training peak that it saves by itself.
+        options: what to add on the command line, or to set in the config, together with those of
+            the changes listed before it.
+        saves: bytes of the training peak that it saves by itself, on all processes of a device.
         peak: the training peak with it and the changes listed before it.
     """
 
@@ -35,15 +36,20 @@ def find_savings(
         settings: of the run that needs too much.
         plan: foretells the memory of other settings.
     """
-    peak = plan(settings).training_peak
+
+    def peak_of(other: RunSettings) -> int:
+        return plan(other).device_training_peak
+
+    peak = peak_of(settings)
     savings: list[Saving] = []
     changed = settings
     for change in _CHANGES:
         options, alone = change(settings)
-        saves = peak - plan(alone).training_peak if options else 0
+        saves = peak - peak_of(alone) if options else 0
         if saves > 0:
-            changed = change(changed)[1]
-            savings.append(Saving(options, saves, plan(changed).training_peak))
+            # Anew on top of those before it: two of them set the accumulation.
+            options, changed = change(changed)
+            savings.append(Saving(options, saves, peak_of(changed)))
     return tuple(savings)
 
 

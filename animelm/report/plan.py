@@ -33,12 +33,13 @@ class Device:
         return f"{'CPU' if self.kind == 'cpu' else 'GPU'} with {self.bytes / _GIB:.1f} GiB"
 
     def holds(self, memory: MemoryPlan) -> bool:
-        """Whether both peaks fit; loading goes through the machine's memory, not through a GPU's.
+        """Whether both peaks of all processes on it fit.
 
-        CUDA's own context is not counted.
+        Loading goes through the machine's memory, not through a GPU's. CUDA's own context is not
+        counted.
         """
-        loading = memory.loading_peak if self.kind == "cpu" else 0
-        return max(loading, memory.training_peak) <= self.bytes
+        loading = memory.device_loading_peak if self.kind == "cpu" else 0
+        return max(loading, memory.device_training_peak) <= self.bytes
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,11 @@ class RunPlan:
 
     @property
     def parts(self) -> dict[str, int]:
-        """Bytes by part, those that last first."""
+        """Bytes of one process by part, those that last first."""
         lasting, batch = self.memory.lasting, self.memory.activations
         return {
             "process": self.memory.process,
+            "process, touched in training": self.memory.touched,
             "weights, 4-bit values": lasting.weights.packed,
             "weights, scales of these": lasting.weights.scales,
             "weights, not quantised": lasting.weights.unquantised,
@@ -73,6 +75,8 @@ class RunPlan:
             "optimiser states": lasting.optimiser_states,
             "activations kept": batch.kept,
             "one layer at work": batch.layer,
+            "layers and head gathered": self.memory.gathered,
+            "gradients averaged": self.memory.exchanged,
             "weights dequantised": batch.dequantised,
             "logits and loss": batch.loss,
             "compiled products": self.memory.kernels,
@@ -80,7 +84,10 @@ class RunPlan:
         }
 
     def to_json(self) -> dict:
-        """The object that ``plan --format json`` prints; sizes are bytes."""
+        """The object that ``plan --format json`` prints; sizes are bytes.
+
+        All but those on the device are of one process.
+        """
         audit, memory = self.memory.lasting.audit, self.memory
         return {
             "base": self.settings.base,
@@ -91,6 +98,12 @@ class RunPlan:
             "trainable_parameters_per_target": audit.per_target,
             "bytes": self.parts,
             "peak_bytes": {"loading": memory.loading_peak, "training": memory.training_peak},
+            "processes": self.settings.processes.total,
+            "processes_on_device": memory.on_one_device,
+            "peak_bytes_on_device": {
+                "loading": memory.device_loading_peak,
+                "training": memory.device_training_peak,
+            },
             "device": asdict(self.device),
             "fits": self.device.holds(memory),
             "changes": [asdict(saving) for saving in self.savings],
@@ -104,10 +117,12 @@ def print_plan(plan: RunPlan, console: Console | None = None) -> None:
     console = console or Console()
     print_audit(plan.memory.lasting.audit, console)
     console.print(_memory_table(plan))
+    several = plan.memory.on_one_device
+    shared = f", which {several} processes share" if several > 1 else ""
     if plan.device.holds(plan.memory):
-        console.print(f"Fits on a {plan.device.name}.")
+        console.print(f"Fits on a {plan.device.name}{shared}.")
     else:
-        console.print(f"Does not fit on a {plan.device.name}.")
+        console.print(f"Does not fit on a {plan.device.name}{shared}.")
         console.print(_savings_table(plan))
     console.print(_length_text(plan.length), soft_wrap=True, markup=False)
 
@@ -115,11 +130,13 @@ def print_plan(plan: RunPlan, console: Console | None = None) -> None:
 def _memory_table(plan: RunPlan) -> Table:
     memory, settings = plan.memory, plan.settings
     dtype = str(settings.dtype).removeprefix("torch.")
+    several = settings.processes.total > 1
     table = Table(
-        title=f"Memory: {memory.lasting.parameters:,} parameters, {settings.quantization}, "
-        f"computing in {dtype}",
+        title=f"Memory{' of one process' if several else ''}: "
+        f"{memory.lasting.parameters:,} parameters, {settings.quantization}, computing in {dtype}",
         caption=f"a batch of {settings.blocks_per_batch} × {settings.block_size:,} tokens, "
-        f"{settings.accumulation} to a step",
+        f"{settings.accumulation} to a step"
+        + (f", on each of {settings.processes.total} processes" if several else ""),
     )
     unit = _unit(plan)
     table.add_column("part")
@@ -130,6 +147,11 @@ def _memory_table(plan: RunPlan) -> Table:
     table.add_section()
     table.add_row("peak while loading", _told(memory.loading_peak, unit))
     table.add_row("peak while training", _told(memory.training_peak, unit))
+    if memory.on_one_device > 1:
+        together = f"of {memory.on_one_device} processes on one machine"
+        table.add_section()
+        table.add_row(f"loading peak {together}", _told(memory.device_loading_peak, unit))
+        table.add_row(f"training peak {together}", _told(memory.device_training_peak, unit))
     return table
 
 
@@ -148,10 +170,10 @@ def _savings_table(plan: RunPlan) -> Table:
 def _length_text(length: RunLength | str) -> str:
     if isinstance(length, str):
         return f"Steps and tokens are not counted: {length}"
-    return (
-        f"{length.steps:,} optimiser steps over {length.tokens:,} tokens "
-        f"({length.tokens_per_epoch:,} an epoch, in {length.batches_per_epoch:,} batches)"
-    )
+    epoch = f"{length.tokens_per_epoch:,} an epoch, in {length.batches_per_epoch:,} batches"
+    if length.steps is None:
+        return f"No end is set, by trainer.max_epochs or max_steps; tokens: {epoch}"
+    return f"{length.steps:,} optimiser steps over {length.tokens:,} tokens ({epoch})"
 
 
 def _unit(plan: RunPlan) -> str:

@@ -17,6 +17,7 @@ def test_json_is_all_that_stands_on_standard_output(
     assert plan["trainable_parameters_per_target"]["gate_proj+up_proj"] == 2 * 4 * 16 * (64 + 64)
     assert plan["fits"] and plan["changes"] == []
     assert plan["peak_bytes"]["training"] > plan["bytes"]["process"] > 2**28
+    assert plan["peak_bytes"]["loading"] > plan["bytes"]["process"]
     assert plan["run"]["steps"] > 0 and plan["run_not_counted"] is None
 
 
@@ -67,6 +68,44 @@ def test_a_corpus_that_is_missing_is_named(call, tiny_base: Path) -> None:
     called = call("plan", "--config=cpt.yaml", *base, "--data.folder=nowhere/at/all")
     assert called.status == 0, called.err
     assert "Steps and tokens are not counted: nowhere/at/all" in called.out
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_all_processes_of_a_machine_must_fit_in_its_memory(call, strategy: str) -> None:
+    configs = ["gpt-oss-20b/cpt.yaml", "hardware/cpu.yaml", f"strategy/{strategy}.yaml"]
+    options = [
+        "--device=24 GiB CPU",
+        "--trainer.devices=2",
+        "--trainer.accelerator=cpu",
+        "--model.compute_type=bfloat16",
+        "--format=json",
+    ]
+    called = call("plan", *(f"--config={name}" for name in configs), *options)
+    assert called.status == 0, called.err
+    plan = json.loads(called.out)
+    assert plan["processes"] == plan["processes_on_device"] == 2
+    assert not plan["fits"]
+    for name, peak in plan["peak_bytes"].items():
+        assert plan["peak_bytes_on_device"][name] == 2 * peak
+    assert (plan["bytes"]["layers and head gathered"] > 0) == (strategy == "fsdp2")
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        (["--trainer.limit_train_batches=2"], 4),
+        (["--trainer.overfit_batches=3"], 6),
+        (["--trainer.limit_train_batches=1", "--trainer.max_epochs=-1"], None),
+    ],
+)
+def test_steps_keep_to_the_trainers_limits(
+    call, tiny_base: Path, articles_of: list[str], options: list[str], steps: int | None
+) -> None:
+    base = [f"--model.base={tiny_base}", f"--data.base={tiny_base}", *articles_of]
+    length = ["--trainer.max_epochs=2", "--data.block_size=32", "--data.blocks_per_batch=1"]
+    called = call("plan", "--config=cpt.yaml", "--format=json", *base, *length, *options)
+    assert called.status == 0, called.err
+    assert json.loads(called.out)["run"]["steps"] == steps
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 from animelm.data.batch import Document
 from animelm.data.loaders import training_loader
 from animelm.data.run_length import run_length
+from animelm.errors import UserError
 
 LENGTHS = np.array([700, 300, 500, 90, 410], dtype=np.int64)
 
@@ -46,3 +47,29 @@ def test_steps_end_with_the_epochs_or_before(accumulation, epochs, max_steps, st
     length = run_length(loader(), accumulation, epochs, max_steps)
     assert length.batches_per_epoch == 7
     assert length.steps == steps
+
+
+@pytest.mark.parametrize(
+    ("limit", "batches"), [(2, 2), (100, 7), (0, 0), (1.0, 7), (0.5, 3), (0.15, 1), (0.0, 0)]
+)
+def test_an_epoch_may_be_limited_by_number_or_by_share(limit: int | float, batches: int) -> None:
+    length = run_length(loader(), accumulation=2, epochs=3, limit=limit)
+    steps = 3 * -(-batches // 2)
+    assert (length.batches_per_epoch, length.steps) == (batches, steps)
+    assert length.tokens_per_epoch == round(1590 * batches / 7)
+    assert length.tokens == 3 * length.tokens_per_epoch
+
+
+def test_a_share_of_less_than_a_batch_is_refused() -> None:
+    with pytest.raises(UserError, match=r"is 0\.1: less than one of the 7 batches of an epoch"):
+        run_length(loader(), accumulation=1, epochs=1, limit=0.1)
+
+
+def test_a_run_without_an_end_has_no_number_of_steps() -> None:
+    length = run_length(loader(), accumulation=1, epochs=-1)
+    assert length.steps is None and length.tokens is None
+    assert length.tokens_per_epoch == 1590
+
+
+def test_nothing_is_trained_without_batches_however_many_steps_there_may_be() -> None:
+    assert run_length(loader(), 1, epochs=-1, max_steps=5, limit=0).steps == 0

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from transformers import GptOssConfig, LlamaConfig
 from animelm.model.adapters import LoraSettings, add_adapter
 from animelm.model.architecture import Config, new_model
 from animelm.model.checkpoint import load_base
-from animelm.model.memory import RunSettings, optimiser_state_bytes, plan_memory
+from animelm.model.lasting import optimiser_state_bytes
+from animelm.model.memory import MemoryPlan, RunSettings, plan_memory
 from animelm.model.packed import PackedLinear
+from animelm.model.processes import Processes
 from animelm.model.quantize import Quantization
 from animelm.train.optimiser import OptimiserSettings, build_optimiser
 
@@ -123,11 +126,64 @@ def test_a_tensor_is_in_memory_twice_while_it_is_placed() -> None:
     assert last.loading_peak - first.loading_peak == pytest.approx(weights / 5, rel=1e-6)
 
 
+def test_the_process_is_the_same_before_both_peaks() -> None:
+    small_process, large = plan_memory(RELEASED, 10**8), plan_memory(RELEASED, 10**9)
+    assert (small_process.process, large.process) == (10**8, 10**9)
+    assert large.loading_peak - small_process.loading_peak == 9 * 10**8
+    assert large.training_peak - small_process.training_peak == 9 * 10**8
+    on_gpu = plan_memory(replace(RELEASED, device="cuda"), 10**9)
+    assert on_gpu.process == on_gpu.touched == 0
+
+
 def test_the_released_models_parts_are_those_of_their_shapes() -> None:
     weights = plan_memory(RELEASED).lasting.weights
     experts, attention = 24 * 32 * 3 * 2880**2, 24 * 2880 * (2 * 4096 + 2 * 512)
     assert weights.packed == (experts + attention) // 2
     assert weights.scales == (experts + attention) // 64 * 4
+
+
+def on(processes: Processes, device: str = "cpu") -> MemoryPlan:
+    return plan_memory(replace(RELEASED, device=device, processes=processes))
+
+
+def test_processes_of_one_machine_fill_its_memory_together_and_a_gpu_each() -> None:
+    one, two, spread = on(Processes()), on(Processes(2, 2)), on(Processes(4, 2))
+    # Each averages its gradients in buffers of their size.
+    assert two.training_peak == spread.training_peak == one.training_peak + one.lasting.gradients
+    assert two.device_training_peak == 2 * two.training_peak
+    assert two.device_loading_peak == 2 * one.loading_peak
+    assert spread.device_training_peak == two.device_training_peak
+    assert on(Processes(2, 2), "cuda").on_one_device == 1
+
+
+def test_processes_that_share_the_model_hold_their_part_and_two_layers() -> None:
+    one, four = on(Processes(), "cuda"), on(Processes(4, 4, sharded=True), "cuda")
+    for name in ("adapters", "gradients"):
+        assert getattr(four.lasting, name) == getattr(one.lasting, name) / 4
+    assert four.lasting.weights.total == pytest.approx(one.lasting.weights.total / 4)
+    assert four.lasting.parameters == one.lasting.parameters
+    assert four.exchanged == 0
+    head = (201_088 + 1) * 2880 * 2
+    layers = one.lasting.weights.total - head - 201_088 * 2880 * 2 + one.lasting.adapters
+    assert four.gathered == pytest.approx(2 * layers / 24 + head)
+    # Every process reads the whole base before it drops the others' parts.
+    assert four.loading_peak == one.loading_peak
+
+
+def test_gathered_layers_leave_holes_in_a_machines_memory() -> None:
+    whole, shared = on(Processes()), on(Processes(4, 4, sharded=True))
+    layers = whole.lasting.weights.total - 2 * 201_088 * 2880 * 2 - 2880 * 2
+    assert shared.holes - whole.holes == pytest.approx(layers)
+    assert on(Processes(4, 4, sharded=True), "cuda").holes == 0
+
+
+def test_one_matrix_for_embedding_and_head_is_gathered_as_the_head(tmp_path: Path) -> None:
+    shared = Processes(2, 2, sharded=True)
+    tied, own = (
+        plan_memory(replace(settings_of(tmp_path / str(t), small(t)), processes=shared))
+        for t in (True, False)
+    )
+    assert tied.gathered == own.gathered
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is counted as Linux does")

@@ -6,6 +6,7 @@ import torch
 
 from animelm.model.adapters import LoraSettings
 from animelm.model.memory import RunSettings, plan_memory
+from animelm.model.processes import Processes
 from animelm.model.savings import Saving, find_savings
 
 WASTEFUL = {
@@ -66,10 +67,33 @@ def test_an_optimiser_step_keeps_its_tokens(wasteful: RunSettings) -> None:
         "--data.blocks_per_batch=1",
         "--trainer.accumulate_grad_batches=8",
     )
-    assert found["--data.block_size"].options == (
+    assert found["--data.block_size"].options == (  # on top of the row above
         "--data.block_size=512",
-        "--trainer.accumulate_grad_batches=4",
+        "--trainer.accumulate_grad_batches=16",
     )
+
+
+def test_all_options_together_are_the_settings_of_the_last_peak(wasteful: RunSettings) -> None:
+    savings = find_savings(wasteful, plan_memory)
+    options = dict(option.split("=") for saving in savings for option in saving.options)
+    blocks, size, accumulation = (
+        int(options[name])
+        for name in (
+            "--data.blocks_per_batch",
+            "--data.block_size",
+            "--trainer.accumulate_grad_batches",
+        )
+    )
+    before = wasteful.blocks_per_batch * wasteful.block_size * wasteful.accumulation
+    assert blocks * size * accumulation == before
+
+
+def test_processes_of_one_machine_save_together(wasteful: RunSettings) -> None:
+    on_cpu = replace(wasteful, device="cpu", processes=Processes(2, 2))
+    first = find_savings(on_cpu, plan_memory)[0]
+    less = plan_memory(replace(on_cpu, checkpointing=True)).training_peak
+    assert first.peak == 2 * less
+    assert first.saves == 2 * (plan_memory(on_cpu).training_peak - less)
 
 
 def test_what_is_frugal_already_is_left_alone(wasteful: RunSettings) -> None:

@@ -8,7 +8,9 @@ from rich.console import Console
 from animelm.data.run_length import RunLength
 from animelm.model.activations import Activations
 from animelm.model.adapters import LoraSettings, TargetAudit, TargetRow
-from animelm.model.memory import Lasting, MemoryPlan, RunSettings, WeightBytes
+from animelm.model.lasting import Lasting, WeightBytes
+from animelm.model.memory import MemoryPlan, RunSettings
+from animelm.model.processes import Processes
 from animelm.model.savings import Saving
 from animelm.report.plan import Device, RunPlan, print_plan
 
@@ -28,8 +30,11 @@ MEMORY = MemoryPlan(
     Activations(kept=GIB, layer=GIB // 4, dequantised=GIB // 20, loss=GIB // 8),
     largest_stored=GIB,
     process=GIB // 2,
+    touched=GIB // 16,
     holes=GIB,
     kernels=GIB // 2,
+    gathered=0,
+    exchanged=0,
     loading_peak=14 * GIB,
     training_peak=17 * GIB,
 )
@@ -67,6 +72,13 @@ def test_every_part_and_both_peaks_have_a_line() -> None:
     assert "6 optimiser steps over 3,000 tokens (1,000 an epoch, in 32 batches)" in text
 
 
+def test_a_run_without_an_end_is_told_to_have_none() -> None:
+    endless = replace(PLAN, length=RunLength(1000, 32, None, None))
+    text = "No end is set, by trainer.max_epochs or max_steps; tokens: 1,000 an epoch, in 32 batche"
+    assert text in printed(endless)
+    assert endless.to_json()["run"]["steps"] is None
+
+
 def test_what_does_not_fit_is_told_with_what_to_change() -> None:
     text = printed(TIGHT)
     assert "Does not fit on a GPU with 16.0 GiB." in text
@@ -83,6 +95,24 @@ def test_a_small_run_is_told_in_mebibytes() -> None:
 def test_loading_goes_through_the_machines_memory(kind: str, fits: bool) -> None:
     memory = replace(MEMORY, loading_peak=30 * GIB)
     assert Device(kind, 24 * GIB).holds(memory) is fits
+
+
+def test_the_processes_of_one_machine_are_counted_together() -> None:
+    plan = replace(
+        PLAN,
+        settings=replace(SETTINGS, processes=Processes(total=4, here=2)),
+        memory=replace(MEMORY, on_one_device=2),
+    )
+    text = printed(plan)
+    words = " ".join(text.split())
+    assert "Memory of one process" in words and "on each of 4 processes" in words
+    assert ["peak while training", "17.00"] in rows(text)
+    assert ["training peak of 2 processes on one machine", "34.00"] in rows(text)
+    assert "Does not fit on a CPU with 24.0 GiB, which 2 processes share." in text
+    found = plan.to_json()
+    assert found["peak_bytes_on_device"] == {"loading": 28 * GIB, "training": 34 * GIB}
+    assert (found["processes"], found["processes_on_device"]) == (4, 2)
+    assert found["fits"] is False and "of one process" not in printed(PLAN)
 
 
 def test_json_holds_bytes_and_what_was_not_counted() -> None:
