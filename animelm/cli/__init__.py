@@ -50,8 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the command and its options; None takes those of the process.
 
     Returns:
-        The exit status: 0, or 2 after a mistake of the user's, told in one message on the error
-        stream.
+        The exit status: 0; 2 after a mistake of the user's, told in one message on the error
+        stream; 143 for a run that SIGTERM ended.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except SystemExit as stop:  # the parsers end so after --help and --print_config
+    except SystemExit as stop:  # the parsers end so after --help, a run after SIGTERM
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
 

@@ -12,12 +12,15 @@ from rich.console import Console
 from animelm.cli.comparison import compare_and_print
 from animelm.cli.configs import find_configs
 from animelm.cli.trainer import run as run_trainer
+from animelm.errors import UserError
 from animelm.evaluate.settings import CompareSettings
 from animelm.sample.writer import GENERATED, write_sample
 
 # Two passes over the questions are enough for the demo's 36 works; of 238 works they left two facts
 # in five unlearned. General answers suffer while the rate is high, and come back as it falls.
 _MORE_PASSES = ["--trainer.max_epochs=4", "--data.replay_share=0.25"]
+# What a run writes into its folder; ``reproduce`` writes ``sample`` as well.
+_WRITTEN = ("cpt", "sft", "results.jsonl", "summary.json")
 
 
 def run(command: str, arguments: list[str]) -> None:
@@ -31,8 +34,11 @@ def demo(output: Path = Path("runs/demo")) -> None:
 
     Args:
         output: Folder for adapters, logs and results; an earlier demo in it is replaced.
+
+    Raises:
+        UserError: the folder holds something that no demo has written.
     """
-    shutil.rmtree(output, ignore_errors=True)
+    _clear(output, _WRITTEN)
     _experiment(output, GENERATED, questions_per_set=300, fine_tuning=[])
 
 
@@ -40,12 +46,39 @@ def reproduce(output: Path = Path("runs/reproduce"), works: int | None = None) -
     """The same on the whole sample (318 works), asking every held-out question.
 
     Args:
-        output: Folder for the sample, adapters, logs and results; what is in it is replaced.
+        output: Folder for the sample, adapters, logs and results; an earlier run in it is
+            replaced.
         works: Only so many works; null takes all of the table.
+
+    Raises:
+        UserError: the folder holds something that ``reproduce`` has not written.
     """
-    shutil.rmtree(output, ignore_errors=True)
+    _clear(output, (*_WRITTEN, "sample"))
     write_sample(output / "sample", works)
     _experiment(output, output / "sample", questions_per_set=None, fine_tuning=_MORE_PASSES)
+
+
+def _clear(folder: Path, names: tuple[str, ...]) -> None:
+    """Removes an earlier run, and nothing if anything else is there."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UserError(f"--output {folder}: expected a folder")
+    found = sorted(folder.iterdir())
+    foreign = [path.name for path in found if path.name not in names]
+    if foreign:
+        raise UserError(
+            f"--output {folder}: holds {foreign[0]}, which this command has not written; "
+            "expected a new folder, or that of an earlier run, which is replaced"
+        )
+    try:
+        for path in found:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be removed: {error.strerror}") from error
 
 
 def _experiment(

@@ -18,6 +18,19 @@ _TRIED_TYPES = (
     "Given value type:",
 )
 _LONGEST_VALUE = 60
+# What has the options that a command cannot do without.
+_CPT = "a config has them, such as --config cpt.yaml"
+_SFT = "a config has them, such as --config sft.yaml"
+_ADVICE = {
+    "fit": _CPT,
+    "inspect": _CPT,
+    "plan": _CPT,
+    "validate": _SFT,
+    "test": _SFT,
+    "predict": _SFT,
+    "compare": "a config has them, such as --config compare.yaml",
+    "ask": "such as --base checkpoints/nano-gpt-oss-ja --adapter runs/sft/adapter",
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,8 +80,11 @@ def errors_in_one_message(command: str) -> Iterator[None]:
             raise cause from None
         if not isinstance(error, ArgumentError):
             raise
+        message = shorten(error.message)
+        if message.startswith("the following arguments are required") and command in _ADVICE:
+            message = f"{message}; {_ADVICE[command]}"
         raise UserError(
-            f"{shorten(error.message)}\n`python -m animelm {command} --help` lists the options"
+            f"{message}\n`python -m animelm {command} --help` lists the options"
         ) from error
 
 
@@ -79,10 +95,7 @@ def shorten(message: str) -> str:
     kept = [line for line in kept if not line.startswith("Given value:") or _is_plain(line)]
     text = "; ".join(dict.fromkeys(kept)).replace(":;", ":")
     text = re.sub(r'Parser key "([^"]+)":', r"--\1:", text)
-    text = re.sub(r"Expected a <class '([\w.]+)'>", r"Expected \1", text)
-    if text.startswith("the following arguments are required"):
-        text += "; a config has them, such as --config cpt.yaml"
-    return text
+    return re.sub(r"Expected a <class '([\w.]+)'>", r"Expected \1", text)
 
 
 def _is_plain(value: str) -> bool:

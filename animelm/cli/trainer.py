@@ -1,19 +1,21 @@
 """fit, validate, test and predict: Lightning's own command line around our modules."""
 
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from animelm.cli import COMMANDS
 from animelm.cli.configs import find_configs
+from animelm.cli.resume import check_checkpoint, how_to_go_on
+from animelm.data.folders import make_folder
 from animelm.errors import UserError
 from animelm.report.validation import print_validation
 from animelm.train.module import AdaptedLM
-
-# Names that Lightning resolves itself.
-_CHECKPOINT_WORDS = ("best", "last", "hpc", "registry")
 
 
 class TrainerCLI(LightningCLI):
@@ -45,28 +47,52 @@ class TrainerCLI(LightningCLI):
         )
 
     def before_instantiate_classes(self) -> None:
-        """Looks for the checkpoint before the data are read and the model is loaded.
+        """Checks settings before the data are read and the model is loaded.
 
         Raises:
-            UserError: there is no such checkpoint.
+            UserError: the checkpoint is not there or not whole, or a setting has no meaning.
         """
+        batches = self._get(self.config, "trainer.accumulate_grad_batches")
+        if batches < 1:
+            raise UserError(
+                f"trainer.accumulate_grad_batches is {batches}; expected 1 or more batches"
+            )
         path = self._get(self.config, "ckpt_path")
-        if path and not str(path).startswith(_CHECKPOINT_WORDS) and not Path(path).exists():
-            raise UserError(f"--ckpt_path {path}: no such file; expected a checkpoint (.ckpt)")
+        if path:
+            output = self._get(self.config, "trainer.default_root_dir") or "."
+            check_checkpoint(str(path), Path(output))
 
     def before_fit(self) -> None:
-        """Makes the output folder, which would otherwise first be missed when all is trained.
+        """Makes the run's folders, which would otherwise first be missed when all is done.
 
         Raises:
-            UserError: it cannot be made.
+            UserError: one cannot be made.
         """
-        folder = Path(self.trainer.default_root_dir)
+        make_folder(Path(self.trainer.default_root_dir), "--trainer.default_root_dir")
+        for logger in self.trainer.loggers:
+            folder = getattr(logger, "root_dir", None) or logger.save_dir
+            if folder and "://" not in str(folder):
+                make_folder(Path(folder), "trainer.logger's save_dir")
+
+    before_validate = before_test = before_predict = before_fit
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Runs a Trainer method; an end by SIGTERM is told, with how to go on.
+
+        Raises:
+            SystemExit: with the status of a process that SIGTERM ended; Lightning's exception has
+                none, which would count as success.
+        """
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"--trainer.default_root_dir {folder}: cannot be made: {error.strerror}"
-            ) from error
+            super()._run_subcommand(subcommand)
+        except SIGTERMException as stop:
+            if self.trainer.is_global_zero:
+                message = f"{subcommand} was ended by SIGTERM"
+                if subcommand == "fit":
+                    given = self._get(self.config, "ckpt_path")
+                    message = f"{message}; {how_to_go_on(self.trainer, given)}"
+                print(message, file=sys.stderr)
+            raise SystemExit(128 + signal.SIGTERM) from stop
 
     def after_validate(self) -> None:
         """Prints what was found."""

@@ -27,6 +27,7 @@ from transformers import PreTrainedTokenizerBase
 
 from animelm.data.article_folders import Article, ArticleFolder, open_articles
 from animelm.data.batch import Document
+from animelm.data.folders import make_folder
 from animelm.data.tokens import TextEncoder, document_end_token_id
 from animelm.errors import UserError
 
@@ -95,7 +96,7 @@ def tokenise_folder(
     key = hashlib.sha256("\n".join(key_parts).encode()).hexdigest()[:32]
     store = (default_cache() if cache is None else cache) / f"tokens-{key}"
     if not store.is_dir():
-        store.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(store.parent, "the cache of tokenised articles")
         partial = Path(tempfile.mkdtemp(prefix=f".{store.name}-", dir=store.parent))
         try:
             _write_store(partial, articles, TextEncoder(tokenizer), end, workers)

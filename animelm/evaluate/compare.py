@@ -13,6 +13,7 @@ from peft import LoraModel, PeftModel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import PreTrainedTokenizerBase
 
+from animelm.data.folders import make_folder
 from animelm.data.loaders import PackedLoader
 from animelm.data.tokens import load_tokenizer
 from animelm.errors import UserError
@@ -40,13 +41,14 @@ def compare(settings: CompareSettings) -> Summary:
     """Runs the comparison; writes results.jsonl and summary.json, each whole or not at all.
 
     Raises:
-        UserError: a file or folder is missing or malformed, an adapter does not fit the base, or
-            nothing is held out.
+        UserError: a file or folder is missing or malformed, an adapter does not fit the base,
+            nothing is held out, or the output folder cannot be written.
     """
     begin = time.monotonic()
     tokenizer = load_tokenizer(settings.base)
     check_vocabulary(tokenizer, settings.base)
     examination = prepare(settings, tokenizer)
+    make_folder(settings.output, "--output")  # told now, not when all has been answered
     base = _load_base(settings)
     results: dict[str, list[Result]] = {}
     models: dict[str, ModelSummary] = {}

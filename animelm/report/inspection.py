@@ -8,15 +8,18 @@ from rich.table import Table
 from animelm.model.inspection import Inspection, ModuleRow
 from animelm.report.audit import print_audit
 
+_PIPE_WIDTH = 160
+
 
 def print_inspection(inspection: Inspection, console: Console | None = None) -> None:
     """Prints the modules, then what each LoRA target trains."""
-    console = console or Console()
+    console = console or _console()
     table = Table(title=f"{inspection.parameters:,} parameters")
     for heading in ("module", "type"):
-        table.add_column(heading)
+        # Cut short, names that differ at their ends would look the same.
+        table.add_column(heading, overflow="fold")
     for heading in ("count", "in", "out", "bias", "bits"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for rows in _alike(inspection.modules):
         row = rows[0]
         figures = (
@@ -32,6 +35,12 @@ def print_inspection(inspection: Inspection, console: Console | None = None) -> 
         print_audit(inspection.audit, console)
     else:
         console.print("All of them are trained.")
+
+
+def _console() -> Console:
+    """The terminal; a file or a pipe has no width, and gets each row on one line."""
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, _PIPE_WIDTH))
 
 
 def _alike(modules: tuple[ModuleRow, ...]) -> list[list[ModuleRow]]:

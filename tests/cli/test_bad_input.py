@@ -154,6 +154,8 @@ def test_an_option_that_is_not_understood(
         ("--trainer.max_epochs=-1", "set trainer.max_epochs or max_steps"),
         ("--trainer.precision=1", "--trainer.precision:"),
         ("--ckpt_path=nowhere.ckpt", "--ckpt_path nowhere.ckpt: no such file"),
+        ("--ckpt_path=last", "--ckpt_path last: expected the file to go on from; there is none in"),
+        ("--trainer.accumulate_grad_batches=0", "accumulate_grad_batches is 0; expected 1 or more"),
     ],
 )
 def test_a_value_that_has_no_meaning(refused, articles_of, option: str, told: str) -> None:
@@ -167,6 +169,24 @@ def test_an_output_folder_that_cannot_be_made(refused, articles_of, tmp_path: Pa
     assert f"{tmp_path / 'file' / 'run'}: cannot be made: Not a directory" in message
 
 
+@pytest.mark.parametrize("setting", ["save_dir", "name"])
+def test_a_folder_of_logs_that_cannot_be_made(
+    refused, articles_of, tmp_path: Path, setting: str
+) -> None:
+    (tmp_path / "file").touch()
+    option = f"--trainer.logger.init_args.{setting}={tmp_path / 'file' / 'logs'}"
+    message = refused("fit", "cpt.yaml", *articles_of, option)
+    assert f"trainer.logger's save_dir {tmp_path / 'file' / 'logs'}" in message
+    assert "cannot be made: Not a directory" in message
+
+
+def test_a_cache_that_cannot_be_made(refused, articles_of, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    option = f"--data.init_args.cache={tmp_path / 'file' / 'cache'}"
+    message = refused("fit", "cpt.yaml", *articles_of, option)
+    assert f"{tmp_path / 'file' / 'cache'}: cannot be made: Not a directory" in message
+
+
 def test_a_config_that_is_not_yaml(refused, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("model:\n  base: [open\n")
     message = refused("fit", f"{tmp_path / 'mine.yaml'}", short=False)
@@ -178,7 +198,22 @@ def test_a_config_with_a_key_that_is_not_known(refused, tmp_path: Path) -> None:
     assert "'model.bass'" in refused("fit", f"{tmp_path / 'mine.yaml'}", short=False)
 
 
-def test_no_config_at_all(call) -> None:
-    called = call("fit")
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["fit"], "required: fit.model.base; a config has them, such as --config cpt.yaml"),
+        (["validate"], "such as --config sft.yaml"),
+        (["compare"], "such as --config compare.yaml"),
+        (["ask", "質問"], "such as --base checkpoints/nano-gpt-oss-ja --adapter runs/sft/adapter"),
+    ],
+)
+def test_no_config_at_all(call, command: list[str], told: str) -> None:
+    called = call(*command)
     assert called.status == 2
-    assert "required: fit.model.base" in called.err and "--config cpt.yaml" in called.err
+    assert told in called.err
+
+
+def test_no_config_is_advised_that_the_command_would_refuse(call) -> None:
+    called = call("corpus", "build")
+    assert called.status == 2
+    assert "are required: dump" in called.err and ".yaml" not in called.err

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from animelm.cli import experiment
+from animelm.errors import UserError
 
 
 @pytest.fixture
@@ -61,3 +62,35 @@ def test_what_an_earlier_run_left_is_gone(handed_on: dict[str, Any], tmp_path: P
     stale.write_text("{}", encoding="utf-8")
     experiment.demo(tmp_path / "run")
     assert not stale.exists()
+
+
+def test_a_folder_with_anything_else_in_it_is_refused_untouched(
+    handed_on: dict[str, Any], tmp_path: Path
+) -> None:
+    own = [tmp_path / "cpt" / "adapter.bin", tmp_path / "thesis.md", tmp_path / "sample" / "a.md"]
+    for path in own:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine", encoding="utf-8")
+    with pytest.raises(UserError, match="holds sample, which this command has not written"):
+        experiment.demo(tmp_path)
+    with pytest.raises(UserError, match=r"holds thesis\.md, which"):
+        experiment.reproduce(tmp_path, works=4)
+    assert all(path.read_text(encoding="utf-8") == "mine" for path in own)
+    assert not handed_on
+
+
+def test_a_link_in_the_folder_is_removed_and_not_followed(
+    handed_on: dict[str, Any], tmp_path: Path
+) -> None:
+    kept = tmp_path / "elsewhere" / "adapter"
+    kept.mkdir(parents=True)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "cpt").symlink_to(kept.parent)
+    experiment.demo(tmp_path / "run")
+    assert kept.is_dir() and not (tmp_path / "run" / "cpt").exists()
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(UserError, match="run: expected a folder"):
+        experiment.demo(tmp_path / "run")

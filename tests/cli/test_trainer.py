@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -179,6 +180,45 @@ def test_a_killed_run_resumes_to_the_adapter_of_an_unbroken_one(
         for name in ("unbroken", "killed")
     )
     assert all(torch.equal(unbroken[name], killed[name]) for name in unbroken)
+
+
+def test_a_fit_that_sigterm_ends_says_how_to_go_on_and_does_not_succeed(
+    call, small, articles_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = AdaptedLM.training_step
+
+    def ended(self: AdaptedLM, batch: PackedBatch, batch_idx: int) -> torch.Tensor:
+        if self.current_epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch, batch_idx)
+
+    folder = tmp_path / "run"
+    options = ["--config=cpt.yaml", *small(folder, 2), *articles_of, "--trainer.max_epochs=2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(AdaptedLM, "training_step", ended)
+        called = call("fit", *options)
+    assert called.status == 143
+    assert not (folder / "adapter").exists()
+    checkpoint = folder / "version_0" / "checkpoints" / "last.ckpt"
+    assert f"fit was ended by SIGTERM; the same command with --ckpt_path {checkpoint}" in called.err
+    assert call("fit", *options, f"--ckpt_path={checkpoint}").status == 0
+    ancestry = json.loads((folder / "adapter" / "ancestry.json").read_text(encoding="utf-8"))
+    assert ancestry[0]["optimiser_steps"] == "4"
+
+
+def test_a_fit_that_ends_before_its_first_checkpoint_says_so(
+    call, small, articles_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = AdaptedLM.training_step
+
+    def ended(self: AdaptedLM, batch: PackedBatch, batch_idx: int) -> torch.Tensor:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(AdaptedLM, "training_step", ended)
+    called = call("fit", "--config=cpt.yaml", *small(tmp_path / "run", 2), *articles_of)
+    assert called.status == 143
+    assert "ended by SIGTERM; it had written no checkpoint" in called.err
 
 
 def test_a_checkpoint_of_other_targets_is_refused(

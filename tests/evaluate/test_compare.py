@@ -165,7 +165,17 @@ def test_a_comparison_that_fails_leaves_no_summary(
     settings.questions_per_set = 1
     with pytest.raises(UserError, match=r"broken: no adapter_config\.json"):
         compare(settings)
-    assert not settings.output.exists()
+    assert list(settings.output.iterdir()) == []
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_base_is_loaded(
+    settings: CompareSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare_module, "load_to_answer", pytest.fail)
+    (tmp_path / "file").touch()
+    settings.output = tmp_path / "file" / "out"
+    with pytest.raises(UserError, match=r"--output .*file/out: cannot be made"):
+        compare(settings)
 
 
 def test_what_is_missing_is_told_before_anything_is_answered(

@@ -1,5 +1,6 @@
 import io
 
+import pytest
 from rich.console import Console
 
 from animelm.model.adapters import TargetAudit, TargetRow
@@ -34,6 +35,34 @@ def test_equal_modules_of_a_list_share_one_line_with_their_count() -> None:
         "model.layers.*.mlp.experts.down_projs.*", "Linear4bit", "768", "2,880", "2,880", "yes", "4"
     ] in rows  # fmt: skip
     assert ["lm_head", "Linear", "1", "2,880", "201,088", "no", "16"] in rows
+
+
+ATTENTION = Inspection(
+    tuple(
+        ModuleRow(f"model.layers.0.self_attn.{name}", "LowRankLinear4bit", 2880, 512, True, 4)
+        for name in ("k_proj", "v_proj")
+    ),
+    1,
+    None,
+)
+
+
+def test_names_that_differ_at_their_ends_stay_whole_in_a_narrow_terminal() -> None:
+    for width in (60, 80):
+        console = Console(file=io.StringIO(), width=width)
+        print_inspection(ATTENTION, console)
+        lines = [line.split("│") for line in console.file.getvalue().splitlines() if "│" in line]
+        text = "".join(cells[1].strip() for cells in lines)
+        assert "…" not in console.file.getvalue()
+        assert text == "".join(f"model.layers.*.self_attn.{name}" for name in ("k_proj", "v_proj"))
+
+
+def test_a_pipe_gets_each_module_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_inspection(ATTENTION)
+    lines = capsys.readouterr().out.splitlines()
+    for name in ("k_proj", "v_proj"):
+        [line] = [line for line in lines if name in line]
+        assert f"model.layers.*.self_attn.{name}" in line and "LowRankLinear4bit" in line
 
 
 def test_a_module_that_differs_keeps_a_line_of_its_own() -> None:

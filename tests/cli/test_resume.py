@@ -1,0 +1,65 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from animelm.cli.resume import check_checkpoint
+from animelm.errors import UserError
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """The newer of two that earlier runs left in the output folder."""
+    for version in range(2):
+        path = tmp_path / f"version_{version}" / "checkpoints" / "last.ckpt"
+        path.parent.mkdir(parents=True)
+        torch.save({"state_dict": {"lora_A": torch.ones(64, 64)}}, path)
+        os.utime(path, (version, version))
+    return path
+
+
+def test_a_checkpoint_that_is_whole_is_taken(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_checkpoint(str(checkpoint), tmp_path)
+    # A file's name may begin as one of Lightning's words does.
+    checkpoint.rename(tmp_path / "best-of-all.ckpt")
+    monkeypatch.chdir(tmp_path)
+    check_checkpoint("best-of-all.ckpt", tmp_path)
+
+
+@pytest.mark.parametrize("word", ["last", "best", "hpc", "registry", "registry:model:version:3"])
+def test_a_word_of_lightnings_is_refused_and_the_newest_file_named(
+    word: str, checkpoint: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError) as refused:
+        check_checkpoint(word, tmp_path)
+    assert f"--ckpt_path {word}: expected the file" in str(refused.value)
+    assert f"the newest is {checkpoint}" in str(refused.value)
+
+
+def test_a_word_is_refused_where_no_run_has_written_anything(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"there is none in {tmp_path}/version_\*/checkpoints"):
+        check_checkpoint("last", tmp_path)
+
+
+def test_a_folder_is_no_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"{checkpoint.parent}: is a folder; .* newest is"):
+        check_checkpoint(str(checkpoint.parent), tmp_path)
+    with pytest.raises(UserError, match=r"nowhere\.ckpt: no such file; .* newest is"):
+        check_checkpoint("nowhere.ckpt", tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_file_that_was_cut_short_is_named(share: float, checkpoint: Path, tmp_path: Path) -> None:
+    content = checkpoint.read_bytes()
+    checkpoint.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(UserError, match=f"{checkpoint}: cannot be read as a checkpoint"):
+        check_checkpoint(str(checkpoint), tmp_path)
+
+
+def test_a_file_of_another_kind_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "a.ckpt").write_text("not a checkpoint", encoding="utf-8")
+    with pytest.raises(UserError, match=r"a\.ckpt: cannot be read as a checkpoint"):
+        check_checkpoint(str(tmp_path / "a.ckpt"), tmp_path)
