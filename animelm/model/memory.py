@@ -30,9 +30,10 @@ _HEAP_BLOCK = 32 * 2**20
 _HOLES_OF_EXPERTS, _HOLES_OF_DENSE, _HOLES_OF_KEPT = 0.7, 1.5, 0.2
 # oneDNN compiles bf16 products for each shape, and keeps the last 1,024. Each was measured to take
 # this much, whatever the width. An expert has so many products, forward and backward, and so many
-# numbers of rows come up, since they are rounded (``expert_pass.rows_filled_to``).
+# numbers of rows come up, since they are rounded (``expert_pass.rows_filled_to``); of few experts
+# every second has a number that another has too.
 _KERNEL_BYTES, _MOST_KERNELS = 650_000, 1024
-_PRODUCTS_OF_EXPERT, _NUMBERS_OF_ROWS = 20, 32
+_PRODUCTS_OF_EXPERT, _NUMBERS_OF_ROWS = 20, 16
 # FSDP2 fetches the next layer while one is at work. On a CPU the gathered parameters leave holes,
 # as a share of all layers: Llamas of 6 and 12 layers on two processes left 0.6 to 1.2; without
 # holes the peaks foretold were within 5 %.
@@ -178,7 +179,8 @@ def _holes(config: Config, settings: RunSettings, batch: Activations) -> int:
 def _kernels(config: Config, settings: RunSettings) -> int:
     if settings.dtype != torch.bfloat16 or not isinstance(config, GptOssConfig):
         return 0
-    numbers_of_rows = min(_NUMBERS_OF_ROWS, config.num_hidden_layers * config.num_local_experts)
+    experts = config.num_hidden_layers * config.num_local_experts
+    numbers_of_rows = min(_NUMBERS_OF_ROWS, -(-experts // 2))
     return _KERNEL_BYTES * min(_MOST_KERNELS, numbers_of_rows * _PRODUCTS_OF_EXPERT)
 
 
