@@ -140,7 +140,7 @@ class _Layer:
 
     def norm(self) -> int:
         """RMSNorm keeps its input, in float32 unless it is compiled, with a factor a token."""
-        kept = torch.float32 if not self.shape.compiled else self.shape.dtype
+        kept = self.shape.dtype if self.shape.compiled else torch.float32
         return self.shape.tokens * (self.width * kept.itemsize + _FLOAT32)
 
     def adapter(self, name: str, inputs: int, outputs: int) -> int:

@@ -242,8 +242,6 @@ def document_attention_forward(
             module, query, key, value, attention_mask, scaling, **kwargs
         )
     batch, _, length, dimension = query.shape
-    # Under autocast the rotary embedding leaves query and key in fp32 and value in bf16.
-    query, key = query.to(value.dtype), key.to(value.dtype)
 
     def flatten(states: Tensor) -> Tensor:  # [B, H, S, D] -> [T, H·D]
         return states.transpose(1, 2).reshape(batch * length, -1)

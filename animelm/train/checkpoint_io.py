@@ -14,7 +14,8 @@ class WholeFiles(TorchCheckpointIO):
     """Writes beside the file that is to be, and puts it in its place once it is on the disk.
 
     Lightning's own writes into the temporary folder and copies, which is not whole where that is
-    another file system; and it holds all bytes in memory first.
+    another file system; and it holds all bytes in memory first. An address such as s3://… is
+    Lightning's.
     """
 
     def save_checkpoint(
@@ -25,6 +26,9 @@ class WholeFiles(TorchCheckpointIO):
         Raises:
             UserError: it cannot be written; an earlier file of that name is as it was.
         """
+        if "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
         target = Path(path)
         partial = target.with_name(f".{target.name}.partial")
         try:

@@ -9,8 +9,9 @@ from typing import Any, Literal, cast
 import lightning as L
 import torch
 from jsonargparse.typing import NonNegativeFloat
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from peft import PeftModel
 from torch import Tensor, initial_seed
@@ -57,9 +58,7 @@ from animelm.train.balance import LoadBalance
 from animelm.train.checkpoint_io import WholeFiles
 from animelm.train.held_out import HeldOut, ValidationAnswer
 from animelm.train.optimiser import OptimiserSettings, build_optimiser, build_schedule
-from animelm.train.processes import of_all
-from animelm.train.random_state import random_state, set_random_state
-from animelm.train.resume import require_same_processes, require_same_settings
+from animelm.train.resume import Setup, go_on, require_same_setup, state_of_all
 from animelm.train.sharding import shard_layers, whole_tensors
 
 _BALANCE_WEIGHT = 0.01
@@ -149,13 +148,14 @@ class AdaptedLM(L.LightningModule):
         self._ancestry: list[dict[str, str]] = []
         self._held_out = HeldOut(self.device)
         self._window = Window()
-        self._window_state: dict[str, Any] | None = None
-        self._random_state: dict[str, Any] | None = None
+        self._resumed: dict[str, Any] = {}
         self._loader_states: list[dict[str, Any]] = []
 
     def setup(self, stage: str) -> None:
-        """Checkpoints are written whole, under every strategy."""
-        self.trainer.strategy.checkpoint_io = WholeFiles()
+        """Checkpoints are written whole, unless the trainer has a plugin that writes them."""
+        strategy = self.trainer.strategy
+        if type(strategy.checkpoint_io) is TorchCheckpointIO:
+            strategy.checkpoint_io = WholeFiles()
 
     def configure_model(self) -> None:
         """Loads the base and its adapters once; reports what is trained.
@@ -343,19 +343,7 @@ class AdaptedLM(L.LightningModule):
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: state[name] for name in state if name in trained}
-        checkpoint[_PROCESSES] = {
-            "sharded": self.device_mesh is not None,
-            "random_states": of_all(random_state()),
-            "settings": self._settings(),
-        }
-        if self._window.batches and self.device_mesh is None:
-            checkpoint[_PROCESSES]["windows"] = of_all(self._window.state(self._trained()))
-        elif self._window.batches:
-            rank_zero_warn(
-                "this checkpoint is written between two optimiser steps, and FSDP2 does not give "
-                "the gradients accumulated so far: a run resumed from it takes its first step "
-                "without these batches"
-            )
+        checkpoint[_PROCESSES] = state_of_all(self._setup(), self._window, self._trained())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Checks that the checkpoint was trained with the same settings.
@@ -377,29 +365,18 @@ class AdaptedLM(L.LightningModule):
                 "be those of the run that wrote it"
             )
         if self.trainer.state.fn == TrainerFn.FITTING and _PROCESSES in checkpoint:
-            self._take_own_state(**checkpoint[_PROCESSES])
+            self._resumed = checkpoint[_PROCESSES]
+            require_same_setup(self._resumed, self._setup())
         loop = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
         self._loader_states = loop.get("combined_loader", [])
 
-    def _take_own_state(
-        self,
-        sharded: bool,
-        random_states: list[dict[str, Any]],
-        settings: dict[str, object] | None = None,
-        windows: list[dict[str, Any]] | None = None,
-    ) -> None:
-        own = self.trainer.world_size, self.device_mesh is not None
-        require_same_processes((len(random_states), sharded), own)
-        require_same_settings(settings or {}, self._settings())
-        self._random_state = random_states[self.global_rank]
-        self._window_state = windows[self.global_rank] if windows else None
-
-    def _settings(self) -> dict[str, object]:
+    def _setup(self) -> Setup:
         optimiser = asdict(self.optimiser_settings)
-        return {
+        settings = {
             "compute_type": str(self._causal.dtype).removeprefix("torch."),
             **{f"optimiser.{name}": value for name, value in optimiser.items()},
         }
+        return Setup(self.trainer.world_size, self.device_mesh is not None, settings)
 
     def on_train_start(self) -> None:
         """Goes on in data, random numbers and accumulated gradients where a resumed run stood."""
@@ -407,14 +384,12 @@ class AdaptedLM(L.LightningModule):
         # loader, and configure_optimizers has asked for its length before the checkpoint was read.
         for state in self._loader_states:
             cast(Any, self.trainer.train_dataloader).load_state_dict(state)
-        if self._random_state is not None:
-            set_random_state(self._random_state)
+        if self._resumed:
+            go_on(self._resumed, self.global_rank, self._window, self._trained())
         elif self.global_rank:
             # One seed gave all processes the same adapter; their dropout shall differ.
             torch.manual_seed(initial_seed() + self.global_rank)
-        if self._window_state is not None:
-            self._window.restore(self._trained(), **self._window_state)
-        self._loader_states, self._random_state, self._window_state = [], None, None
+        self._loader_states, self._resumed = [], {}
 
     def save_adapter(self, folder: Path) -> None:
         """Writes the adapter as PEFT does, with its ancestry; a base trained whole as such.

@@ -10,6 +10,8 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.plugins.io import AsyncCheckpointIO
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from peft import LoraConfig, get_peft_model
 from resumable_loader import ResumableLoader
 from safetensors.torch import load_file
@@ -25,6 +27,7 @@ from animelm.model.adapters import load_adapter
 from animelm.model.checkpoint import load_base
 from animelm.model.compiled import compiled
 from animelm.train.callbacks import RouterStatistics
+from animelm.train.checkpoint_io import WholeFiles
 from animelm.train.module import AdaptedLM
 from animelm.train.optimiser import OptimiserSettings
 
@@ -289,6 +292,21 @@ def test_the_logged_loss_is_the_mean_over_the_tokens_of_an_optimiser_step(fit, b
         fit([batch], callbacks=[one], **settings)
         alone.append(one.losses[0] * batch.supervised_tokens)
     assert recorder.losses[-1] == pytest.approx(sum(alone) / (78 + 3 + 40), rel=1e-5)
+
+
+def test_all_processes_compute_in_the_type_that_the_first_has_found(
+    fit, batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SingleDeviceStrategy, "broadcast", lambda *_: torch.bfloat16)
+    model = fit(batches(1), compute_type="float32", optimiser=PLAIN)
+    assert model.model.dtype == torch.bfloat16
+
+
+def test_checkpoints_are_written_whole_unless_a_plugin_writes_them(fit, batches) -> None:
+    assert isinstance(fit(batches(1)).trainer.strategy.checkpoint_io, WholeFiles)
+    own = AsyncCheckpointIO()
+    trainer = fit(batches(1), trainer={"plugins": [own]}).trainer
+    assert trainer.strategy.checkpoint_io is own
 
 
 def test_mixed_precision_is_refused_for_the_compute_type(fit, batches) -> None:
