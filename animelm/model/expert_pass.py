@@ -95,29 +95,34 @@ class _Projection:
         """A (m ∘ x), [n, R]."""
         return _masked(x, mask) @ self.down.T
 
-    def backward(
-        self,
-        x: Tensor,
-        mask: Tensor | None,
-        hidden: Tensor | None,
-        grad_y: Tensor,
-        grad_x: Tensor,
-        row_weights: Tensor | None = None,
-    ) -> list[Tensor]:
-        """Writes the gradient of ``x`` into ``grad_x``.
-
-        Returns:
-            Gradients of A and B in their own types. With ``row_weights`` [n, 1] they are those of
-            weighted rows of ``grad_y``; ``grad_x`` is not weighted.
-        """
+    def input_gradient(self, grad_y: Tensor, mask: Tensor | None, grad_x: Tensor) -> Tensor | None:
+        """Writes the gradient of x into ``grad_x`` [n, I]; returns that of ``hidden`` [n, R]."""
         torch.mm(grad_y, self.weight, out=grad_x)
-        if self.low_rank is None or hidden is None:
-            return []
+        if self.low_rank is None:
+            return None
         grad_hidden = grad_y @ self.up
         if mask is None:
             grad_x.addmm_(grad_hidden, self.down)
         else:
             grad_x.add_((grad_hidden @ self.down).mul_(mask))
+        return grad_hidden
+
+    def adapter_gradients(
+        self,
+        x: Tensor,
+        mask: Tensor | None,
+        hidden: Tensor | None,
+        grad_y: Tensor,
+        grad_hidden: Tensor | None,
+        row_weights: Tensor | None = None,
+    ) -> list[Tensor]:
+        """Gradients of A and B in their own types, of rows weighted by ``row_weights`` [n, 1].
+
+        Without weights all rows count alike. ``grad_hidden`` is what ``input_gradient`` returned;
+        it is used up.
+        """
+        if self.low_rank is None or hidden is None or grad_hidden is None:
+            return []
         if row_weights is not None:
             grad_hidden, hidden = grad_hidden.mul_(row_weights), hidden * row_weights
         grad_down = grad_hidden.T @ _masked(x, mask)
@@ -255,7 +260,7 @@ def _forward(
     gate_up = first.new_output(x)
     gate_up_hidden = first.forward(x, masks.next(x, layers.gate_up), gate_up)
     del first  # one dequantised weight at a time
-    unit = gate.forward(gate_up).out
+    unit = gate.forward(gate_up)
     second = _Projection(layers.down, x.dtype)
     down_hidden = second.forward(unit, masks.next(unit, layers.down), out)
     return [gate_up, gate_up_hidden, down_hidden]
@@ -294,23 +299,27 @@ def _backward(
         gate_up_hidden = first.forward(x, gate_up_mask, gate_up)
     else:
         gate_up, gate_up_hidden = cast(Tensor, state[0]), state[1]
-    unit = gate.forward(gate_up)
-    down_mask = masks.next(unit.out, layers.down)
     second = _Projection(layers.down, x.dtype)
+    grad_unit = x.new_empty(len(x), layers.down.layer.in_features)
+    down_mask = masks.next(grad_unit, layers.down)
+    grad_down_hidden = second.input_gradient(grad_out, down_mask, grad_unit)
+    grad_gate_up, grad_row_weights, unit = gate.backward(gate_up, grad_unit, row_weights)
+    del grad_unit
     if state is None:
-        down_hidden = second.hidden(unit.out, down_mask) if second.low_rank else None
+        down_hidden = second.hidden(unit, down_mask) if second.low_rank else None
     else:
         down_hidden = state[2]
-    grad_unit = torch.empty_like(unit.out)
-    down_grads = second.backward(
-        unit.out, down_mask, down_hidden, grad_out, grad_unit, row_weights[:, None]
+    down_grads = second.adapter_gradients(
+        unit, down_mask, down_hidden, grad_out, grad_down_hidden, row_weights[:, None]
     )
-    grad_gate_up, grad_row_weights = gate.backward(gate_up, unit, grad_unit, row_weights)
     if second.bias is not None:
         grad_row_weights += (grad_out @ second.bias[:, None])[:, 0]
-    del second
+    del second, unit
     first = first or _Projection(layers.gate_up, x.dtype, even_rows_first=True)
-    gate_up_grads = first.backward(x, gate_up_mask, gate_up_hidden, grad_gate_up, grad_x)
+    grad_gate_up_hidden = first.input_gradient(grad_gate_up, gate_up_mask, grad_x)
+    gate_up_grads = first.adapter_gradients(
+        x, gate_up_mask, gate_up_hidden, grad_gate_up, grad_gate_up_hidden
+    )
     return [*gate_up_grads, *down_grads], grad_row_weights
 
 

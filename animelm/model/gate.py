@@ -22,18 +22,6 @@ class _Parts(NamedTuple):
     up: Tensor
 
 
-class GatedUnit(NamedTuple):
-    """The unit.
-
-    Attributes:
-        out: [n, F].
-        parts: for the backward pass, which uses them up; None: it computes them again.
-    """
-
-    out: Tensor
-    parts: _Parts | None
-
-
 @dataclass(frozen=True)
 class Gate:
     """The gated unit of one model. Gates are clamped above at ``limit``, ups both ways.
@@ -48,30 +36,26 @@ class Gate:
     limit: float
     fused: bool = False
 
-    def forward(self, gate_up: Tensor) -> GatedUnit:
-        """gate_up: [n, 2F]."""
-        if self.fused:
-            return GatedUnit(_fused(self)[0](gate_up), None)
-        parts = _parts(self, gate_up)
-        return GatedUnit(parts.glu * parts.up, parts)
+    def forward(self, gate_up: Tensor) -> Tensor:
+        """[n, 2F] -> [n, F]."""
+        return _fused(self)[0](gate_up) if self.fused else _unit(self, gate_up)
 
     def backward(
-        self, gate_up: Tensor, unit: GatedUnit, grad: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Gradients through weights[:, None] · unit.
+        self, gate_up: Tensor, grad: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients through weights[:, None] · unit; the unit is computed on the way.
 
         Args:
             gate_up: [n, 2F], as ``forward`` got it.
-            unit: what ``forward`` returned.
             grad: [n, F], of the weighted unit.
             weights: [n], one a row.
 
         Returns:
-            Gradients of ``gate_up`` [n, 2F] and of the weights [n].
+            Gradients of ``gate_up`` [n, 2F] and of the weights [n], and the unit [n, F].
         """
-        if unit.parts is None:
+        if self.fused:
             return _fused(self)[1](gate_up, grad, weights)
-        return _gradients(self, gate_up, unit.out, unit.parts, grad, weights)
+        return _gradients(self, gate_up, grad, weights)
 
 
 def _parts(gate: Gate, gate_up: Tensor) -> _Parts:
@@ -82,31 +66,34 @@ def _parts(gate: Gate, gate_up: Tensor) -> _Parts:
     return _Parts(sigmoid, gates.mul_(sigmoid), ups)
 
 
+def _unit(gate: Gate, gate_up: Tensor) -> Tensor:
+    parts = _parts(gate, gate_up)
+    return parts.glu * parts.up
+
+
 def _gradients(
-    gate: Gate, gate_up: Tensor, out: Tensor, parts: _Parts, grad: Tensor, weights: Tensor
-) -> tuple[Tensor, Tensor]:
-    grad_weights = (grad * out).sum(-1)
+    gate: Gate, gate_up: Tensor, grad: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    parts = _parts(gate, gate_up)
+    unit = parts.glu * parts.up
+    grad_weights = (grad * unit).sum(-1)
     grad = grad * weights[:, None]
     gates, ups = gate_up.chunk(2, -1)
     grad_ups = (grad * parts.glu).masked_fill_(ups.abs() > gate.limit, 0)
     # d(glu)/d(gate) = sigmoid + alpha · glu · (1 - sigmoid)
     slope = (1 - parts.sigmoid).mul_(parts.glu).mul_(gate.alpha).add_(parts.sigmoid)
     grad_gates = slope.mul_(parts.up).mul_(grad).masked_fill_(gates > gate.limit, 0)
-    return torch.cat([grad_gates, grad_ups], -1), grad_weights
+    return torch.cat([grad_gates, grad_ups], -1), grad_weights, unit
 
 
 @cache
-def _fused(gate: Gate) -> tuple[Callable[..., Tensor], Callable[..., tuple[Tensor, Tensor]]]:
-    """``forward``'s output and ``backward``, compiled with the gate's constants in them."""
+def _fused(gate: Gate) -> tuple[Callable[..., Tensor], Callable[..., tuple[Tensor, ...]]]:
+    """Both passes, compiled with the gate's constants in them."""
 
     def gated_unit(gate_up: Tensor) -> Tensor:
-        parts = _parts(gate, gate_up)
-        return parts.glu * parts.up
+        return _unit(gate, gate_up)
 
-    def gated_unit_backward(
-        gate_up: Tensor, grad: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        parts = _parts(gate, gate_up)
-        return _gradients(gate, gate_up, parts.glu * parts.up, parts, grad, weights)
+    def gated_unit_backward(gate_up: Tensor, grad: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
+        return _gradients(gate, gate_up, grad, weights)
 
     return compiled(gated_unit), compiled(gated_unit_backward)
