@@ -13,9 +13,10 @@ from transformers import GptOssConfig
 
 from animelm.model.adapters import LoraSettings, TargetAudit
 from animelm.model.architecture import Config
-from animelm.model.attention import holds_scores
+from animelm.model.attention import attends_by_rows
 from animelm.model.expert_pass import rows_filled_to
 from animelm.model.loss import positions_per_chunk
+from animelm.model.row_attention import ROWS, filled
 
 _FLOAT32, _INT64 = 4, 8
 # Rows of the busiest expert over the mean.
@@ -216,27 +217,41 @@ class _ExpertLayer(_Layer):
         window = config.sliding_window or shape.document
         sliding = (config.layer_types or []).count("sliding_attention")
         self.masked_layers = sliding if shape.document > window else 0
-        self.has_scores = holds_scores(shape.device, shape.dtype, shape.document)
+        self.by_rows = attends_by_rows(shape.device, shape.dtype)
+        self.has_scores = shape.device != "cpu"
 
     def scores(self) -> int:
         """[G, H, L, L + 1] of all documents."""
         return self.states(self.config.num_attention_heads * (self.shape.document + 1))
 
+    def row_block_scores(self) -> int:
+        """[H, R, N] of a row block at a document's end, which sees all of it."""
+        document = self.shape.document
+        rows = self.config.num_attention_heads * filled(min(ROWS, document))
+        return self.states(filled(document + 1), rows)
+
     def attended(self) -> int:
-        """``attention_with_scores`` keeps the shares; key and value have a row more a document."""
-        if not self.has_scores:
-            return super().attended()
-        sink_rows = 2 * self.states(self.keys) // self.shape.document
-        return self.states(self.queries) + 2 * self.states(self.keys) + sink_rows + self.scores()
+        """``row_attention`` keeps query, key and value; ``attention_with_scores`` also the shares.
+
+        The latter's keys and values have a row more a document.
+        """
+        kept = self.states(self.queries) + 2 * self.states(self.keys)
+        if self.by_rows:
+            return kept
+        if self.has_scores:
+            return kept + 2 * self.states(self.keys) // self.shape.document + self.scores()
+        return super().attended()
 
     def all_masks(self) -> int:
         """``_SinkFlashAttention`` keeps a mask [L, L] where a document is longer than a window."""
-        if self.has_scores:
+        if self.by_rows or self.has_scores:
             return 0
         return self.masked_layers * self.states(self.shape.document, self.shape.document)
 
     def attention_buffers(self) -> int:
-        """With scores also their gradient before and after softmax."""
+        """With scores also their gradient before and after softmax; and shares, by row blocks."""
+        if self.by_rows:
+            return super().attention_buffers() + 3 * self.row_block_scores()
         return super().attention_buffers() + (2 * self.scores() if self.has_scores else 0)
 
     def routing(self) -> int:

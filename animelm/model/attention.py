@@ -22,11 +22,11 @@ from transformers.models.gpt_oss import modeling_gpt_oss
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssAttention, repeat_kv
 from transformers.models.llama import modeling_llama
 
+from animelm.model.row_attention import DocumentPlace, row_attention
+
 DOCUMENT_ATTENTION = "document"
 # A document joins a group while the group's padding stays below this share of its longest member.
 _SHORTEST_SHARE = 0.75
-# Up to this length, in tokens, a CPU multiplies bf16 matrices faster than its flash kernel works.
-LONGEST_WITH_SCORES = 480
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,14 @@ class DocumentLayout:
     """Where the documents of a packed batch lie.
 
     Attributes:
+        places: of the documents, in order.
         groups: documents by similar length.
         token_index: [M] int64, position in the flattened batch of each token of all groups' [G, L];
             documents are filled up by repeating their last token.
         inverse: [T] int64, for each token of the batch its row in the groups' concatenated output.
     """
 
+    places: tuple[DocumentPlace, ...]
     groups: tuple[DocumentGroup, ...]
     token_index: Tensor
     inverse: Tensor
@@ -79,7 +81,8 @@ class DocumentLayout:
             groups.append(DocumentGroup(len(rows), longest))
             indices.append(token_index.flatten())
             offset += token_index.numel()
-        return DocumentLayout(tuple(groups), torch.cat(indices), inverse)
+        places = _places(starts, ends, position_ids.shape[1])
+        return DocumentLayout(places, tuple(groups), torch.cat(indices), inverse)
 
     def gather(self, states: Tensor, dimension: int) -> list[Tensor]:
         """The heads ``states`` [T, H·D] of each group, [G, H, L, D]."""
@@ -95,6 +98,14 @@ class DocumentLayout:
         """Undoes ``gather``: each group's [G, H, L, D] -> [T, H·D]."""
         rows = [states.transpose(1, 2).flatten(2).flatten(0, 1) for states in groups]
         return torch.cat(rows).index_select(0, self.inverse)
+
+
+def _places(starts: Tensor, ends: Tensor, length: int) -> tuple[DocumentPlace, ...]:
+    """Of documents from ``starts`` to ``ends`` in flattened blocks of ``length`` tokens."""
+    return tuple(
+        DocumentPlace(start // length, start % length, start % length + end - start)
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+    )
 
 
 def _similar(descending_lengths: list[int]) -> list[slice]:
@@ -174,9 +185,9 @@ def sink_attention(
     Returns:
         [G, H, L, D].
     """
-    length = query.shape[2]
-    if sinks is not None and holds_scores(query.device.type, query.dtype, length):
+    if sinks is not None and query.device.type != "cpu":
         return attention_with_scores(query, key, value, sinks, scale, window)
+    length = query.shape[2]
     repeats = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, repeats), repeat_kv(value, repeats)
     sliding = window is not None and length > window
@@ -187,9 +198,12 @@ def sink_attention(
     return _SinkFlashAttention.apply(query, key, value, sinks, mask, scale)
 
 
-def holds_scores(device: str, dtype: torch.dtype, length: int) -> bool:
-    """Whether attention with sinks holds the scores of documents of ``length`` tokens."""
-    return device != "cpu" or (dtype == torch.bfloat16 and length <= LONGEST_WITH_SCORES)
+def attends_by_rows(device: str, dtype: torch.dtype) -> bool:
+    """Whether attention with sinks runs as ``row_attention``.
+
+    A CPU multiplies bf16 matrices faster than its flash kernel works.
+    """
+    return device == "cpu" and dtype == torch.bfloat16
 
 
 def attention_with_scores(
@@ -242,6 +256,9 @@ def document_attention_forward(
             module, query, key, value, attention_mask, scaling, **kwargs
         )
     batch, _, length, dimension = query.shape
+    if sinks is not None and attends_by_rows(query.device.type, query.dtype):
+        places = document_layout.places
+        return row_attention(query, key, value, sinks, scaling, sliding_window, places), None
 
     def flatten(states: Tensor) -> Tensor:  # [B, H, S, D] -> [T, H·D]
         return states.transpose(1, 2).reshape(batch * length, -1)

@@ -14,6 +14,10 @@ from torch import Tensor
 from animelm.model.compiled import compiled
 
 
+# Of gate_up and of the row weights, and the unit.
+_Gradients = tuple[Tensor, Tensor, Tensor]
+
+
 class _Parts(NamedTuple):
     """What the unit is the product of, each [n, F]: gate · sigmoid, and the clamped up + 1."""
 
@@ -40,9 +44,7 @@ class Gate:
         """[n, 2F] -> [n, F]."""
         return _fused(self)[0](gate_up) if self.fused else _unit(self, gate_up)
 
-    def backward(
-        self, gate_up: Tensor, grad: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(self, gate_up: Tensor, grad: Tensor, weights: Tensor) -> _Gradients:
         """Gradients through weights[:, None] · unit; the unit is computed on the way.
 
         Args:
@@ -71,9 +73,7 @@ def _unit(gate: Gate, gate_up: Tensor) -> Tensor:
     return parts.glu * parts.up
 
 
-def _gradients(
-    gate: Gate, gate_up: Tensor, grad: Tensor, weights: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _gradients(gate: Gate, gate_up: Tensor, grad: Tensor, weights: Tensor) -> _Gradients:
     parts = _parts(gate, gate_up)
     unit = parts.glu * parts.up
     grad_weights = (grad * unit).sum(-1)
@@ -87,13 +87,13 @@ def _gradients(
 
 
 @cache
-def _fused(gate: Gate) -> tuple[Callable[..., Tensor], Callable[..., tuple[Tensor, ...]]]:
+def _fused(gate: Gate) -> tuple[Callable[..., Tensor], Callable[..., _Gradients]]:
     """Both passes, compiled with the gate's constants in them."""
 
     def gated_unit(gate_up: Tensor) -> Tensor:
         return _unit(gate, gate_up)
 
-    def gated_unit_backward(gate_up: Tensor, grad: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
+    def gated_unit_backward(gate_up: Tensor, grad: Tensor, weights: Tensor) -> _Gradients:
         return _gradients(gate, gate_up, grad, weights)
 
     return compiled(gated_unit), compiled(gated_unit_backward)

@@ -13,7 +13,6 @@ from transformers import GptOssConfig
 from animelm.model.activations import Activations, Adapters, BatchShape, activations
 from animelm.model.adapters import LoraSettings, TargetAudit
 from animelm.model.architecture import Config
-from animelm.model.attention import LONGEST_WITH_SCORES
 from animelm.model.hub import load_config
 from animelm.model.lasting import Counted, Lasting, OptimiserKind, count_base, lasting_part
 from animelm.model.processes import ONE_PROCESS, Processes
@@ -134,7 +133,7 @@ def plan_memory(settings: RunSettings, process: int = 0, stored: Sequence[int] =
     config = load_config(settings.base)
     counted = count_base(settings.base, settings.quantization, settings.lora, settings.dtype)
     lasting = lasting_part(counted, settings.optimiser, settings.processes)
-    batch = _largest_activations(config, settings, counted.audit)
+    batch = _activations(config, settings, counted.audit)
     on_device, touched, holes, kernels = 0, 0, 0, 0
     if settings.device == "cpu":
         on_device, touched = process, _TOUCHED_IN_TRAINING
@@ -219,28 +218,16 @@ def _training(settings: RunSettings, lasting: Lasting, batch: Activations) -> in
     return lasting.optimiser_states + max(batch.kept + computed, last_layer)
 
 
-def _largest_activations(config: Config, settings: RunSettings, audit: TargetAudit) -> Activations:
-    """Of one batch, for the lengths of documents, up to a block, that need most.
-
-    A document as long as a block has the longest rows of scores, unless those that long are not
-    held at all.
-    """
+def _activations(config: Config, settings: RunSettings, audit: TargetAudit) -> Activations:
+    """Of one batch whose documents are as long as a block: they have the most scores."""
+    shape = BatchShape(
+        settings.blocks_per_batch * settings.block_size,
+        settings.block_size,
+        settings.dtype,
+        settings.checkpointing,
+        settings.device,
+        settings.kept_bytes,
+        settings.compiled,
+    )
     adapters = Adapters.of(settings.lora, audit)
-    found = [
-        activations(
-            config,
-            adapters,
-            BatchShape(
-                settings.blocks_per_batch * settings.block_size,
-                length,
-                settings.dtype,
-                settings.checkpointing,
-                settings.device,
-                settings.kept_bytes,
-                settings.compiled,
-            ),
-            settings.quantization != "none",
-        )
-        for length in {settings.block_size, min(settings.block_size, LONGEST_WITH_SCORES)}
-    ]
-    return max(found, key=lambda one: one.kept + max(one.loss, one.layer + one.dequantised))
+    return activations(config, adapters, shape, settings.quantization != "none")

@@ -1,4 +1,6 @@
+from itertools import accumulate
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -7,10 +9,12 @@ from transformers import GptOssForCausalLM
 from animelm.model.attention import (
     DocumentLayout,
     attention_with_scores,
+    document_attention_forward,
     packed_hidden_states,
     sink_attention,
 )
 from animelm.model.checkpoint import load_base
+from animelm.model.row_attention import DocumentPlace
 
 LENGTHS = [3, 21, 8, 1, 13]  # shorter than, equal to and longer than the sliding window of 8
 
@@ -80,13 +84,35 @@ def test_gradients_equal_those_of_the_plain_formula(
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_bf16_takes_the_same_course_within_its_precision() -> None:
+@pytest.mark.parametrize("window", [None, 8])
+def test_bf16_takes_the_same_course_within_its_precision(window: int | None) -> None:
+    """On a CPU that is another kernel, ``row_attention``."""
     torch.manual_seed(0)
-    query, key, value = (torch.randn(2, 3, 9, 8) for _ in range(3))
-    sinks = torch.randn(3)
-    exact = sink_attention(query, key, value, sinks, 0.3, 4)
-    rounded = sink_attention(query.bfloat16(), key.bfloat16(), value.bfloat16(), sinks, 0.3, 4)
-    torch.testing.assert_close(rounded.float(), exact, rtol=0.05, atol=0.05)
+    positions = packed_positions(2)
+    layout = DocumentLayout.from_position_ids(positions)
+    states = [torch.randn(2, heads, positions.shape[1], 8) for heads in (6, 2, 2)]
+    attention = SimpleNamespace(sinks=torch.randn(6))
+
+    def attend(dtype: torch.dtype) -> torch.Tensor:
+        inputs = (tensor.to(dtype) for tensor in states)
+        out, _ = document_attention_forward(
+            attention, *inputs, None, 0.3, sliding_window=window, document_layout=layout
+        )
+        return out
+
+    rounded = attend(torch.bfloat16)
+    assert rounded.dtype == torch.bfloat16
+    torch.testing.assert_close(rounded.float(), attend(torch.float32), rtol=0.05, atol=0.03)
+
+
+def test_layout_knows_the_place_of_each_document() -> None:
+    layout = DocumentLayout.from_position_ids(packed_positions(2))
+    ends = list(accumulate(LENGTHS))
+    assert layout.places == tuple(
+        DocumentPlace(block, end - length, end)
+        for block in range(2)
+        for length, end in zip(LENGTHS, ends, strict=True)
+    )
 
 
 def test_layout_finds_each_token_again() -> None:
