@@ -13,7 +13,6 @@ from torch import Tensor
 
 from animelm.model.compiled import compiled
 
-
 # Of gate_up and of the row weights, and the unit.
 _Gradients = tuple[Tensor, Tensor, Tensor]
 

@@ -82,17 +82,32 @@ def test_no_number_is_lost_where_scores_are_far_apart() -> None:
         assert gradient.isfinite().all()
 
 
-def test_documents_of_like_lengths_share_their_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """oneDNN compiles and keeps kernels for every shape: they must come again."""
-    shapes = set()
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
+    """The shapes of all scores that are computed."""
+    shapes: list[torch.Size] = []
     softmax = torch.softmax
 
     def noted(scores: Tensor, dimension: int) -> Tensor:
-        shapes.add(tuple(scores.shape))
+        shapes.append(scores.shape)
         return softmax(scores, dimension)
 
     monkeypatch.setattr(module.torch, "softmax", noted)
+    return shapes
+
+
+def test_documents_of_like_lengths_share_their_shapes(scored: list[torch.Size]) -> None:
+    """oneDNN compiles and keeps kernels for every shape: they must come again."""
     inputs = example()
     for length in range(65, 95):
         row_attention(*inputs, SCALE, None, [DocumentPlace(0, 0, length)])
-    assert len(shapes) == 1
+    assert len(scored) == 30 and len(set(scored)) == 1
+
+
+def test_a_window_bounds_the_scores(
+    monkeypatch: pytest.MonkeyPatch, scored: list[torch.Size]
+) -> None:
+    monkeypatch.setattr(module, "ROWS", 64)
+    row_attention(*example(), SCALE, 20, [DocumentPlace(0, 0, 330)])
+    # 64 rows, the 19 tokens before the first of them, and the sink, filled up.
+    assert max(shape[-1] for shape in scored) == 96
