@@ -87,10 +87,6 @@ class _Projection:
         y.addmm_(hidden, self.up.T)
         return hidden
 
-    def new_output(self, x: Tensor) -> Tensor:
-        """[n, O], not yet filled."""
-        return x.new_empty(len(x), len(self.weight))
-
     def hidden(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """A (m ∘ x), [n, R]."""
         return _masked(x, mask) @ self.down.T
@@ -157,22 +153,24 @@ class _ExpertPass(torch.autograd.Function):
         multiple = rows_filled_to(indices.numel(), len(experts), hidden.dtype, hidden.device.type)
         routing = Routing.from_indices(indices, len(experts), multiple)
         rows = hidden.new_empty(len(routing.token), hidden.shape[1])
+        kept = None if recompute else _new_gate_up(experts, rows, len(rows))
         saved: list[Tensor | None] = []
         seeds = [
             _draw_seed(layers) if n else None
             for layers, n in zip(experts, routing.counts, strict=True)
         ]
         for expert, x, place in _each(routing, hidden):
-            state = _forward(experts[expert], gate, x, seeds[expert], rows[place])
+            gate_up = _new_gate_up(experts, x, len(x)) if kept is None else kept[place]
+            state = _forward(experts[expert], gate, x, seeds[expert], gate_up, rows[place])
             saved += [] if recompute else state
-        ctx.save_for_backward(hidden, weights, indices, *saved)
+        ctx.save_for_backward(hidden, weights, indices, kept, *saved)
         ctx.experts, ctx.gate, ctx.recompute = experts, gate, recompute
         ctx.routing, ctx.seeds = routing, seeds
         return routing.combine(rows, weights.to(rows.dtype))
 
     @staticmethod
     def backward(ctx, grad_out):
-        hidden, weights, _, *saved = ctx.saved_tensors
+        hidden, weights, _, kept, *saved = ctx.saved_tensors
         routing: Routing = ctx.routing
         grad_rows = hidden.new_empty(len(routing.token), hidden.shape[1])
         row_weights = grad_rows.new_zeros(len(grad_rows))  # filling rows count for nothing
@@ -181,7 +179,7 @@ class _ExpertPass(torch.autograd.Function):
         grads: dict[int, list[Tensor]] = {}
         for number, (expert, x, place) in enumerate(_each(routing, hidden)):
             grad_y = grad_out.index_select(0, routing.token[place])
-            state = None if ctx.recompute else saved[_SAVED * number : _SAVED * (number + 1)]
+            state = None if kept is None else (kept[place], *saved[2 * number : 2 * number + 2])
             grads[expert], grad_row_weights[place] = _backward(
                 ctx.experts[expert],
                 ctx.gate,
@@ -216,7 +214,13 @@ def rows_filled_to(rows: int, experts: int, dtype: torch.dtype, device: str) -> 
     return 1 << max(0, eighth.bit_length() - 1)
 
 
-_SAVED = 3  # tensors that one expert's forward pass keeps for its backward pass
+def _new_gate_up(experts: Sequence[ExpertLayers], like: Tensor, rows: int) -> Tensor:
+    """[rows, 2F], not yet filled.
+
+    What is kept of all experts is one piece: pieces of every size, most of them about a MiB, would
+    leave holes in the heap that no later ones fit into.
+    """
+    return like.new_empty(rows, experts[0].gate_up.layer.out_features)
 
 
 def _each(routing: Routing, hidden: Tensor) -> Iterator[tuple[int, Tensor, slice]]:
@@ -252,18 +256,21 @@ class _Masks:
 
 
 def _forward(
-    layers: ExpertLayers, gate: Gate, x: Tensor, seed: int | None, out: Tensor
+    layers: ExpertLayers, gate: Gate, x: Tensor, seed: int | None, gate_up: Tensor, out: Tensor
 ) -> list[Tensor | None]:
-    """One expert over its rows x [n, C]; writes ``out`` [n, C], returns what backward needs."""
+    """One expert over its rows x [n, C]; writes ``gate_up`` [n, 2F] and ``out`` [n, C].
+
+    Returns:
+        The adapters' values [n, R], of gate_up and of down, for the backward pass.
+    """
     masks = _Masks(seed, x.device)
     first = _Projection(layers.gate_up, x.dtype, even_rows_first=True)
-    gate_up = first.new_output(x)
     gate_up_hidden = first.forward(x, masks.next(x, layers.gate_up), gate_up)
     del first  # one dequantised weight at a time
     unit = gate.forward(gate_up)
     second = _Projection(layers.down, x.dtype)
     down_hidden = second.forward(unit, masks.next(unit, layers.down), out)
-    return [gate_up, gate_up_hidden, down_hidden]
+    return [gate_up_hidden, down_hidden]
 
 
 def _backward(
@@ -280,7 +287,8 @@ def _backward(
 
     Args:
         layers, gate, x, seed: as ``_forward`` got them.
-        state: what ``_forward`` returned; None: its first half is computed again.
+        state: gate_up [n, 2F] and what ``_forward`` returned; None: its first half is computed
+            again.
         grad_out: [n, C], gradient of the tokens' sums, not yet weighted.
         row_weights: [n], routing weights.
         grad_x: [n, C], is filled.
@@ -295,7 +303,7 @@ def _backward(
     first = None
     if state is None:
         first = _Projection(layers.gate_up, x.dtype, even_rows_first=True)
-        gate_up = first.new_output(x)
+        gate_up = x.new_empty(len(x), layers.gate_up.layer.out_features)
         gate_up_hidden = first.forward(x, gate_up_mask, gate_up)
     else:
         gate_up, gate_up_hidden = cast(Tensor, state[0]), state[1]
