@@ -8,14 +8,13 @@ of the articles, the tokenizer and this layout, so a changed article or tokenize
 import hashlib
 import json
 import os
-import shutil
 import signal
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -96,15 +95,19 @@ def tokenise_folder(
     key = hashlib.sha256("\n".join(key_parts).encode()).hexdigest()[:32]
     store = (default_cache() if cache is None else cache) / f"tokens-{key}"
     if not store.is_dir():
-        make_folder(store.parent, "the cache of tokenised articles")
-        partial = Path(tempfile.mkdtemp(prefix=f".{store.name}-", dir=store.parent))
+        make_folder(store.parent, "the cache of tokenised articles (--data.cache)")
         try:
-            _write_store(partial, articles, TextEncoder(tokenizer), end, workers)
-            _rename(partial, store)
+            with TemporaryDirectory(
+                prefix=f".{store.name}-", dir=store.parent, ignore_cleanup_errors=True
+            ) as partial:
+                _write_store(Path(partial), articles, TextEncoder(tokenizer), end, workers)
+                _rename(Path(partial), store)
         except OSError as error:
-            raise UserError(f"{store.parent}: cannot be written: {error.strerror}") from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            # NumPy's own has no strerror.
+            raise UserError(
+                f"{store.parent}: cannot be written: {error.strerror or error}; make room there, "
+                "or keep the cache elsewhere (--data.cache, or XDG_CACHE_HOME in the environment)"
+            ) from error
     return TokenStore(store)
 
 

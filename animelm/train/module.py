@@ -4,7 +4,7 @@ import math
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -24,17 +24,12 @@ from animelm.errors import UserError
 from animelm.evaluate.generate import Answer, answer_questions
 from animelm.evaluate.scoring import Rivals
 from animelm.model.activations import Adapters
-from animelm.model.adapter_files import read_ancestry
 from animelm.model.adapters import (
     DEFAULT_TARGETS,
     LoraSettings,
     TargetAudit,
-    add_adapter,
     audit_targets,
-    continue_adapter,
-    load_adapter,
     save_adapter,
-    stack_adapter,
 )
 from animelm.model.architecture import CausalLM
 from animelm.model.attention import packed_hidden_states
@@ -58,8 +53,15 @@ from animelm.train.balance import LoadBalance
 from animelm.train.checkpoint_io import WholeFiles
 from animelm.train.held_out import HeldOut, ValidationAnswer
 from animelm.train.optimiser import OptimiserSettings, build_optimiser, build_schedule
-from animelm.train.resume import Setup, go_on, require_same_setup, state_of_all
+from animelm.train.resume import (
+    Setup,
+    go_on,
+    require_same_setup,
+    require_same_weights,
+    state_of_all,
+)
 from animelm.train.sharding import shard_layers, whole_tensors
+from animelm.train.start import InitMode, Start
 
 _BALANCE_WEIGHT = 0.01
 _PROCESSES = "animelm_processes"
@@ -111,7 +113,7 @@ class AdaptedLM(L.LightningModule):
         alpha: int = 32,
         dropout: float = 0.05,
         init_adapter: Path | None = None,
-        init_mode: Literal["continue", "stack"] = "continue",
+        init_mode: InitMode = "continue",
         evaluated_adapter: Path | None = None,
         optimiser: OptimiserSettings = OptimiserSettings(),  # noqa: B008 (frozen)
         activation_checkpointing: bool = False,
@@ -127,9 +129,7 @@ class AdaptedLM(L.LightningModule):
         self.step_name = step_name
         self.quantization: Quantization = quantization
         self.lora = LoraSettings(rank, alpha, dropout, tuple(target_modules))
-        self.init_adapter = init_adapter
-        self.init_mode = init_mode
-        self.evaluated_adapter = evaluated_adapter
+        self.start = Start(self.lora, init_adapter, init_mode, evaluated_adapter)
         self.optimiser_settings = optimiser
         self.activation_checkpointing = activation_checkpointing
         self.kept_activation_bytes = int(kept_activations_gib * 2**30)
@@ -198,33 +198,28 @@ class AdaptedLM(L.LightningModule):
 
     def _adapted_model(self) -> PeftModel:
         trains = self.trainer.state.fn == TrainerFn.FITTING
-        evaluated = None if trains else self.evaluated_adapter
-        # Told now, before minutes are spent on loading the base.
-        _check_adapter("evaluated_adapter", evaluated)
-        _check_adapter("init_adapter", None if evaluated else self.init_adapter)
+        start = self.start.of_training() if trains else self.start
+        start.require_folder()
+        dtype = self._compute_dtype()
+        rank_zero_info(f"Base {self.base}: {self.quantization} weights, computing in {dtype}")
+        base = load_base(self.base, self.quantization, dtype)
+        if not trains:
+            rank_zero_info(f"Evaluating {start.folder or 'it without adapter'}")
+        model = start.put_on(base)
+        if start.evaluated_adapter is None:
+            self._ancestry = start.ancestry()
+            self.audit = audit_targets(model, self.lora.target_modules)
+            if trains and self.global_rank == 0:
+                print_audit(self.audit)
+        return model
+
+    def _compute_dtype(self) -> torch.dtype:
         config = load_config(self.base)
         dtype = choose_compute_dtype(
             self.compute_type, self.device.type, config.hidden_size, config.intermediate_size
         )
         # Each process has measured for itself, and may have found another.
-        dtype = self.trainer.strategy.broadcast(dtype)
-        rank_zero_info(f"Base {self.base}: {self.quantization} weights, computing in {dtype}")
-        base = load_base(self.base, self.quantization, dtype)
-        if not trains:
-            rank_zero_info(f"Evaluating {evaluated or self.init_adapter or 'it without adapter'}")
-        if evaluated:
-            return load_adapter(base, evaluated, trainable=False)
-        if self.init_adapter is None:
-            model = add_adapter(base, self.lora)
-        elif self.init_mode == "stack":
-            model = stack_adapter(base, self.init_adapter, self.lora)
-        else:
-            model = continue_adapter(base, self.init_adapter, self.lora)
-        self._ancestry = read_ancestry(self.init_adapter) if self.init_adapter else []
-        self.audit = audit_targets(model, self.lora.target_modules)
-        if trains and self.global_rank == 0:
-            print_audit(self.audit)
-        return model
+        return self.trainer.strategy.broadcast(dtype)
 
     @property
     def _loaded(self) -> PeftModel | CausalLM:
@@ -352,18 +347,7 @@ class AdaptedLM(L.LightningModule):
             UserError: it holds other weights than those that are trained here, or those of other
                 processes.
         """
-        own = dict(self.named_parameters())
-        saved = checkpoint["state_dict"]
-        strange = [
-            name for name in saved if name not in own or own[name].shape != saved[name].shape
-        ]
-        strange += [n for n, parameter in own.items() if parameter.requires_grad and n not in saved]
-        if strange:
-            raise UserError(
-                f"the checkpoint does not fit the settings: {len(strange)} of its weights are not "
-                f"those trained here, such as {strange[0]}; base, targets, rank and init_mode must "
-                "be those of the run that wrote it"
-            )
+        require_same_weights(checkpoint["state_dict"], dict(self.named_parameters()))
         if self.trainer.state.fn == TrainerFn.FITTING and _PROCESSES in checkpoint:
             self._resumed = checkpoint[_PROCESSES]
             require_same_setup(self._resumed, self._setup())
@@ -408,15 +392,6 @@ class AdaptedLM(L.LightningModule):
             "step": self.step_name,
             "base": self.base,
             "optimiser_steps": str(self.trainer.global_step),
+            **self.start.record(),
         }
-        if self.init_adapter:
-            step["init_adapter"], step["init_mode"] = str(self.init_adapter), self.init_mode
         save_adapter(cast(PeftModel, model), folder, [*self._ancestry, step], weights)
-
-
-def _check_adapter(setting: str, folder: Path | None) -> None:
-    if folder is not None and not folder.is_dir():
-        raise UserError(
-            f"{setting} {folder}: no such folder; run the step that writes it first, such as "
-            f"`python -m animelm fit --config cpt.yaml`, or name another with --model.{setting}"
-        )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
 from torch.nn import Parameter
 
 from animelm.errors import UserError
@@ -49,6 +50,26 @@ def state_of_all(setup: Setup, window: Window, trained: list[Parameter]) -> dict
             "these batches"
         )
     return state
+
+
+def require_same_weights(saved: Mapping[str, Tensor], own: Mapping[str, Parameter]) -> None:
+    """Looks whether a checkpoint's weights are those that this run trains.
+
+    Args:
+        saved: of the checkpoint, by name.
+        own: all parameters, trained or not.
+
+    Raises:
+        UserError: one is missing on either side, or has another shape.
+    """
+    strange = [name for name in saved if name not in own or own[name].shape != saved[name].shape]
+    strange += [n for n, parameter in own.items() if parameter.requires_grad and n not in saved]
+    if strange:
+        raise UserError(
+            f"the checkpoint does not fit the settings: {len(strange)} of its weights are not "
+            f"those trained here, such as {strange[0]}; base, targets, rank and init_mode must "
+            "be those of the run that wrote it"
+        )
 
 
 def require_same_setup(state: Mapping[str, Any], own: Setup) -> None:

@@ -180,6 +180,20 @@ def test_a_folder_of_logs_that_cannot_be_made(
     assert "cannot be made: Not a directory" in message
 
 
+def test_a_place_for_answers_that_cannot_be_made_is_told_before_the_model_is_loaded(
+    refused, questions_of, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "answers.jsonl"
+    options = [
+        "--trainer.callbacks+=animelm.train.callbacks.AnswerWriter",
+        f"--trainer.callbacks.path={path}",
+        f"--model.evaluated_adapter={tmp_path / 'nowhere'}",  # missed when the model is loaded
+    ]
+    message = refused("predict", "sft.yaml", *questions_of, *options)
+    assert f"AnswerWriter's path {path.parent}: cannot be made: File exists" in message
+
+
 def test_a_cache_that_cannot_be_made(refused, articles_of, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     option = f"--data.init_args.cache={tmp_path / 'file' / 'cache'}"

@@ -2,6 +2,7 @@ import errno
 import multiprocessing
 import os
 import pickle
+import tempfile
 
 import numpy as np
 import pytest
@@ -152,12 +153,27 @@ def test_the_cache_can_be_moved_by_the_environment(monkeypatch, tmp_path):
     assert token_store.default_cache() == tmp_path / "animelm"
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_behind(tokenizer, articles, tmp_path, monkeypatch):
-    def fail(*_args):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def no_space(*_args, **_settings):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(token_store.np, "save", fail)
-    with pytest.raises(UserError, match=r"cache: cannot be written: No space left"):
+
+def half_written(*_args):
+    raise OSError("4096 requested and 512 written")  # NumPy's, without an errno
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "failure", "told"),
+    [
+        (tempfile, "mkdtemp", no_space, "No space left"),
+        (np, "save", no_space, "No space left"),
+        (np, "save", half_written, "4096 requested and 512 written"),
+    ],
+)
+def test_a_full_disk_is_told_and_leaves_nothing_behind(
+    tokenizer, articles, tmp_path, monkeypatch, module, function, failure, told
+):
+    monkeypatch.setattr(module, function, failure)
+    with pytest.raises(UserError, match=rf"cache: cannot be written: {told}.*--data\.cache"):
         tokenise_folder(articles, tokenizer, cache=tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 

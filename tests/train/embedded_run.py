@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
@@ -14,6 +15,7 @@ from animelm.sample.writer import GENERATED
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS = 20
+RELEASED_BASE = "released-base"
 _CALLBACKS = "animelm.train.callbacks"
 
 
@@ -51,6 +53,7 @@ def pre_train(
     processes: int = 1,
     layer: str | None = None,
     checkpoint: Path | None = None,
+    others: Sequence[str] = (),
 ) -> None:
     """cpt.yaml on the articles, with accumulation, checkpointing and no dropout.
 
@@ -60,6 +63,7 @@ def pre_train(
         processes: among which the two blocks of a micro-batch are divided.
         layer: a file in configs/strategy.
         checkpoint: goes on from there.
+        others: options that come last.
     """
     callbacks = [
         _callback(f"{_CALLBACKS}.RouterStatistics", every_n_steps=STEPS, folder=folder / name),
@@ -78,8 +82,23 @@ def pre_train(
         "--trainer.accumulate_grad_batches=2",
         f"--trainer.max_steps={STEPS}",
         "--trainer.limit_val_batches=0",
+        *others,
     ]
     _fit("cpt.yaml", folder, name, processes, layer, callbacks, options, checkpoint)
+
+
+def pre_train_released(
+    folder: Path, name: str, processes: int = 1, layer: str | None = None
+) -> None:
+    """Two steps of ``pre_train`` on the base in ``RELEASED_BASE``, its experts kept in MXFP4."""
+    base = folder / RELEASED_BASE
+    others = [
+        f"--model.base={base}",
+        f"--data.base={base}",
+        "--model.quantization=mxfp4",
+        "--trainer.max_steps=2",
+    ]
+    pre_train(folder, name, processes, layer, others=others)
 
 
 def fine_tune(folder: Path, name: str, layer: str, checkpoint: Path | None = None) -> None:

@@ -6,9 +6,33 @@ from torch.nn import Parameter
 
 from animelm.errors import UserError
 from animelm.train.accumulation import Window
-from animelm.train.resume import Setup, go_on, require_same_setup, state_of_all
+from animelm.train.resume import (
+    Setup,
+    go_on,
+    require_same_setup,
+    require_same_weights,
+    state_of_all,
+)
 
 OWN = Setup(1, False, {"a": 1, "b": 2})
+
+
+@pytest.mark.parametrize(
+    ("saved", "strange"),
+    [
+        ({"trained": torch.ones(3)}, "1 .*trained"),
+        ({"trained": torch.ones(2), "other": torch.ones(2)}, "1 .*other"),
+        ({"frozen": torch.ones(2)}, "1 .*trained"),
+    ],
+)
+def test_weights_of_another_shape_or_name_or_that_lack_one_are_refused(
+    saved: dict[str, torch.Tensor], strange: str
+) -> None:
+    frozen = Parameter(torch.ones(2), requires_grad=False)
+    own = {"trained": Parameter(torch.ones(2)), "frozen": frozen}
+    require_same_weights({"trained": torch.zeros(2)}, own)
+    with pytest.raises(UserError, match=f"does not fit the settings: {strange}"):
+        require_same_weights(saved, own)
 
 
 def test_a_run_of_the_same_setup_goes_on() -> None:

@@ -6,23 +6,38 @@ from pathlib import Path
 
 import pytest
 import torch
-from embedded_run import STEPS, pre_train, write_sample
+from embedded_run import RELEASED_BASE, STEPS, pre_train, pre_train_released, write_sample
 from safetensors.torch import load_file
+from tiny_base import write_tiny_base
+from transformers import GptOssForCausalLM
 from two_processes import run_as_two_processes
+
+from tests.layouts import write_mxfp4
 
 MICRO_BATCHES = 2 * STEPS
 STRATEGIES = ["ddp", "fsdp2"]
 
 
+def write_released_base(folder: Path) -> None:
+    """A tiny base with its experts in MXFP4, as gpt-oss is released."""
+    folder.mkdir()
+    write_tiny_base(folder)
+    model = GptOssForCausalLM.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    write_mxfp4(model, folder)
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of one process (``one``) and of all runs of train_with_strategies.py."""
+    """Results of one process (``one`` …) and of all runs of train_with_strategies.py."""
     folder = tmp_path_factory.mktemp("runs")
     write_sample(folder)
+    write_released_base(folder / RELEASED_BASE)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["animelm"])
         pre_train(folder, "one")
+        pre_train_released(folder, "one-released")
     run_as_two_processes(Path(__file__).with_name("train_with_strategies.py"), folder)
     return folder
 
@@ -75,6 +90,16 @@ def test_under_fsdp2_a_process_holds_its_part_of_the_frozen_bytes(runs: Path) ->
     assert max(shares) <= 0.6
     assert sum(shares) >= 1
     assert result(runs, "ddp")["frozen_share"] == 1
+
+
+def test_released_mxfp4_experts_train_under_fsdp2_as_on_one_process(runs: Path) -> None:
+    expected = result(runs, "one-released")["losses"]
+    assert len(expected) == 4
+    for rank in range(2):
+        trained = result(runs, "fsdp2-released", rank)
+        assert trained["losses"] == pytest.approx(expected, abs=1e-5)
+        assert trained["frozen_share"] <= 0.6
+    assert_same_adapter(runs, "fsdp2-released", "one-released")
 
 
 def test_a_checkpoint_of_fsdp2_resumes_as_if_nothing_had_happened(runs: Path) -> None:

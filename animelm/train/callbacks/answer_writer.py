@@ -1,7 +1,6 @@
 """Keeps what ``predict`` generates."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,9 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.utilities import rank_zero_info
 
 from animelm.data.batch import QuestionBatch
+from animelm.data.folders import make_folder
+from animelm.errors import UserError
+from animelm.evaluate.results import write_whole
 
 
 class AnswerWriter(BasePredictionWriter):
@@ -20,12 +22,24 @@ class AnswerWriter(BasePredictionWriter):
 
     Args:
         path: the file; None: ``predictions.jsonl`` in the trainer's ``default_root_dir``.
+
+    Raises:
+        UserError: before the model is loaded: no file can be written there.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__(write_interval="batch")
         self.path = path
         self._lines: list[str] = []
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if stage != "predict":
+            return
+        path = self._path(trainer)
+        make_folder(path.parent, "the folder of AnswerWriter's path")
+        if path.is_dir():
+            raise UserError(f"AnswerWriter's path {path}: is a folder; expected a file's name")
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._lines = []
@@ -50,11 +64,12 @@ class AnswerWriter(BasePredictionWriter):
             self._lines.append(json.dumps(line, ensure_ascii=False) + "\n")
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        path = self._path(trainer)
+        write_whole(path, "".join(self._lines))
+        rank_zero_info(f"{len(self._lines):,} answers written to {path}")
+
+    def _path(self, trainer: pl.Trainer) -> Path:
         path = self.path or Path(trainer.default_root_dir) / "predictions.jsonl"
         if trainer.world_size > 1:
             path = path.with_suffix(f".{trainer.global_rank}{path.suffix}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text("".join(self._lines), encoding="utf-8")
-        os.replace(partial, path)
-        rank_zero_info(f"{len(self._lines):,} answers written to {path}")
+        return path

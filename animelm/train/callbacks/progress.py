@@ -1,17 +1,50 @@
 """The progress bar in the terminal."""
 
+import re
+from typing import Any
+
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
+from rich.progress import BarColumn
+
+_BAR_WIDTH = 10  # columns; of 80, some 20 are left for the fields' names
+
+Fields = dict[str, int | str | float | dict[str, float]]
 
 
 class TrainingProgressBar(RichProgressBar):
-    """Lightning's Rich progress bar with the loss and, beside :class:`Throughput`, tokens/s."""
+    """Lightning's Rich progress bar with the loss and, beside :class:`Throughput`, tokens/s.
 
-    def get_metrics(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule
-    ) -> dict[str, int | str | float | dict[str, float]]:
+    After a validation it shows the accuracy on each held-out set under the set's name.
+
+    Args:
+        refresh_rate: redraws a second; 0 shows no bar.
+        leave: leave the bar of an epoch in the terminal when it has ended.
+        theme: styles; fields are divided by ``metrics_text_delimiter``, by default line by line.
+        console_kwargs: settings of Rich's console.
+    """
+
+    def __init__(
+        self,
+        refresh_rate: int = 100,
+        leave: bool = False,
+        theme: RichProgressBarTheme = RichProgressBarTheme(metrics_text_delimiter="\n"),  # noqa: B008 (never changed)
+        console_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(refresh_rate, leave, theme, console_kwargs)
+
+    def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
+        """Lightning's columns, with a bar that leaves room for the fields."""
+        columns = super().configure_columns(trainer)
+        for column in columns:
+            if isinstance(column, BarColumn):
+                column.bar_width = _BAR_WIDTH
+        return columns
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Fields:
         """The bar's fields: loss, tokens/s, and whatever else was logged with ``prog_bar=True``."""
-        fields: dict[str, int | str | float | dict[str, float]] = {}
+        fields: Fields = {}
         logged = trainer.callback_metrics
         if "train/loss" in logged:
             fields["loss"] = logged["train/loss"].item()
@@ -20,4 +53,9 @@ class TrainingProgressBar(RichProgressBar):
         others = super().get_metrics(trainer, pl_module)
         for name in ("v_num", "train/loss", "train/loss_step", "train/tokens_per_second"):
             others.pop(name, None)
-        return fields | others
+        return fields | {_short(name): value for name, value in others.items()}
+
+
+def _short(name: str) -> str:
+    """The held-out set alone for its accuracy: 80 columns have no room for more."""
+    return re.sub(r"^validation/(.+)/accuracy$", r"\1", name)

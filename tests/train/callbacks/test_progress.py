@@ -1,3 +1,6 @@
+import io
+
+import pytest
 from lightning.pytorch.loggers import CSVLogger
 from tiny_run import TinyModule, loader, make_batch, make_trainer
 
@@ -43,3 +46,29 @@ def test_before_anything_was_logged_the_bar_shows_no_empty_field(tmp_path):
     trainer = make_trainer(tmp_path, [bar], enable_progress_bar=True)
     trainer.fit(LogsNothing(), loader([make_batch(0)]))
     assert bar.shown[-1] == {}
+
+
+class AnswersInValidation(TinyModule):
+    def validation_step(self, batch, batch_idx):
+        for name in ("unseen_wording", "unseen_work", "general"):
+            self.log(f"validation/{name}/accuracy", 0.52, prog_bar=True, batch_size=1)
+
+
+@pytest.mark.parametrize(
+    ("batches", "longest"), [(3, "unseen_wording: 0.520"), (12345, "unseen_wording:")]
+)
+def test_the_names_of_held_out_sets_are_whole_at_80_columns(tmp_path, batches, longest):
+    class Long(TrainingProgressBar):
+        total_train_batches = batches
+
+    terminal = io.StringIO()
+    console = {"width": 80, "file": terminal, "force_terminal": True}
+    trainer = make_trainer(
+        tmp_path, [Long(console_kwargs=console), Throughput()], enable_progress_bar=True
+    )
+    data = loader([make_batch(0)])
+    trainer.fit(AnswersInValidation(), data, data)
+    shown = terminal.getvalue()
+    for figure in (longest, "unseen_work: 0.520", "general: 0.520"):
+        assert figure in shown
+    assert "…" not in shown and "validation/" not in shown
