@@ -21,6 +21,8 @@ from animelm.sample.writer import GENERATED, write_sample
 _MORE_PASSES = ["--trainer.max_epochs=4", "--data.replay_share=0.25"]
 # What a run writes into its folder; ``reproduce`` writes ``sample`` as well.
 _WRITTEN = ("cpt", "sft", "results.jsonl", "summary.json")
+# An empty file in it: cpt and sft are also what a user's own runs are called.
+_MARK = ".replaced-by-the-next-run"
 
 
 def run(command: str, arguments: list[str]) -> None:
@@ -38,7 +40,7 @@ def demo(output: Path = Path("runs/demo")) -> None:
     Raises:
         UserError: the folder holds something that no demo has written.
     """
-    _clear(output, _WRITTEN)
+    _make_empty(output, _WRITTEN)
     _experiment(output, GENERATED, questions_per_set=300, fine_tuning=[])
 
 
@@ -53,32 +55,33 @@ def reproduce(output: Path = Path("runs/reproduce"), works: int | None = None) -
     Raises:
         UserError: the folder holds something that ``reproduce`` has not written.
     """
-    _clear(output, (*_WRITTEN, "sample"))
+    _make_empty(output, (*_WRITTEN, "sample"))
     write_sample(output / "sample", works)
     _experiment(output, output / "sample", questions_per_set=None, fine_tuning=_MORE_PASSES)
 
 
-def _clear(folder: Path, names: tuple[str, ...]) -> None:
-    """Removes an earlier run, and nothing if anything else is there."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
+def _make_empty(folder: Path, names: tuple[str, ...]) -> None:
+    """Makes the folder; removes an earlier run in it, and nothing if anything else is there."""
+    if folder.exists() and not folder.is_dir():
         raise UserError(f"--output {folder}: expected a folder")
-    found = sorted(folder.iterdir())
-    foreign = [path.name for path in found if path.name not in names]
+    mark = folder / _MARK
+    found = sorted(set(folder.iterdir()) - {mark}) if folder.exists() else []
+    foreign = [path.name for path in found if path.name not in names or not mark.is_file()]
     if foreign:
         raise UserError(
             f"--output {folder}: holds {foreign[0]}, which this command has not written; "
             "expected a new folder, or that of an earlier run, which is replaced"
         )
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        mark.touch()
         for path in found:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink()
     except OSError as error:
-        raise UserError(f"{error.filename}: cannot be removed: {error.strerror}") from error
+        raise UserError(f"{error.filename}: cannot be replaced: {error.strerror}") from error
 
 
 def _experiment(

@@ -60,6 +60,13 @@ def _read_config(path: Path) -> LoraConfig:
             "layer per expert here, so train the adapter on target_modules, such as "
             "gate_up_projs and down_projs"
         )
+    bias = values.get("bias", "none")
+    if bias != "none":
+        raise UserError(
+            f"{path}: bias is {bias!r}, so biases in its file replace the base's own, even where "
+            "the adapter is switched off; train it with bias 'none', and for biases of its own "
+            "with PEFT's lora_bias"
+        )
     start = values.get("init_lora_weights", True)
     if start not in _PLAIN_STARTS:
         raise UserError(

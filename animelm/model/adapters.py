@@ -184,7 +184,7 @@ def _trainable_parameters(model: PeftModel) -> dict[str, int]:
     (modules_to_save)``.
     """
     counts: dict[str, int] = {}
-    kinds = r"lora_\w+|modules_to_save|base_layer|weight|bias"
+    kinds = r"lora_\w+|modules_to_save"
     for path, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue

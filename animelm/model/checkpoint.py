@@ -10,13 +10,13 @@ from transformers import GptOssForCausalLM
 from animelm.errors import UserError
 from animelm.model.architecture import CausalLM, empty_model, new_model
 from animelm.model.filling import Filling
-from animelm.model.hub import load_config, load_tokenizer, resolve_base
+from animelm.model.hub import load_config, resolve_base
 from animelm.model.layouts import place
 from animelm.model.layouts.fused_experts import LISTS
 from animelm.model.quantize import Quantization
 from animelm.model.shards import Checkpoint, loading_progress
 
-__all__ = ["initial_model", "load_base", "load_config", "load_tokenizer", "save_base"]
+__all__ = ["initial_model", "load_base", "load_config", "save_base"]
 
 
 def load_base(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from huggingface_hub import hf_hub_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from animelm.errors import UserError
 from animelm.model.architecture import Config, read_config
@@ -31,17 +31,6 @@ def resolve_base(base: str) -> Path:
         return Path(snapshot_download(base, allow_patterns=patterns, ignore_patterns=["*/*"]))
     except _UNREACHABLE as error:
         raise _not_found(base, error) from error
-
-
-def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
-    """The base's tokenizer; nothing in its folder is executed.
-
-    Raises:
-        UserError: as ``resolve_base`` and ``check_vocabulary``.
-    """
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(resolve_base(base))
-    check_vocabulary(tokenizer, base)
-    return tokenizer
 
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, base: str) -> None:

@@ -18,7 +18,8 @@ class Saving:
     Attributes:
         options: what to add on the command line, or to set in the config, together with those of
             the changes listed before it.
-        saves: bytes of the training peak that it saves by itself, on all processes of a device.
+        saves: bytes of the training peak that it saves by itself, on all processes of a device; 0
+            or less where it needs those before it.
         peak: the training peak with it and the changes listed before it.
     """
 
@@ -30,7 +31,10 @@ class Saving:
 def find_savings(
     settings: RunSettings, plan: Callable[[RunSettings], MemoryPlan]
 ) -> tuple[Saving, ...]:
-    """The changes that save something: those first that leave what is learned as it is.
+    """The changes that together need least: those first that leave what is learned as it is.
+
+    Each lowers the peak that those before it have left. One that does not is looked at again after
+    the next: activations that no layer could keep may fit once batches are smaller.
 
     Args:
         settings: of the run that needs too much.
@@ -40,32 +44,29 @@ def find_savings(
     def peak_of(other: RunSettings) -> int:
         return plan(other).device_training_peak
 
-    peak = peak_of(settings)
+    first = peak = peak_of(settings)
+    changed, left = settings, list(_CHANGES)
     savings: list[Saving] = []
-    changed = settings
-    for change in _CHANGES:
-        options, alone = change(settings)
-        saves = peak - peak_of(alone) if options else 0
-        if saves > 0:
-            # Anew on top of those before it: two of them set the accumulation.
-            options, changed = change(changed)
-            savings.append(Saving(options, saves, peak_of(changed)))
+    while lowering := next((c for c in left if peak_of(c(changed)[1]) < peak), None):
+        left.remove(lowering)
+        alone = peak_of(lowering(settings)[1])
+        options, changed = lowering(changed)
+        peak = peak_of(changed)
+        savings.append(Saving(options, first - alone, peak))
     return tuple(savings)
 
 
 _Change = tuple[tuple[str, ...], RunSettings]
 
 
-def _checkpoint(settings: RunSettings) -> _Change:
-    if settings.checkpointing:
-        return (), settings
-    return ("--model.activation_checkpointing=true",), replace(settings, checkpointing=True)
-
-
 def _forget(settings: RunSettings) -> _Change:
-    if not settings.checkpointing or not settings.kept_bytes:
-        return (), settings
-    return ("--model.kept_activations_gib=0",), replace(settings, kept_bytes=0)
+    """All activations: layers that keep theirs would take back what checkpointing saves."""
+    options = []
+    if not settings.checkpointing:
+        options.append("--model.activation_checkpointing=true")
+    if settings.kept_bytes:
+        options.append("--model.kept_activations_gib=0")
+    return tuple(options), replace(settings, checkpointing=True, kept_bytes=0)
 
 
 def _fewer_blocks(settings: RunSettings) -> _Change:
@@ -124,7 +125,6 @@ def _less(settings: RunSettings) -> _Change:
 
 
 _CHANGES: tuple[Callable[[RunSettings], _Change], ...] = (
-    _checkpoint,
     _forget,
     _fewer_blocks,
     _states_in_8_bits,

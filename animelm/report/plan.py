@@ -159,7 +159,7 @@ def _savings_table(plan: RunPlan) -> Table:
     table = Table(title="What to change, that first which leaves the result as it is")
     unit = _unit(plan)
     table.add_column("setting", overflow="fold")
-    table.add_column(f"saves, {unit}", justify="right")
+    table.add_column(f"saves alone, {unit}", justify="right")
     table.add_column(f"peak with it and\nthose above, {unit}", justify="right")
     for saving in plan.savings:
         sizes = (_told(size, unit) for size in (saving.saves, saving.peak))

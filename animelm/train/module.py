@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from transformers import GptOssForCausalLM, PreTrainedTokenizerBase
 
 from animelm.data.batch import PackedBatch, QuestionBatch
+from animelm.data.tokens import load_tokenizer
 from animelm.errors import UserError
 from animelm.evaluate.generate import Answer, answer_questions
 from animelm.evaluate.scoring import Rivals
@@ -33,15 +34,10 @@ from animelm.model.adapters import (
 )
 from animelm.model.architecture import CausalLM
 from animelm.model.attention import packed_hidden_states
-from animelm.model.checkpoint import (
-    initial_model,
-    load_base,
-    load_config,
-    load_tokenizer,
-    save_base,
-)
+from animelm.model.checkpoint import initial_model, load_base, load_config, save_base
 from animelm.model.compiled import require_compiler
 from animelm.model.experts import compile_gates
+from animelm.model.hub import check_vocabulary
 from animelm.model.loss import chunked_cross_entropy
 from animelm.model.norms import compile_norms
 from animelm.model.precision import ComputeType, choose_compute_dtype
@@ -176,6 +172,7 @@ class AdaptedLM(L.LightningModule):
         if self.compile_kernels:
             require_compiler(self.device)
         self.tokenizer = load_tokenizer(self.base)
+        check_vocabulary(self.tokenizer, self.base)
         if self.whole:
             model = initial_model(self.base, seed=initial_seed() % 2**31)
             if isinstance(model, GptOssForCausalLM):

@@ -1,5 +1,7 @@
 """A user's mistake ends in one clear message and status 2, never in a traceback."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,7 +97,18 @@ def test_a_base_that_is_not_there(refused, articles_of) -> None:
 
 def test_a_model_base_that_is_not_there_beside_a_tokenizer_that_is(refused, articles_of) -> None:
     message = refused("fit", "cpt.yaml", *articles_of, "--model.base=nowhere/at/all")
-    assert "nowhere/at/all: no such folder" in message
+    assert "'nowhere/at/all': no such folder" in message
+
+
+@pytest.mark.parametrize("command", ["fit", "validate"])
+def test_a_base_whose_embedding_has_no_row_for_every_token(
+    refused, articles_of, tiny_base: Path, tmp_path: Path, command: str
+) -> None:
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    values = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    (base / "config.json").write_text(json.dumps(values | {"vocab_size": 7}), encoding="utf-8")
+    message = refused(command, "cpt.yaml", *articles_of, f"--model.base={base}")
+    assert f"{base}: its tokenizer numbers " in message and "has 7 rows" in message
 
 
 def test_sft_before_cpt_says_what_to_run_first(refused, questions_of) -> None:

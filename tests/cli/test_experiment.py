@@ -57,8 +57,8 @@ def test_only_reproduce_makes_more_passes(handed_on: dict[str, Any], tmp_path: P
 
 
 def test_what_an_earlier_run_left_is_gone(handed_on: dict[str, Any], tmp_path: Path) -> None:
+    experiment.demo(tmp_path / "run")
     stale = tmp_path / "run" / "summary.json"
-    stale.parent.mkdir()
     stale.write_text("{}", encoding="utf-8")
     experiment.demo(tmp_path / "run")
     assert not stale.exists()
@@ -67,6 +67,8 @@ def test_what_an_earlier_run_left_is_gone(handed_on: dict[str, Any], tmp_path: P
 def test_a_folder_with_anything_else_in_it_is_refused_untouched(
     handed_on: dict[str, Any], tmp_path: Path
 ) -> None:
+    experiment.demo(tmp_path)
+    handed_on.clear()
     own = [tmp_path / "cpt" / "adapter.bin", tmp_path / "thesis.md", tmp_path / "sample" / "a.md"]
     for path in own:
         path.parent.mkdir(exist_ok=True)
@@ -79,12 +81,25 @@ def test_a_folder_with_anything_else_in_it_is_refused_untouched(
     assert not handed_on
 
 
+def test_runs_of_the_users_own_are_not_taken_for_an_earlier_one(
+    handed_on: dict[str, Any], tmp_path: Path
+) -> None:
+    own = tmp_path / "runs" / "cpt" / "adapter" / "adapter_config.json"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    (tmp_path / "runs" / "sft").mkdir()
+    for command in (experiment.demo, experiment.reproduce):
+        with pytest.raises(UserError, match="runs: holds cpt, which this command has not written"):
+            command(tmp_path / "runs")
+    assert own.exists() and not handed_on
+
+
 def test_a_link_in_the_folder_is_removed_and_not_followed(
     handed_on: dict[str, Any], tmp_path: Path
 ) -> None:
+    experiment.demo(tmp_path / "run")
     kept = tmp_path / "elsewhere" / "adapter"
     kept.mkdir(parents=True)
-    (tmp_path / "run").mkdir()
     (tmp_path / "run" / "cpt").symlink_to(kept.parent)
     experiment.demo(tmp_path / "run")
     assert kept.is_dir() and not (tmp_path / "run" / "cpt").exists()

@@ -306,7 +306,6 @@ def test_continuing_with_a_target_that_the_adapter_lacks_is_an_error(
             {"target_modules": ["q_proj", "embed_tokens"]},
             r"on embed_tokens \(lora_embedding_A\), embed_tokens \(lora_embedding_B\), which",
         ),
-        ({"target_modules": ["q_proj"], "bias": "lora_only"}, r"on q_proj \(base_layer\), which"),
     ],
 )
 def test_continuing_an_adapter_that_trains_more_than_the_settings_ask_is_an_error(

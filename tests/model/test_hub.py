@@ -1,14 +1,13 @@
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 from tiny_base import EMBEDDED_BASE
-from transformers import GptOssConfig, LlamaConfig
+from transformers import GptOssConfig, LlamaConfig, PreTrainedTokenizerFast
 
 from animelm.errors import UserError
 from animelm.model import hub
-from animelm.model.hub import load_config, load_tokenizer
+from animelm.model.hub import check_vocabulary, load_config
 from animelm.model.released import released_config
 
 
@@ -54,17 +53,15 @@ def test_a_config_that_is_no_object_is_named(tmp_path: Path) -> None:
 def test_a_tokenizer_with_more_tokens_than_the_embedding_has_rows_is_refused(
     tmp_path: Path,
 ) -> None:
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(EMBEDDED_BASE / name, tmp_path)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(EMBEDDED_BASE)
     values = json.loads((EMBEDDED_BASE / "config.json").read_text())
-    tokens = len(load_tokenizer(str(EMBEDDED_BASE)))
-    for rows in (tokens, tokens - 1):
-        (tmp_path / "config.json").write_text(json.dumps(values | {"vocab_size": rows}))
-        if rows == tokens:
-            assert len(load_tokenizer(str(tmp_path))) == tokens
+    tokens = len(tokenizer)
+    (tmp_path / "config.json").write_text(json.dumps(values | {"vocab_size": tokens}))
+    check_vocabulary(tokenizer, str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps(values | {"vocab_size": tokens - 1}))
     message = f"its tokenizer numbers {tokens} tokens, and its embedding has {tokens - 1} rows"
     with pytest.raises(UserError, match=message):
-        load_tokenizer(str(tmp_path))
+        check_vocabulary(tokenizer, str(tmp_path))
 
 
 def test_an_unknown_base_is_an_error_of_one_sentence() -> None:

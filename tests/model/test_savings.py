@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,45 @@ def test_activations_that_are_kept_are_given_up_first(wasteful: RunSettings) -> 
     first = find_savings(kept, plan_memory)[0]
     assert first.options == ("--model.kept_activations_gib=0",)
     assert first.peak == plan_memory(replace(kept, kept_bytes=0)).training_peak
+
+
+def test_checkpointing_is_not_taken_back_by_activations_that_are_kept(
+    wasteful: RunSettings,
+) -> None:
+    kept = replace(wasteful, kept_bytes=2**40)
+    first = find_savings(kept, plan_memory)[0]
+    assert first.options == (
+        "--model.activation_checkpointing=true",
+        "--model.kept_activations_gib=0",
+    )
+    forgetting = replace(kept, checkpointing=True, kept_bytes=0)
+    assert first.peak == plan_memory(forgetting).training_peak
+    assert first.saves == plan_memory(kept).training_peak - first.peak
+
+
+def test_a_change_that_lowers_the_peak_only_after_others_comes_after_them() -> None:
+    """On a CPU, of one block one layer fits into 1 GiB, and halved blocks leave more holes."""
+    settings = RunSettings(
+        base="llm-jp/llm-jp-3-7.2b-instruct3",
+        quantization="nf4",
+        lora=LoraSettings(),
+        optimiser="adamw_8bit",
+        dtype=torch.bfloat16,
+        checkpointing=True,
+        block_size=4096,
+        blocks_per_batch=8,
+        accumulation=1,
+        device="cpu",
+        kept_bytes=2**30,
+    )
+    savings = find_savings(settings, plan_memory)
+    assert list(by_option(savings)) == [
+        "--data.blocks_per_batch",
+        "--model.kept_activations_gib",
+        "--model.rank",
+        "--model.target_modules",
+        "--data.block_size",
+    ]
+    assert savings[1].saves == 0
+    peaks = [plan_memory(settings).training_peak, *(saving.peak for saving in savings)]
+    assert all(later < earlier for earlier, later in pairwise(peaks))

@@ -28,6 +28,10 @@ def place_mxfp4_experts(tensor: StoredTensor, checkpoint: Checkpoint, filling: F
 
     A layer in MXFP4 gets the bytes as they are, an NF4 layer gets them requantised, and an ordinary
     one their values, which are exact in bf16.
+
+    Raises:
+        UserError: one of the two is missing, is not as the model's layers need it, or the model's
+            rows are not whole blocks.
     """
     match = _NAME.fullmatch(tensor.name)
     if match is None:
@@ -48,7 +52,12 @@ def _fill(path: str, blocks: StoredTensor, scales: StoredTensor, filling: Fillin
     for index, (packed, exponents) in enumerate(parts):
         layer = filling.module(f"{path}.{index}", blocks)
         assert isinstance(layer, nn.Linear)
-        rows, groups = layer.out_features, layer.in_features // BLOCK
+        rows, (groups, rest) = layer.out_features, divmod(layer.in_features, BLOCK)
+        if rest:
+            raise blocks.wrong(
+                f"is in MXFP4, blocks of {BLOCK} values, and its rows have {layer.in_features} by "
+                f"config.json; expected hidden_size and intermediate_size in multiples of {BLOCK}"
+            )
         _expect(packed, (rows, groups, BLOCK // 2), blocks)
         _expect(exponents, (rows, groups), scales)
         if isinstance(layer, LinearMXFP4):

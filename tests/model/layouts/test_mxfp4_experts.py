@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,21 @@ def test_what_is_missing_or_of_another_shape_is_named(
     expected = r"expected \(64, 1, 16\) uint8" if broken == "rows" else "the checkpoint lacks"
     with pytest.raises(UserError, match=rf"model\.safetensors: tensor {name}_.*{expected}"):
         load_base(str(tmp_path), "mxfp4")
+
+
+@pytest.mark.parametrize("quantization", ["nf4", "none"])
+def test_rows_that_are_not_whole_blocks_are_named(
+    released: Path, tmp_path: Path, quantization
+) -> None:
+    values = json.loads((released / "config.json").read_text()) | {"intermediate_size": 48}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    name = "model.layers.0.mlp.experts.down_proj"
+    scales = torch.full((values["num_local_experts"], values["hidden_size"], 1), 127).byte()
+    blocks = torch.zeros(*scales.shape, 16, dtype=torch.uint8)  # as many as are whole
+    save_file({f"{name}_blocks": blocks, f"{name}_scales": scales}, tmp_path / "model.safetensors")
+    told = rf"{name}_blocks is in MXFP4.* its rows have 48 .*intermediate_size in multiples of 32"
+    with pytest.raises(UserError, match=rf"model\.safetensors: tensor {told}"):
+        load_base(str(tmp_path), quantization)
 
 
 def test_keeping_mxfp4_needs_a_checkpoint_in_mxfp4(checkpoint: Path) -> None:
