@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ROWS = 256  # query rows of a block, at most
+ROWS = 128  # query rows of a block, at most
 # oneDNN compiles kernels for every new shape, and keeps them: with round numbers they come again.
 _MULTIPLE = 32
 
