@@ -153,14 +153,14 @@ class _ExpertPass(torch.autograd.Function):
         multiple = rows_filled_to(indices.numel(), len(experts), hidden.dtype, hidden.device.type)
         routing = Routing.from_indices(indices, len(experts), multiple)
         rows = hidden.new_empty(len(routing.token), hidden.shape[1])
-        kept = None if recompute else _new_gate_up(experts, rows, len(rows))
+        kept = None if recompute else _new_gate_up(experts[0], rows)
         saved: list[Tensor | None] = []
         seeds = [
             _draw_seed(layers) if n else None
             for layers, n in zip(experts, routing.counts, strict=True)
         ]
         for expert, x, place in _each(routing, hidden):
-            gate_up = _new_gate_up(experts, x, len(x)) if kept is None else kept[place]
+            gate_up = _new_gate_up(experts[expert], x) if kept is None else kept[place]
             state = _forward(experts[expert], gate, x, seeds[expert], gate_up, rows[place])
             saved += [] if recompute else state
         ctx.save_for_backward(hidden, weights, indices, kept, *saved)
@@ -214,13 +214,13 @@ def rows_filled_to(rows: int, experts: int, dtype: torch.dtype, device: str) -> 
     return 1 << max(0, eighth.bit_length() - 1)
 
 
-def _new_gate_up(experts: Sequence[ExpertLayers], like: Tensor, rows: int) -> Tensor:
-    """[rows, 2F], not yet filled.
+def _new_gate_up(layers: ExpertLayers, rows: Tensor) -> Tensor:
+    """[n, 2F], not yet filled, for rows [n, C].
 
     What is kept of all experts is one piece: pieces of every size, most of them about a MiB, would
     leave holes in the heap that no later ones fit into.
     """
-    return like.new_empty(rows, experts[0].gate_up.layer.out_features)
+    return rows.new_empty(len(rows), layers.gate_up.layer.out_features)
 
 
 def _each(routing: Routing, hidden: Tensor) -> Iterator[tuple[int, Tensor, slice]]:
@@ -303,7 +303,7 @@ def _backward(
     first = None
     if state is None:
         first = _Projection(layers.gate_up, x.dtype, even_rows_first=True)
-        gate_up = x.new_empty(len(x), layers.gate_up.layer.out_features)
+        gate_up = _new_gate_up(layers, x)
         gate_up_hidden = first.forward(x, gate_up_mask, gate_up)
     else:
         gate_up, gate_up_hidden = cast(Tensor, state[0]), state[1]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from animelm.model.compiled import compiled
 
-# Of gate_up and of the row weights, and the unit.
+# Gradients of gate_up [n, 2F] and of the row weights [n], and the unit [n, F].
 _Gradients = tuple[Tensor, Tensor, Tensor]
 
 

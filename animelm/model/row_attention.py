@@ -119,12 +119,7 @@ class _Scored:
     """
 
     def __init__(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        sinks: Tensor,
-        window: int | None,
+        self, query: Tensor, key: Tensor, value: Tensor, sinks: Tensor, window: int | None
     ) -> None:
         self.key, self.value = (F.pad(states, (0, 0, 0, _MULTIPLE)) for states in (key, value))
         self.sinks = sinks.to(query.dtype).view(-1, 1)

@@ -109,3 +109,17 @@ def test_the_logits_of_one_chunk_exist_at_a_time() -> None:
         for tokens in (2048, 4096)
     )
     assert short > 128e6 and long - short < 2e6
+
+
+def test_a_longer_document_needs_its_longest_row_blocks_scores_thrice() -> None:
+    """Scores, shares and their gradient of 6 heads, 128 rows and all keys with the sink's."""
+    config = GptOssConfig(
+        **GPT_OSS.to_dict() | {"hidden_size": 16, "intermediate_size": 2}
+    )  # little but attention
+    shape = replace(PLAIN, tokens=8192)
+    short, long = (
+        activations(config, Adapters(frozenset(), 0, False), replace(shape, document=length), True)
+        for length in (1000, 8000)
+    )
+    keys = 8032 - 1024  # 8,001 and 1,001, filled up
+    assert long.layer - short.layer == 3 * 6 * 128 * keys * shape.dtype.itemsize

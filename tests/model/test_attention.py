@@ -14,7 +14,7 @@ from animelm.model.attention import (
     sink_attention,
 )
 from animelm.model.checkpoint import load_base
-from animelm.model.row_attention import DocumentPlace
+from animelm.model.row_attention import DocumentPlace, row_attention
 
 LENGTHS = [3, 21, 8, 1, 13]  # shorter than, equal to and longer than the sliding window of 8
 
@@ -103,6 +103,8 @@ def test_bf16_takes_the_same_course_within_its_precision(window: int | None) -> 
     rounded = attend(torch.bfloat16)
     assert rounded.dtype == torch.bfloat16
     torch.testing.assert_close(rounded.float(), attend(torch.float32), rtol=0.05, atol=0.03)
+    inputs = (tensor.bfloat16() for tensor in (*states, attention.sinks))
+    assert torch.equal(rounded, row_attention(*inputs, 0.3, window, layout.places))
 
 
 def test_layout_knows_the_place_of_each_document() -> None:

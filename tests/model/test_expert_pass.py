@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from animelm.model.expert_pass import Adapted, ExpertLayers, expert_pass
+from animelm.model.expert_pass import Adapted, ExpertLayers, _each, expert_pass
 from animelm.model.gate import Gate
 from animelm.model.low_rank import LowRank
 from animelm.model.quantize import weight_in
+from animelm.model.routing import Routing
 
 TOKENS, EXPERTS, CHOSEN, HIDDEN, INTERMEDIATE, RANK = 7, 4, 2, 8, 6, 2
 GATE = Gate(alpha=1.702, limit=0.7)  # a limit low enough that some values are clamped
@@ -118,3 +119,11 @@ def test_layers_without_adapters_pass_the_gradient_on() -> None:
         return expert_pass(hidden, weights, indices, layers, GATE, False)
 
     assert torch.autograd.gradcheck(without_adapters, (hidden, weights))
+
+
+def test_experts_with_as_many_rows_follow_each_other() -> None:
+    """They find the products compiled."""
+    indices = torch.tensor([[0], [0], [0], [1], [2], [2], [2], [3]])
+    routing = Routing.from_indices(indices, 5)
+    run = [(expert, len(x)) for expert, x, _ in _each(routing, torch.zeros(8, 2))]
+    assert run == [(1, 1), (3, 1), (0, 3), (2, 3)]
