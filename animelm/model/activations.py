@@ -218,11 +218,6 @@ class _ExpertLayer(_Layer):
         sliding = (config.layer_types or []).count("sliding_attention")
         self.masked_layers = sliding if shape.document > window else 0
         self.by_rows = attends_by_rows(shape.device, shape.dtype)
-        self.has_scores = shape.device != "cpu"
-
-    def scores(self) -> int:
-        """[G, H, L, L + 1] of all documents."""
-        return self.states(self.config.num_attention_heads * (self.shape.document + 1))
 
     def row_block_scores(self) -> int:
         """[H, R, N] of a row block at a document's end, which sees all of it."""
@@ -231,28 +226,21 @@ class _ExpertLayer(_Layer):
         return self.states(filled(document + 1), rows)
 
     def attended(self) -> int:
-        """``row_attention`` keeps query, key and value; ``attention_with_scores`` also the shares.
-
-        The latter's keys and values have a row more a document.
-        """
-        kept = self.states(self.queries) + 2 * self.states(self.keys)
+        """``row_attention`` keeps query, key and value."""
         if self.by_rows:
-            return kept
-        if self.has_scores:
-            return kept + 2 * self.states(self.keys) // self.shape.document + self.scores()
+            return self.states(self.queries) + 2 * self.states(self.keys)
         return super().attended()
 
     def all_masks(self) -> int:
         """``_SinkFlashAttention`` keeps a mask [L, L] where a document is longer than a window."""
-        if self.by_rows or self.has_scores:
+        if self.by_rows:
             return 0
         return self.masked_layers * self.states(self.shape.document, self.shape.document)
 
     def attention_buffers(self) -> int:
-        """With scores also their gradient before and after softmax; and shares, by row blocks."""
-        if self.by_rows:
-            return super().attention_buffers() + 3 * self.row_block_scores()
-        return super().attention_buffers() + (2 * self.scores() if self.has_scores else 0)
+        """By rows also a row block's shares, and their gradient before and after softmax."""
+        scores = 3 * self.row_block_scores() if self.by_rows else 0
+        return super().attention_buffers() + scores
 
     def routing(self) -> int:
         """Indices and weights of the chosen experts."""

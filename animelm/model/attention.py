@@ -171,7 +171,7 @@ def sink_attention(
     scale: float,
     window: int | None,
 ) -> Tensor:
-    """Causal attention inside documents, with sinks.
+    """Causal attention inside documents; with sinks in float32 on a CPU only.
 
     Args:
         query: [G, H, L, D].
@@ -185,8 +185,6 @@ def sink_attention(
     Returns:
         [G, H, L, D].
     """
-    if sinks is not None and query.device.type != "cpu":
-        return attention_with_scores(query, key, value, sinks, scale, window)
     length = query.shape[2]
     repeats = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, repeats), repeat_kv(value, repeats)
@@ -201,27 +199,10 @@ def sink_attention(
 def attends_by_rows(device: str, dtype: torch.dtype) -> bool:
     """Whether attention with sinks runs as ``row_attention``.
 
-    A CPU multiplies bf16 matrices faster than its flash kernel works.
+    A CPU multiplies bf16 matrices faster than its flash kernel works, and a GPU has no flash kernel
+    that takes sinks.
     """
-    return device == "cpu" and dtype == torch.bfloat16
-
-
-def attention_with_scores(
-    query: Tensor, key: Tensor, value: Tensor, sinks: Tensor, scale: float, window: int | None
-) -> Tensor:
-    """``sink_attention`` that holds all scores [G, H, L, L + 1].
-
-    The sink is one key more: of zeros, with the sink's logit in its column of the mask, and no
-    value. The query heads of one key head are rows of one product; no key is repeated.
-    """
-    documents, heads, length, dimension = query.shape
-    mask = _window_mask(length, window, query).expand(1, heads, -1, -1)
-    sink = sinks.view(1, -1, 1, 1).expand(-1, -1, length, 1).to(mask.dtype)
-    rows = query.reshape(documents, key.shape[1], -1, dimension)
-    scores = (rows @ F.pad(key * scale, (0, 0, 0, 1)).transpose(2, 3)).view(*query.shape[:3], -1)
-    shares = torch.softmax(scores + torch.cat([mask, sink], -1), -1)
-    out = shares.view(*rows.shape[:3], -1) @ F.pad(value, (0, 0, 0, 1))
-    return out.view(query.shape)
+    return device != "cpu" or dtype == torch.bfloat16
 
 
 def _window_mask(length: int, window: int | None, like: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from animelm.model import row_attention as module
 from animelm.model.row_attention import DocumentPlace, row_attention
@@ -111,3 +113,20 @@ def test_a_window_bounds_the_scores(
     row_attention(*example(), SCALE, 20, [DocumentPlace(0, 0, 330)])
     # 64 rows, the 19 tokens before the first of them, and the sink, filled up.
     assert max(shape[-1] for shape in scored) == 96
+
+
+class OneDevice(TorchDispatchMode):
+    """Refuses operations on tensors of two devices, as a GPU does and the meta device does not."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        assert len({tensor.device for tensor in inputs if tensor.dim()}) < 2, function
+        return function(*args, **(kwargs or {}))
+
+
+def test_all_is_computed_where_the_query_is() -> None:
+    inputs = [tensor.detach().to("meta").requires_grad_() for tensor in example(torch.bfloat16)]
+    with OneDevice():
+        out = row_attention(*inputs, SCALE, 20, PLACES)
+        gradients = torch.autograd.grad(out.float().sum(), inputs)
+    assert {tensor.device.type for tensor in (out, *gradients)} == {"meta"}
