@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import GptOssForCausalLM
 
 from animelm.model.mxfp4 import encode_mxfp4
-from animelm.model.quantize import weight_in
+from animelm.model.quantize import LinearDouble4bit, weight_in
 
 _EXPERTS = {"gate_up_proj": "gate_up_projs", "down_proj": "down_projs"}
 
@@ -64,7 +64,7 @@ def stock_twin(model: GptOssForCausalLM) -> GptOssForCausalLM:
     """Stock transformers' model with the values that ``load_base``'s model unpacks to, in fp32."""
     state = {}
     for name, tensor in model.state_dict().items():
-        if ".experts." not in name and not name.endswith(".scales"):
+        if ".experts." not in name and not name.endswith(LinearDouble4bit.SCALES):
             path = name.removesuffix(".weight")
             layer = model.get_submodule(path) if name.endswith("_proj.weight") else None
             state[name] = tensor if layer is None else weight_in(layer, torch.float32)

@@ -35,7 +35,7 @@ class AskSettings:
             whose chat format has no channels know no difference.
         max_new_tokens: Longest answer in tokens.
         max_thinking_tokens: Tokens on top of these for a model that may think first.
-        quantization: nf4 as in training, or none for a base held in the compute type.
+        quantization: as in training, or none for a base held in the compute type.
         compute_type: float32, bfloat16, or auto to measure which is faster on this machine.
 
     Raises:

@@ -62,7 +62,7 @@ class CompareSettings:
             thoughts are not scored; an answer that it does not begin within them is wrong.
         block_size: Tokens per block of articles; as in training.
         blocks_per_batch: Blocks whose perplexity is measured at once.
-        quantization: nf4 as in training, or none for a base held in the compute type.
+        quantization: as in training, or none for a base held in the compute type.
         compute_type: float32, bfloat16, or auto to measure which is faster on this machine.
         cache: Folder of tokenised articles; null for the one that training uses by default.
         output: Folder for results.jsonl (every answer) and summary.json.

@@ -108,8 +108,8 @@ def new_model(config: Config) -> CausalLM:
 def empty_model(config: Config, quantization: Quantization = "nf4") -> CausalLM:
     """The model in the form that is trained, on the meta device: shapes and types, no memory.
 
-    With ``nf4`` the linear layers of attention, of every expert and of a dense model's MLP are
-    packed; with ``mxfp4`` only experts are, since that is how gpt-oss is released.
+    With ``nf4`` and ``nf4-double`` the linear layers of attention, of every expert and of a dense
+    model's MLP are packed; with ``mxfp4`` only experts are, since that is how gpt-oss is released.
 
     Raises:
         UserError: mxfp4 for a model without experts.

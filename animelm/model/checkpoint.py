@@ -25,9 +25,10 @@ def load_base(
     """Loads a checkpoint folder or hub id, one tensor at a time; every weight comes out frozen.
 
     Whatever the layout of the checkpoint: with ``nf4`` attention projections, experts and a dense
-    model's MLP become NF4; with ``mxfp4`` experts stay as gpt-oss was released; with ``none``
-    nothing is packed. All else is held in ``compute_dtype``. At no time is more in memory than the
-    model so far and one tensor of the checkpoint.
+    model's MLP become NF4, with ``nf4-double`` their scales are quantised too; with ``mxfp4``
+    experts stay as gpt-oss was released; with ``none`` nothing is packed. All else is held in
+    ``compute_dtype``. At no time is more in memory than the model so far and one tensor of the
+    checkpoint.
 
     Raises:
         UserError: the folder, a file or a tensor of the model is missing or not as expected.

@@ -4,6 +4,7 @@ Legend: O output width, I input width.
 """
 
 import mmap
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,13 @@ class Filling:
     def __init__(self, model: CausalLM, compute_dtype: torch.dtype) -> None:
         self.model = model
         self.compute_dtype = compute_dtype
-        self.missing = {n for n, _ in model.named_parameters() if not n.endswith(".scales")}
+        scales = {
+            f"{path}.{name}"
+            for path, module in model.named_modules()
+            if isinstance(module, PackedLinear)
+            for name in module.SCALES
+        }
+        self.missing = {name for name, _ in model.named_parameters()} - scales
 
     def module(self, path: str, source: StoredTensor) -> nn.Module:
         """The module at ``path``.
@@ -79,13 +86,15 @@ class Filling:
             )
         assert isinstance(module, Linear4bit)
         packed, scales = quantize_nf4(tensor)
-        module.load_packed(_lasting(packed), _lasting(scales))
+        module.load_packed(_lasting(packed), *map(_lasting, module.stored_scales(scales)))
 
-    def packed(self, path: str, weight: Tensor, scales: Tensor, source: StoredTensor) -> None:
+    def packed(
+        self, path: str, weight: Tensor, scales: Iterable[Tensor], source: StoredTensor
+    ) -> None:
         """Fills the packed layer at ``path`` with bytes and scales that are in its own format."""
         module = self.module(path, source)
         assert isinstance(module, PackedLinear)
-        module.load_packed(_lasting(weight), _lasting(scales))
+        module.load_packed(_lasting(weight), *map(_lasting, scales))
         self.missing.discard(f"{path}.weight")
 
 

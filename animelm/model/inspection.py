@@ -109,7 +109,11 @@ def count_parameters(model: nn.Module) -> int:
     """
     packed = [module for module in model.modules() if isinstance(module, PackedLinear)]
     values = sum(layer.in_features * layer.out_features for layer in packed)
-    held = sum(layer.weight.numel() + layer.scales.numel() for layer in packed)
+    held = sum(
+        parameter.numel()
+        for layer in packed
+        for parameter in (layer.weight, *layer.scale_parameters())
+    )
     return values + sum(parameter.numel() for parameter in model.parameters()) - held
 
 

@@ -129,10 +129,11 @@ def weight_bytes(model: nn.Module, dtype: torch.dtype) -> WeightBytes:
     """
     packed = [module for module in model.modules() if isinstance(module, PackedLinear)]
     values = sum(layer.weight.nbytes for layer in packed)
-    scales = sum(layer.scales.nbytes for layer in packed)
+    scales = [parameter for layer in packed for parameter in layer.scale_parameters()]
     every = sum(parameter.numel() for parameter in model.parameters())
-    in_layers = sum(layer.weight.numel() + layer.scales.numel() for layer in packed)
-    return WeightBytes(values, scales, (every - in_layers) * dtype.itemsize)
+    in_layers = sum(parameter.numel() for parameter in (*scales, *(x.weight for x in packed)))
+    in_scales = sum(parameter.nbytes for parameter in scales)
+    return WeightBytes(values, in_scales, (every - in_layers) * dtype.itemsize)
 
 
 def optimiser_state_bytes(size: int, kind: OptimiserKind) -> int:

@@ -38,14 +38,14 @@ class LinearMXFP4(PackedLinear):
 
     block_size = BLOCK
 
-    def _empty_scales(self, device) -> Tensor:
+    def _empty_scales(self, device) -> tuple[Tensor, ...]:
         if self.in_features % BLOCK:
             raise UserError(
                 f"quantization mxfp4 needs rows of a multiple of {BLOCK} values, and a layer of "
                 f"this model has {self.in_features}; use nf4"
             )
         shape = (self.out_features, self.in_features // BLOCK)
-        return torch.empty(shape, dtype=torch.uint8, device=device)
+        return (torch.empty(shape, dtype=torch.uint8, device=device),)
 
     def _unpack(self, weight: Tensor, scales: Tensor, out: Tensor) -> Tensor:
         return dequantize_mxfp4(weight, scales, out.dtype, out)

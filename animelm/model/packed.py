@@ -23,8 +23,11 @@ class PackedLinear(nn.Linear):
         weight: uint8 [O, I / 2], two values a byte.
         scales: one scale a block of values; shape and dtype are the format's.
         bias: [O], or None.
+        SCALES: names of the parameters that hold the scales.
     """
 
+    SCALES: tuple[str, ...] = ("scales",)
+    scales: nn.Parameter
     block_size: int
 
     def __init__(self, in_features: int, out_features: int, bias: bool, device=None) -> None:
@@ -37,12 +40,18 @@ class PackedLinear(nn.Linear):
         self.in_features, self.out_features = in_features, out_features
         packed = torch.empty(out_features, in_features // 2, dtype=torch.uint8, device=device)
         self.weight = nn.Parameter(packed, requires_grad=False)
-        self.scales = nn.Parameter(self._empty_scales(device), requires_grad=False)
+        for name, empty in zip(self.SCALES, self._empty_scales(device), strict=True):
+            self.register_parameter(name, nn.Parameter(empty, requires_grad=False))
         held = torch.empty(out_features, device=device) if bias else None
         self.register_parameter("bias", held if held is None else nn.Parameter(held, False))
 
-    def _empty_scales(self, device) -> Tensor:
+    def _empty_scales(self, device) -> tuple[Tensor, ...]:
+        """As many as ``SCALES``."""
         raise NotImplementedError
+
+    def _block_scales(self) -> Tensor:
+        """What ``_unpack`` takes, a scale a block in the order of the values."""
+        return self.scales
 
     def _unpack(self, weight: Tensor, scales: Tensor, out: Tensor) -> Tensor:
         """Writes the values of whole rows of packed bytes into ``out`` [O, I]; returns it."""
@@ -66,20 +75,26 @@ class PackedLinear(nn.Linear):
             shape = (self.out_features, self.in_features)
             out = torch.empty(shape, dtype=dtype, device=self.weight.device)
         if not even_rows_first:
-            return self._unpack(self.weight, self.scales, out)
+            return self._unpack(self.weight, self._block_scales(), out)
         if self.in_features % self.block_size:
-            return evens_first(self._unpack(self.weight, self.scales, out))
-        scales = evens_first(self.scales.view(self.out_features, -1)).view_as(self.scales)
-        return self._unpack(evens_first(self.weight), scales, out)
+            return evens_first(self._unpack(self.weight, self._block_scales(), out))
+        scales = self._block_scales()
+        reordered = evens_first(scales.view(self.out_features, -1)).view_as(scales)
+        return self._unpack(evens_first(self.weight), reordered, out)
 
-    def load_packed(self, weight: Tensor, scales: Tensor) -> None:
-        """Takes bytes and scales that are already in this layer's format.
+    def scale_parameters(self) -> list[nn.Parameter]:
+        """All that it takes beside ``weight`` to have the values."""
+        return [getattr(self, name) for name in self.SCALES]
+
+    def load_packed(self, weight: Tensor, *scales: Tensor) -> None:
+        """Takes bytes and scales (those of ``SCALES``) that are already in this layer's format.
 
         Raises:
-            ValueError: their sizes are not this layer's.
+            ValueError: their number or sizes are not this layer's.
         """
         self.weight = _like(self.weight, weight)
-        self.scales = _like(self.scales, scales)
+        for name, own, new in zip(self.SCALES, self.scale_parameters(), scales, strict=True):
+            setattr(self, name, _like(own, new))
 
     def forward(self, input: Tensor) -> Tensor:
         rows = input.reshape(-1, self.in_features)

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from animelm.model.mxfp4 import LinearMXFP4
+from animelm.model.nested_scales import NestedScales, nested_blocks
 from animelm.model.nf4 import BLOCK, dequantize_nf4, quantize_nf4
 from animelm.model.packed import PackedLinear, evens_first
 
-Quantization = Literal["nf4", "mxfp4", "none"]
+Quantization = Literal["nf4", "nf4-double", "mxfp4", "none"]
 
 
 class Linear4bit(PackedLinear):
@@ -24,17 +25,46 @@ class Linear4bit(PackedLinear):
 
     block_size = BLOCK
 
-    def _empty_scales(self, device) -> Tensor:
-        blocks = -(-self.in_features * self.out_features // BLOCK)
-        return torch.empty(blocks, dtype=torch.float32, device=device)
+    @property
+    def _blocks(self) -> int:
+        return -(-self.in_features * self.out_features // BLOCK)
+
+    def _empty_scales(self, device) -> tuple[Tensor, ...]:
+        return (torch.empty(self._blocks, dtype=torch.float32, device=device),)
+
+    def stored_scales(self, scales: Tensor) -> tuple[Tensor, ...]:
+        """What ``load_packed`` takes for ``scales``, float32 [blocks]."""
+        return (scales,)
 
     @torch.no_grad()
     def load_weight(self, weight: Tensor) -> None:
         """Quantises ``weight`` [O, I] of any float type; only its 4-bit form is kept."""
-        self.load_packed(*quantize_nf4(weight))
+        packed, scales = quantize_nf4(weight)
+        self.load_packed(packed, *self.stored_scales(scales))
 
     def _unpack(self, weight: Tensor, scales: Tensor, out: Tensor) -> Tensor:
         return dequantize_nf4(weight, scales, out)
+
+
+class LinearDouble4bit(Linear4bit):
+    """NF4 whose scales are quantised in turn: 4.13 bits a value instead of 4.5.
+
+    Attributes:
+        scales, largest_scales, mean_scale: the parts of ``NestedScales``.
+    """
+
+    SCALES = ("scales", "largest_scales", "mean_scale")
+
+    def _empty_scales(self, device) -> tuple[Tensor, ...]:
+        codes = torch.empty(self._blocks, dtype=torch.uint8, device=device)
+        largest = torch.empty(nested_blocks(self._blocks), device=device)
+        return codes, largest, torch.empty(1, device=device)
+
+    def _block_scales(self) -> Tensor:
+        return NestedScales(*self.scale_parameters()).dequantize()
+
+    def stored_scales(self, scales: Tensor) -> tuple[Tensor, ...]:
+        return NestedScales.quantize(scales)
 
 
 def make_linear(
@@ -45,6 +75,8 @@ def make_linear(
         return LinearMXFP4(in_features, out_features, bias, device="meta")
     if quantization == "nf4":
         return Linear4bit(in_features, out_features, bias, device="meta")
+    if quantization == "nf4-double":
+        return LinearDouble4bit(in_features, out_features, bias, device="meta")
     return nn.Linear(in_features, out_features, bias, device="meta")
 
 

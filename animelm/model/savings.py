@@ -101,9 +101,9 @@ def _states_in_8_bits(settings: RunSettings) -> _Change:
 
 
 def _pack(settings: RunSettings) -> _Change:
-    if settings.quantization == "nf4":
+    if settings.quantization == "nf4-double":
         return (), settings
-    return ("--model.quantization=nf4",), replace(settings, quantization="nf4")
+    return ("--model.quantization=nf4-double",), replace(settings, quantization="nf4-double")
 
 
 def _narrower(settings: RunSettings) -> _Change:

@@ -55,7 +55,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
-@pytest.mark.parametrize("quantization", ["mxfp4", "nf4"])
+@pytest.mark.parametrize("quantization", ["mxfp4", "nf4", "nf4-double"])
 def test_the_peak_is_the_packed_model_and_one_layer(released: Path, quantization: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, str(released), quantization],

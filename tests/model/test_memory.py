@@ -81,7 +81,7 @@ def small(tied: bool = False) -> LlamaConfig:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("quantization", ["nf4", "none"])
+@pytest.mark.parametrize("quantization", ["nf4", "nf4-double", "none"])
 @pytest.mark.parametrize("kind", ["gpt-oss", "llama", "tied llama"])
 def test_what_lasts_is_counted_to_the_byte(
     kind: str, quantization: Quantization, tiny_config: GptOssConfig, tmp_path: Path
@@ -92,7 +92,9 @@ def test_what_lasts_is_counted_to_the_byte(
     base = load_base(str(tmp_path), quantization, torch.bfloat16)
     layers = [module for module in base.modules() if isinstance(module, PackedLinear)]
     assert lasting.weights.packed == sum(layer.weight.nbytes for layer in layers)
-    assert lasting.weights.scales == sum(layer.scales.nbytes for layer in layers)
+    assert lasting.weights.scales == sum(
+        parameter.nbytes for layer in layers for parameter in layer.scale_parameters()
+    )
     assert lasting.weights.total == sum(parameter.nbytes for parameter in base.parameters())
     model = add_adapter(base, settings.lora)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

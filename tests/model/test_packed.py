@@ -5,11 +5,17 @@ import torch
 
 from animelm.model.mxfp4 import LinearMXFP4, encode_mxfp4
 from animelm.model.packed import PackedLinear
-from animelm.model.quantize import Linear4bit, bits_per_weight
+from animelm.model.quantize import Linear4bit, LinearDouble4bit, bits_per_weight
 
 
 def nf4(weight: torch.Tensor) -> PackedLinear:
     layer = Linear4bit(weight.shape[1], weight.shape[0], True)
+    layer.load_weight(weight)
+    return layer
+
+
+def nf4_double(weight: torch.Tensor) -> PackedLinear:
+    layer = LinearDouble4bit(weight.shape[1], weight.shape[0], True)
     layer.load_weight(weight)
     return layer
 
@@ -20,7 +26,7 @@ def mxfp4(weight: torch.Tensor) -> PackedLinear:
     return layer
 
 
-@pytest.fixture(params=[nf4, mxfp4], ids=["nf4", "mxfp4"])
+@pytest.fixture(params=[nf4, nf4_double, mxfp4], ids=["nf4", "nf4-double", "mxfp4"])
 def packed(request: pytest.FixtureRequest):
     """Makes a layer [O, I] with random weights and bias."""
 
@@ -68,4 +74,4 @@ def test_bytes_and_scales_are_ordinary_parameters_that_a_state_dict_carries(pack
 def test_packed_bytes_of_another_size_are_refused(packed) -> None:
     layer = packed(48, 64)
     with pytest.raises(ValueError, match=r"expected \(48, 32\) torch.uint8"):
-        layer.load_packed(layer.weight[:-1], layer.scales)
+        layer.load_packed(layer.weight[:-1], *layer.scale_parameters())

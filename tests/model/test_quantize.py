@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from animelm.model.quantize import Linear4bit, bits_per_weight, weight_in
+from animelm.model.quantize import Linear4bit, LinearDouble4bit, bits_per_weight, weight_in
 
 
 def packed(weight: torch.Tensor) -> Linear4bit:
@@ -20,3 +20,17 @@ def test_dequantised_weights_are_within_half_a_step_of_nf4(width: int, dtype: to
     # NF4's widest gap is 0.304 of a block's largest weight, and bf16 rounds by 1 / 256.
     assert (error <= (0.153 + 1 / 256) * largest).all()
     assert bits_per_weight(packed(weight)) == 4
+
+
+@pytest.mark.parametrize("width", [128, 96])
+def test_scales_of_their_own_scales_move_a_weight_by_little_and_save_three_bytes_of_four(
+    width: int,
+) -> None:
+    weight = torch.randn(256, width)
+    plain, double = packed(weight), LinearDouble4bit(width, 256, False)
+    double.load_weight(weight)
+    assert torch.equal(double.weight, plain.weight)
+    values = weight_in(plain, torch.float32)
+    assert (weight_in(double, torch.float32) - values).abs().max() < 0.02 * values.abs().max()
+    assert sum(p.nbytes for p in double.scale_parameters()) < 0.28 * plain.scales.nbytes
+    assert bits_per_weight(double) == 4

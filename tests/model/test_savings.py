@@ -19,7 +19,7 @@ WASTEFUL = {
     "accumulation": 2,
 }
 FRUGAL = {
-    "quantization": "nf4",
+    "quantization": "nf4-double",
     "lora": LoraSettings(4, 8, 0.05, ("q_proj", "v_proj")),
     "optimiser": "adamw_8bit",
     "checkpointing": True,
@@ -141,6 +141,7 @@ def test_a_change_that_lowers_the_peak_only_after_others_comes_after_them() -> N
     assert list(by_option(savings)) == [
         "--data.blocks_per_batch",
         "--model.kept_activations_gib",
+        "--model.quantization",
         "--model.rank",
         "--model.target_modules",
         "--data.block_size",

@@ -16,6 +16,8 @@ from animelm.sample.writer import GENERATED
 ROOT = Path(__file__).parent.parent.parent
 STEPS = 20
 RELEASED_BASE = "released-base"
+# Forms in which its experts are held.
+QUANTIZATIONS = ["mxfp4", "nf4-double"]
 _CALLBACKS = "animelm.train.callbacks"
 
 
@@ -88,14 +90,14 @@ def pre_train(
 
 
 def pre_train_released(
-    folder: Path, name: str, processes: int = 1, layer: str | None = None
+    folder: Path, name: str, quantization: str, processes: int = 1, layer: str | None = None
 ) -> None:
-    """Two steps of ``pre_train`` on the base in ``RELEASED_BASE``, its experts kept in MXFP4."""
+    """Two steps of ``pre_train`` on the base in ``RELEASED_BASE``, in the form asked for."""
     base = folder / RELEASED_BASE
     others = [
         f"--model.base={base}",
         f"--data.base={base}",
-        "--model.quantization=mxfp4",
+        f"--model.quantization={quantization}",
         "--trainer.max_steps=2",
     ]
     pre_train(folder, name, processes, layer, others=others)

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from embedded_run import RELEASED_BASE, STEPS, pre_train, pre_train_released, write_sample
+from embedded_run import (
+    QUANTIZATIONS,
+    RELEASED_BASE,
+    STEPS,
+    pre_train,
+    pre_train_released,
+    write_sample,
+)
 from safetensors.torch import load_file
 from tiny_base import write_tiny_base
 from transformers import GptOssForCausalLM
@@ -37,7 +44,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["animelm"])
         pre_train(folder, "one")
-        pre_train_released(folder, "one-released")
+        for quantization in QUANTIZATIONS:
+            pre_train_released(folder, f"one-{quantization}", quantization)
     run_as_two_processes(Path(__file__).with_name("train_with_strategies.py"), folder)
     return folder
 
@@ -92,14 +100,18 @@ def test_under_fsdp2_a_process_holds_its_part_of_the_frozen_bytes(runs: Path) ->
     assert result(runs, "ddp")["frozen_share"] == 1
 
 
-def test_released_mxfp4_experts_train_under_fsdp2_as_on_one_process(runs: Path) -> None:
-    expected = result(runs, "one-released")["losses"]
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+def test_released_experts_train_under_fsdp2_as_on_one_process(
+    runs: Path, quantization: str
+) -> None:
+    one, two = f"one-{quantization}", f"fsdp2-{quantization}"
+    expected = result(runs, one)["losses"]
     assert len(expected) == 4
     for rank in range(2):
-        trained = result(runs, "fsdp2-released", rank)
+        trained = result(runs, two, rank)
         assert trained["losses"] == pytest.approx(expected, abs=1e-5)
         assert trained["frozen_share"] <= 0.6
-    assert_same_adapter(runs, "fsdp2-released", "one-released")
+    assert_same_adapter(runs, two, one)
 
 
 def test_a_checkpoint_of_fsdp2_resumes_as_if_nothing_had_happened(runs: Path) -> None:

@@ -6,7 +6,7 @@ Usage: train_with_strategies.py FOLDER
 import sys
 from pathlib import Path
 
-from embedded_run import STEPS, fine_tune, pre_train, pre_train_released
+from embedded_run import QUANTIZATIONS, STEPS, fine_tune, pre_train, pre_train_released
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
@@ -16,4 +16,5 @@ if __name__ == "__main__":
     half = folder / "fsdp2" / f"step={STEPS // 2}.ckpt"
     pre_train(folder, "resumed", 2, "fsdp2", half)
     fine_tune(folder, "tuned-resumed", "fsdp2", folder / "fsdp2-tuned" / "step=1.ckpt")
-    pre_train_released(folder, "fsdp2-released", 2, "fsdp2")
+    for quantization in QUANTIZATIONS:
+        pre_train_released(folder, f"fsdp2-{quantization}", quantization, 2, "fsdp2")

@@ -2,7 +2,8 @@
 
 Beside ``….weight`` uint8 [O · I / 2, 1] stand its ``absmax``, the level table ``quant_map`` and
 ``quant_state.bitsandbytes__nf4``, a JSON text of shape, block size and types. The scales may be
-quantised in turn (``nested_absmax``, ``nested_quant_map``); this is undone.
+quantised in turn (``nested_absmax``, ``nested_quant_map``); this is undone, unless the model holds
+its own so.
 
 Legend: O output width, I input width.
 """
@@ -16,8 +17,9 @@ from torch import Tensor, nn
 
 from animelm.model.filling import Filling
 from animelm.model.layouts.plain import in_transformers
+from animelm.model.nested_scales import NESTED_BLOCK, NestedScales, nested_levels
 from animelm.model.nf4 import BLOCK, dequantize_nf4
-from animelm.model.quantize import Linear4bit
+from animelm.model.quantize import Linear4bit, LinearDouble4bit
 from animelm.model.shards import Checkpoint, StoredTensor
 
 _STATE = "quant_state.bitsandbytes__nf4"
@@ -44,7 +46,7 @@ def place_bitsandbytes(tensor: StoredTensor, checkpoint: Checkpoint, filling: Fi
     shape = _checked_shape(packed, state, layer, tensor)
     scales = _scales(state, parts, -(-math.prod(shape) // BLOCK))
     if isinstance(layer, Linear4bit):
-        filling.packed(path, packed, scales, tensor)
+        filling.packed(path, packed, _stored_scales(state, scales, layer), tensor)
     else:
         values = dequantize_nf4(packed, scales, torch.empty(shape, dtype=state.dtype))
         filling.value(path, "weight", values, tensor)
@@ -107,6 +109,19 @@ def _scales(state: QuantState, parts: dict[str, StoredTensor], count: int) -> Te
         state.absmax, absmax=largest, code=levels, blocksize=nested.blocksize
     )
     return scales + state.offset
+
+
+def _stored_scales(state: QuantState, scales: Tensor, layer: Linear4bit) -> tuple[Tensor, ...]:
+    """``scales`` as the layer holds them; nested ones as they were, if its own are nested alike."""
+    nested = state.state2
+    if (
+        isinstance(layer, LinearDouble4bit)
+        and nested is not None
+        and nested.blocksize == NESTED_BLOCK
+        and torch.equal(nested.code.float(), nested_levels(nested.code.device))
+    ):
+        return NestedScales(state.absmax, nested.absmax.float(), state.offset.view(1))
+    return layer.stored_scales(scales)
 
 
 def _floats(tensor: Tensor, count: int, source: StoredTensor) -> Tensor:

@@ -61,10 +61,11 @@ def _fill(path: str, blocks: StoredTensor, scales: StoredTensor, filling: Fillin
         _expect(packed, (rows, groups, BLOCK // 2), blocks)
         _expect(exponents, (rows, groups), scales)
         if isinstance(layer, LinearMXFP4):
-            filling.packed(f"{path}.{index}", packed, exponents, blocks)
+            filling.packed(f"{path}.{index}", packed, [exponents], blocks)
         elif isinstance(layer, Linear4bit):
-            requantised = nf4_from_mxfp4(packed.flatten(1), exponents)
-            filling.packed(f"{path}.{index}", *requantised, blocks)
+            requantised, largest = nf4_from_mxfp4(packed.flatten(1), exponents)
+            stored = layer.stored_scales(largest)
+            filling.packed(f"{path}.{index}", requantised, stored, blocks)
         else:
             values = dequantize_mxfp4(packed.flatten(1), exponents, torch.bfloat16)
             filling.value(f"{path}.{index}", "weight", values, blocks)

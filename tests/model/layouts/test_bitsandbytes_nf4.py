@@ -9,7 +9,8 @@ from transformers import GptOssForCausalLM
 
 from animelm.errors import UserError
 from animelm.model.checkpoint import load_base
-from animelm.model.quantize import Linear4bit, Quantization
+from animelm.model.nested_scales import NestedScales
+from animelm.model.quantize import Linear4bit, LinearDouble4bit, Quantization
 from tests.layouts import packed_tensors, stock_twin, write_per_expert
 
 EXPERT = "model.layers.0.mlp.experts.gate_up_projs.1.weight"
@@ -41,7 +42,38 @@ def test_every_weight_is_what_bitsandbytes_reads(
             assert torch.equal(layer.dequantize(torch.bfloat16), theirs)
 
 
-@pytest.mark.parametrize("quantization", ["nf4", "none"])
+def test_nested_scales_stay_as_they_are_where_the_model_nests_its_own(
+    stock_model: GptOssForCausalLM, tmp_path: Path
+) -> None:
+    write_per_expert(stock_model, tmp_path, nested=True)
+    tensors = load_file(tmp_path / "model.safetensors")
+    layer = load_base(str(tmp_path), "nf4-double").get_submodule(EXPERT.removesuffix(".weight"))
+    assert isinstance(layer, LinearDouble4bit)
+    assert torch.equal(layer.scales, tensors[f"{EXPERT}.absmax"])
+    assert torch.equal(layer.largest_scales, tensors[f"{EXPERT}.nested_absmax"])
+    theirs = unpacked(tensors, EXPERT)
+    assert torch.equal(layer.dequantize(torch.bfloat16), theirs)
+
+
+@pytest.mark.parametrize("part", ["blocksize", "levels"])
+def test_scales_that_are_nested_in_another_way_are_nested_anew(
+    stock_model: GptOssForCausalLM, tmp_path: Path, part: str
+) -> None:
+    write_per_expert(stock_model, tmp_path, nested=True)
+    if part == "blocksize":
+        name, changed = "quant_state.bitsandbytes__nf4", state_with(tmp_path, nested_blocksize=64)
+    else:
+        name, changed = "nested_quant_map", torch.linspace(-1, 1, 256)
+    edit(tmp_path, f"{EXPERT}.{name}", changed)
+    double, plain = (
+        load_base(str(tmp_path), kind).get_submodule(EXPERT.removesuffix(".weight"))
+        for kind in ("nf4-double", "nf4")
+    )
+    expected = NestedScales.quantize(plain.scales)
+    assert torch.equal(double.scales, expected.codes)
+
+
+@pytest.mark.parametrize("quantization", ["nf4", "nf4-double", "none"])
 def test_the_logits_are_those_of_a_stock_model_with_the_unpacked_weights(
     stock_model: GptOssForCausalLM, tmp_path: Path, quantization: Quantization
 ) -> None:

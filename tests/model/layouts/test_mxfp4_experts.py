@@ -10,6 +10,7 @@ from transformers import GptOssForCausalLM, Mxfp4Config
 from animelm.errors import UserError
 from animelm.model.checkpoint import load_base
 from animelm.model.mxfp4 import LinearMXFP4
+from animelm.model.nested_scales import NestedScales
 from animelm.model.quantize import Linear4bit
 from tests.layouts import stock_twin, write_mxfp4
 
@@ -71,6 +72,15 @@ def test_requantised_it_is_what_bitsandbytes_makes_of_transformers_values(
             assert torch.equal(layer.weight.flatten(), packed.flatten())
             assert torch.equal(layer.scales, scales)
     torch.testing.assert_close(logits(model), logits(stock_twin(model)), rtol=1e-4, atol=1e-4)
+
+
+def test_requantised_with_nested_scales_it_is_the_same_with_scales_nested(released: Path) -> None:
+    double, plain = (load_base(str(released), kind) for kind in ("nf4-double", "nf4"))
+    path = "model.layers.0.mlp.experts.down_projs.1"
+    nested, layer = double.get_submodule(path), plain.get_submodule(path)
+    assert torch.equal(nested.weight, layer.weight)
+    assert torch.equal(nested.scales, NestedScales.quantize(layer.scales).codes)
+    torch.testing.assert_close(logits(double), logits(stock_twin(double)), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("broken", ["scales", "blocks", "rows"])

@@ -1,0 +1,57 @@
+"""Scales in 8 bits instead of 32: QLoRA's double quantisation (arXiv 2305.14314, section 3).
+
+The scales of a weight, less their mean, are quantised in blocks of 256 as bitsandbytes does it:
+each is divided by its block's largest magnitude, and becomes the number of the nearest of 256
+levels, which lie closer together towards 0.
+"""
+
+from functools import cache
+from typing import NamedTuple
+
+import bitsandbytes  # noqa: F401 (registers the operators used below)
+import torch
+from bitsandbytes.functional import create_dynamic_map
+from torch import Tensor
+
+NESTED_BLOCK = 256
+
+
+class NestedScales(NamedTuple):
+    """The scales of one weight.
+
+    Attributes:
+        codes: uint8 [scales], the numbers of their levels.
+        largest: float32, one a block of 256 scales.
+        mean: float32 [1], of all scales.
+    """
+
+    codes: Tensor
+    largest: Tensor
+    mean: Tensor
+
+    @staticmethod
+    def quantize(scales: Tensor) -> "NestedScales":
+        """Those nearest to ``scales``, float32 [scales]."""
+        mean = scales.mean().view(1)
+        codes, largest = torch.ops.bitsandbytes.quantize_blockwise(
+            scales - mean, nested_levels(scales.device), NESTED_BLOCK
+        )
+        return NestedScales(codes, largest, mean)
+
+    def dequantize(self) -> Tensor:
+        """Float32 [scales]."""
+        scales = torch.ops.bitsandbytes.dequantize_blockwise(
+            self.codes, self.largest, nested_levels(self.codes.device), NESTED_BLOCK, torch.float32
+        )
+        return scales.add_(self.mean)
+
+
+@cache
+def nested_levels(device: torch.device) -> Tensor:
+    """Float32 [256] from -1 to 1: bitsandbytes' dynamic map (arXiv 1511.04561)."""
+    return create_dynamic_map().to(device)
+
+
+def nested_blocks(scales: int) -> int:
+    """How many blocks ``scales`` scales have."""
+    return -(-scales // NESTED_BLOCK)
