@@ -137,6 +137,7 @@ def _settings(cli: TrainerCLI, device: Device) -> RunSettings:
         checkpointing=model.activation_checkpointing,
         kept_bytes=model.kept_activation_bytes,
         compiled=model.compile_kernels,
+        embeddings_on_cpu=model.embeddings_on_cpu,
         block_size=data.block_size,
         blocks_per_batch=data.blocks_per_batch,
         accumulation=cli.trainer.accumulate_grad_batches,

@@ -73,6 +73,7 @@ class Counted:
         weights: of the base.
         layer: bytes of the weights of one decoder layer.
         ends: bytes of the last norm and the head.
+        embeddings: bytes of the embeddings; 0 where the head has the same matrix.
         parameters: how many the base has.
         audit: what is trained of them.
         trained: shapes of the trained tensors.
@@ -81,6 +82,7 @@ class Counted:
     weights: WeightBytes
     layer: int
     ends: int
+    embeddings: int
     parameters: int
     audit: TargetAudit
     trained: tuple[tuple[int, ...], ...]
@@ -91,10 +93,13 @@ class Counted:
         return _FLOAT32 * sum(map(prod, self.trained))
 
 
-def lasting_part(counted: Counted, optimiser: OptimiserKind, processes: Processes) -> Lasting:
-    """What one of ``processes`` holds."""
+def lasting_part(
+    counted: Counted, optimiser: OptimiserKind, processes: Processes, elsewhere: int = 0
+) -> Lasting:
+    """What one of ``processes`` holds on its device: all but ``elsewhere`` bytes of the weights."""
     weights = counted.weights
-    held = WeightBytes(*map(processes.part, (weights.packed, weights.scales, weights.unquantised)))
+    unquantised = weights.unquantised - elsewhere
+    held = WeightBytes(*map(processes.part, (weights.packed, weights.scales, unquantised)))
     # Tensors are parted by rows.
     sizes = [processes.part(rows) * prod(widths) for rows, *widths in counted.trained]
     adapters = _FLOAT32 * sum(sizes)
@@ -112,12 +117,16 @@ def count_base(
         weight_bytes(part, dtype)
         for part in (model, model.model.layers[0], model.model.norm, model.lm_head)
     )
+    embeddings = weight_bytes(model.model.embed_tokens, dtype).total
+    if model.config.tie_word_embeddings:
+        embeddings = 0
     parameters = count_parameters(model)
     with torch.device("meta"):  # where PEFT would not put it by itself
         adapted = add_adapter(model, lora)
     trained = tuple(tuple(p.shape) for p in adapted.parameters() if p.requires_grad)
     audit = audit_targets(adapted, lora.target_modules)
-    return Counted(weights, layer.total, norm.total + head.total, parameters, audit, trained)
+    ends = norm.total + head.total
+    return Counted(weights, layer.total, ends, embeddings, parameters, audit, trained)
 
 
 def weight_bytes(model: nn.Module, dtype: torch.dtype) -> WeightBytes:

@@ -56,6 +56,7 @@ class RunSettings:
         device: "cpu" or "cuda".
         kept_bytes: of activations that the last layers keep in spite of checkpointing.
         compiled: whether elementwise passes are compiled.
+        embeddings_on_cpu: whether they stay there while the rest is on a GPU.
         processes: that train together.
     """
 
@@ -71,6 +72,7 @@ class RunSettings:
     device: str
     kept_bytes: int = 0
     compiled: bool = False
+    embeddings_on_cpu: bool = False
     processes: Processes = ONE_PROCESS
 
 
@@ -132,7 +134,9 @@ def plan_memory(settings: RunSettings, process: int = 0, stored: Sequence[int] =
     """
     config = load_config(settings.base)
     counted = count_base(settings.base, settings.quantization, settings.lora, settings.dtype)
-    lasting = lasting_part(counted, settings.optimiser, settings.processes)
+    on_cpu = settings.embeddings_on_cpu and settings.device != "cpu"
+    elsewhere = counted.embeddings if on_cpu else 0
+    lasting = lasting_part(counted, settings.optimiser, settings.processes, elsewhere)
     batch = _activations(config, settings, counted.audit)
     on_device, touched, holes, kernels = 0, 0, 0, 0
     if settings.device == "cpu":

@@ -100,6 +100,12 @@ def _states_in_8_bits(settings: RunSettings) -> _Change:
     return ("--model.optimiser.kind=adamw_8bit",), replace(settings, optimiser="adamw_8bit")
 
 
+def _embeddings_on_cpu(settings: RunSettings) -> _Change:
+    if settings.embeddings_on_cpu or settings.device == "cpu" or settings.processes.sharded:
+        return (), settings
+    return ("--model.embeddings_on_cpu=true",), replace(settings, embeddings_on_cpu=True)
+
+
 def _pack(settings: RunSettings) -> _Change:
     if settings.quantization == "nf4-double":
         return (), settings
@@ -127,6 +133,7 @@ def _less(settings: RunSettings) -> _Change:
 _CHANGES: tuple[Callable[[RunSettings], _Change], ...] = (
     _forget,
     _fewer_blocks,
+    _embeddings_on_cpu,
     _states_in_8_bits,
     _pack,
     _shorter,

@@ -137,6 +137,15 @@ def test_the_process_is_the_same_before_both_peaks() -> None:
     assert on_gpu.process == on_gpu.touched == 0
 
 
+def test_embeddings_are_on_a_gpu_unless_they_stay_on_the_cpu() -> None:
+    on_gpu = replace(RELEASED, device="cuda")
+    whole, kept = plan_memory(on_gpu), plan_memory(replace(on_gpu, embeddings_on_cpu=True))
+    assert whole.training_peak - kept.training_peak == 201_088 * 2880 * 2
+    assert whole.loading_peak == kept.loading_peak  # into the machine's memory
+    on_cpu = plan_memory(replace(RELEASED, embeddings_on_cpu=True))
+    assert on_cpu.training_peak == plan_memory(RELEASED).training_peak
+
+
 def test_the_released_models_parts_are_those_of_their_shapes() -> None:
     weights = plan_memory(RELEASED).lasting.weights
     experts, attention = 24 * 32 * 3 * 2880**2, 24 * 2880 * (2 * 4096 + 2 * 512)

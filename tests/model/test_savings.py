@@ -25,6 +25,7 @@ FRUGAL = {
     "checkpointing": True,
     "block_size": 512,
     "blocks_per_batch": 1,
+    "embeddings_on_cpu": True,
 }
 
 
@@ -44,6 +45,7 @@ def test_each_change_is_told_with_what_it_saves_alone(wasteful: RunSettings) -> 
     assert list(found) == [
         "--model.activation_checkpointing",
         "--data.blocks_per_batch",
+        "--model.embeddings_on_cpu",
         "--model.quantization",
         "--data.block_size",
         "--model.rank",

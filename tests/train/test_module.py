@@ -26,6 +26,7 @@ from animelm.model import norms as norms_module
 from animelm.model.adapters import load_adapter
 from animelm.model.checkpoint import load_base
 from animelm.model.compiled import compiled
+from animelm.model.host_embedding import HostEmbedding
 from animelm.train.callbacks import RouterStatistics
 from animelm.train.checkpoint_io import WholeFiles
 from animelm.train.module import AdaptedLM
@@ -153,6 +154,24 @@ def test_compiled_kernels_are_used_and_change_neither_loss_nor_gradients(
     assert set(used) == {"cross_entropy", *gated_unit, *norm}
     assert fused.losses == pytest.approx(plain.losses, rel=1e-6)
     assert_equal_gradients(fused, plain)
+
+
+def test_embeddings_on_the_cpu_change_neither_loss_nor_gradients_and_are_not_trained(
+    fit, batches, tmp_path: Path
+) -> None:
+    plain = recorded(fit, batches, 0.0)
+    kept = Recorder()
+    model = fit(batches(2), callbacks=[kept], dropout=0.0, optimiser=PLAIN, embeddings_on_cpu=True)
+    assert isinstance(model.model.get_base_model().model.embed_tokens, HostEmbedding)
+    assert kept.losses == plain.losses
+    assert_equal_gradients(kept, plain)
+    model.save_adapter(tmp_path / "adapter")
+    assert "embed" not in " ".join(load_file(tmp_path / "adapter" / "adapter_model.safetensors"))
+
+
+def test_embeddings_that_are_trained_cannot_stay_on_the_cpu(fit, batches) -> None:
+    with pytest.raises(UserError, match=r"model\.embeddings_on_cpu .* trained whole"):
+        fit(batches(1), whole=True, embeddings_on_cpu=True)
 
 
 def test_activation_checkpointing_really_runs_the_layers_again(fit, batches) -> None:
