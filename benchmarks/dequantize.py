@@ -21,9 +21,13 @@ from rich.table import Table
 
 from animelm.model.mxfp4 import LinearMXFP4
 from animelm.model.packed import PackedLinear
-from animelm.model.quantize import Linear4bit
+from animelm.model.quantize import Linear4bit, LinearDouble4bit
 
-FORMATS: dict[str, type[PackedLinear]] = {"nf4": Linear4bit, "mxfp4": LinearMXFP4}
+FORMATS: dict[str, type[PackedLinear]] = {
+    "nf4": Linear4bit,
+    "nf4-double": LinearDouble4bit,
+    "mxfp4": LinearMXFP4,
+}
 TYPES = (torch.float32, torch.bfloat16)
 _EXPERTS, _ROWS, _WIDTH = 8, 5760, 2880
 _COPY_BYTES = 2**28
@@ -54,8 +58,8 @@ def random_layers(kind: type[PackedLinear]) -> list[PackedLinear]:
         generator = torch.Generator().manual_seed(seed)
         layer = kind(_WIDTH, _ROWS, bias=False)
         packed = torch.randint(256, layer.weight.shape, dtype=torch.uint8, generator=generator)
-        scales = torch.full(layer.scales.shape, 120).to(layer.scales.dtype)
-        layer.load_packed(packed, scales)
+        scales = (torch.full(p.shape, 120).to(p.dtype) for p in layer.scale_parameters())
+        layer.load_packed(packed, *scales)
         layers.append(layer)
     return layers
 
@@ -70,7 +74,7 @@ def measure(repetitions: int, now: Callable[[], float]) -> dict[str, Any]:
         packed = sum(
             part.numel() * part.element_size()
             for layer in layers
-            for part in (layer.weight, layer.scales)
+            for part in (layer.weight, *layer.scale_parameters())
         )
         for dtype in TYPES:
 
