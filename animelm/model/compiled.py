@@ -12,9 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._dynamo.exc import BackendCompilerFailed
-from torch._inductor.exc import InductorError
+from torch._inductor.exc import GPUTooOldForTriton, TritonMissing
 
 from animelm.errors import UserError
+
+# The first is what every other failure to compile comes as.
+_NO_COMPILER = (BackendCompilerFailed, TritonMissing, GPUTooOldForTriton)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,11 +32,12 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
         try:
             return fused(*arguments)
-        except (BackendCompilerFailed, InductorError) as error:
+        except _NO_COMPILER as error:
             reason = " ".join(str(error).split("\n")[:2])  # which backend, and what it said
             raise UserError(
                 f"--model.compile_kernels=true: {function.__name__} could not be compiled "
-                f"({reason}). On a CPU this needs a C++ compiler, such as g++; without one set "
+                f"({reason}). On a CPU this needs a C++ compiler, such as g++, and on a GPU "
+                "Triton and a C compiler; without these set "
                 "--model.compile_kernels=false"
             ) from error
 

@@ -137,9 +137,10 @@ def _workspace(first: bool, layer: PackedLinear, dtype: torch.dtype) -> Tensor:
     key = (first, dtype, layer.weight.device)
     held = _WORKSPACES.get(key)
     if held is None or held.numel() < shape[0] * shape[1]:
-        held = _WORKSPACES[key] = torch.empty(
-            shape[0] * shape[1], dtype=dtype, device=layer.weight.device
-        )
+        with torch.inference_mode(False):  # else training could not write into it later
+            held = _WORKSPACES[key] = torch.empty(
+                shape[0] * shape[1], dtype=dtype, device=layer.weight.device
+            )
     return held[: shape[0] * shape[1]].view(shape)
 
 

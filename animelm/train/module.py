@@ -181,16 +181,13 @@ class AdaptedLM(L.LightningModule):
                 "trained whole trains them, and strategy/fsdp2.yaml shares them out"
             )
         if self.compile_kernels:
-            require_compiler(self.device)
+            require_compiler(self.trainer.strategy.root_device)
         self.tokenizer = load_tokenizer(self.base)
         check_vocabulary(self.tokenizer, self.base)
-        if self.whole:
-            model = initial_model(self.base, seed=initial_seed() % 2**31)
-            if isinstance(model, GptOssForCausalLM):
-                self._balance = LoadBalance(model, _BALANCE_WEIGHT)
-            self.model = model
-        else:
-            self.model = self._adapted_model()
+        # A base is read and packed on the CPU, and moved when it is whole. Lightning has made the
+        # trainer's device the default one for new tensors.
+        with torch.device("cpu"):
+            self.model = self._whole_model() if self.whole else self._adapted_model()
         if self.compile_kernels:
             compile_gates(self._causal)
             compile_norms(self._causal)
@@ -203,6 +200,12 @@ class AdaptedLM(L.LightningModule):
             shard_layers(self._causal, self.device_mesh["data_parallel"])
         # Loading leaves the model in evaluation mode, in which dropout and checkpointing rest.
         self.model.train()
+
+    def _whole_model(self) -> CausalLM:
+        model = initial_model(self.base, seed=initial_seed() % 2**31)
+        if isinstance(model, GptOssForCausalLM):
+            self._balance = LoadBalance(model, _BALANCE_WEIGHT)
+        return model
 
     def _adapted_model(self) -> PeftModel:
         trains = self.trainer.state.fn == TrainerFn.FITTING
@@ -225,8 +228,10 @@ class AdaptedLM(L.LightningModule):
 
     def _compute_dtype(self) -> torch.dtype:
         config = load_config(self.base)
+        # Not self.device, which is the CPU until the model has been moved.
+        device = self.trainer.strategy.root_device.type
         dtype = choose_compute_dtype(
-            self.compute_type, self.device.type, config.hidden_size, config.intermediate_size
+            self.compute_type, device, config.hidden_size, config.intermediate_size
         )
         # Each process has measured for itself, and may have found another.
         return self.trainer.strategy.broadcast(dtype)
