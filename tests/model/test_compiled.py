@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch._inductor import config
+from torch._inductor.exc import TritonMissing
 
 from animelm.errors import UserError
 from animelm.model.compiled import compiled, require_compiler
@@ -18,4 +19,17 @@ def test_a_missing_compiler_is_named_with_what_to_do() -> None:
     without = config.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True})
     message = r"trial .*InvalidCxxCompiler.*such as g\+\+.*compile_kernels=false"
     with without, pytest.raises(UserError, match=message):
+        require_compiler(torch.device("cpu"))
+
+
+def test_a_missing_triton_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile(function, dynamic):
+        def call(*arguments):
+            raise TritonMissing(None)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compile)
+    message = r"trial .*working triton.*on a GPU Triton.*compile_kernels=false"
+    with pytest.raises(UserError, match=message):
         require_compiler(torch.device("cpu"))

@@ -3,10 +3,12 @@
 import copy
 from pathlib import Path
 
+import pytest
 import torch
 from transformers import GptOssForCausalLM
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
+from animelm.model import expert_pass
 from animelm.model.adapters import LoraSettings, add_adapter
 from animelm.model.checkpoint import load_base
 from animelm.model.experts import Experts
@@ -123,3 +125,16 @@ def test_under_stacked_adapters_an_expert_without_tokens_has_gradients_of_zero(
     for layers in (ours.gate_up_projs, ours.down_projs):
         for part in (layers[3].lora_A, layers[3].lora_B):
             assert not part["default"].weight.grad.any()
+
+
+def test_experts_that_have_answered_in_inference_mode_can_be_trained(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expert_pass, "_WORKSPACES", {})
+    # In fp16 weights are unpacked as on a GPU: by an operator, into memory that is kept.
+    model = add_adapter(load_base(str(checkpoint), compute_dtype=torch.float16), LoraSettings())
+    tokens = torch.arange(8)[None]
+    with torch.inference_mode():
+        model(input_ids=tokens)
+    model.train()(input_ids=tokens).logits.sum().backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)

@@ -12,9 +12,11 @@ import pytest
 import torch
 from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning.pytorch.trainer.call import _call_configure_model
 from peft import LoraConfig, get_peft_model
 from resumable_loader import ResumableLoader
 from safetensors.torch import load_file
+from tiny_base import write_tiny_base
 from torch import Tensor
 from transformers import GptOssForCausalLM
 
@@ -27,10 +29,12 @@ from animelm.model.adapters import load_adapter
 from animelm.model.checkpoint import load_base
 from animelm.model.compiled import compiled
 from animelm.model.host_embedding import HostEmbedding
+from animelm.train import module as training_module
 from animelm.train.callbacks import RouterStatistics
 from animelm.train.checkpoint_io import WholeFiles
 from animelm.train.module import AdaptedLM
 from animelm.train.optimiser import OptimiserSettings
+from tests.layouts import write_mxfp4
 
 PARTS_OF_BATCH = ("input_ids", "position_ids", "targets", "is_padding")
 PLAIN = OptimiserSettings(kind="adamw", learning_rate=1e-2, warmup_share=0.0)
@@ -319,6 +323,32 @@ def test_all_processes_compute_in_the_type_that_the_first_has_found(
     monkeypatch.setattr(SingleDeviceStrategy, "broadcast", lambda *_: torch.bfloat16)
     model = fit(batches(1), compute_type="float32", optimiser=PLAIN)
     assert model.model.dtype == torch.bfloat16
+
+
+def test_a_base_is_made_on_the_cpu_for_the_device_that_it_will_run_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = GptOssForCausalLM.from_pretrained(write_tiny_base(tmp_path))
+    (tmp_path / "model.safetensors").unlink()
+    write_mxfp4(released, tmp_path)
+    asked: list[str] = []
+
+    def choose(requested: str, device: str, *widths: int) -> torch.dtype:
+        asked.append(device)
+        return torch.float32
+
+    monkeypatch.setattr(training_module, "choose_compute_dtype", choose)
+    monkeypatch.setattr(training_module, "require_compiler", lambda d: asked.append(d.type))
+    model = AdaptedLM(str(tmp_path), compile_kernels=True)
+    # The meta device in the place of a GPU: Lightning makes either the default for new tensors.
+    strategy = SingleDeviceStrategy(torch.device("meta"))
+    trainer = L.Trainer(accelerator="cpu", strategy=strategy, logger=False)
+    strategy.connect(model)
+    model.trainer = trainer
+    _call_configure_model(trainer)
+    assert asked == ["meta", "meta"]
+    made = [*model.model.parameters(), *model.model.buffers()]
+    assert {tensor.device.type for tensor in made} == {"cpu"}
 
 
 def test_checkpoints_are_written_whole_unless_a_plugin_writes_them(fit, batches) -> None:
