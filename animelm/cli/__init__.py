@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from types import ModuleType
 
 from animelm.cli.parsing import errors_in_one_message
 from animelm.cli.quiet import quiet_libraries
@@ -72,7 +73,19 @@ def _run(command: str, options: list[str]) -> None:
     if command not in COMMANDS:
         raise UserError(f"no command {command!r}; expected one of {', '.join(COMMANDS)}")
     with quiet_libraries(), errors_in_one_message(command):
-        importlib.import_module(COMMANDS[command][0]).run(command, options)
+        _module(command).run(command, options)
+
+
+def _module(command: str) -> ModuleType:
+    try:
+        return importlib.import_module(COMMANDS[command][0])
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "animelm":
+            raise
+        raise UserError(
+            f"{sys.executable} has no package {error.name}. `make setup` installs all that animelm "
+            "needs into .venv: use .venv/bin/python, or activate it with `. .venv/bin/activate`"
+        ) from error
 
 
 def _overview() -> str:

@@ -71,3 +71,12 @@ def test_the_help_of_each_command_teaches_its_options(call, command: str) -> Non
     for text in TAUGHT[command]:
         assert text in page
     assert "Raises:" not in called.out
+
+
+def test_a_python_without_a_package_is_told_what_to_do(call, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "animelm.cli.plan", raising=False)
+    called = call("plan", "--config=cpt.yaml")
+    assert called.status == 2
+    assert "has no package torch. `make setup`" in called.err
+    assert "Traceback" not in called.err
