@@ -92,6 +92,9 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, help="where the temporary folder goes")
     parser.add_argument("--fit", nargs="*", default=[], help="further options of fit")
     options = parser.parse_args()
+    for file in (options.tokenizer, options.text):  # before a checkpoint of 13 GiB is written
+        if not file.is_file():
+            parser.error(f"{file} is not there; name another with --tokenizer or --text")
     figures = {}
     for model in options.models:
         console.rule(model)
