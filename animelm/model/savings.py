@@ -101,7 +101,7 @@ def _states_in_8_bits(settings: RunSettings) -> _Change:
 
 
 def _embeddings_on_cpu(settings: RunSettings) -> _Change:
-    if settings.embeddings_on_cpu or settings.device == "cpu" or settings.processes.sharded:
+    if settings.embeddings_on_cpu or settings.processes.sharded:  # FSDP2 shares them out
         return (), settings
     return ("--model.embeddings_on_cpu=true",), replace(settings, embeddings_on_cpu=True)
 

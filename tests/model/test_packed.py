@@ -1,5 +1,7 @@
 """What every 4-bit layer does, whatever its format."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -8,14 +10,8 @@ from animelm.model.packed import PackedLinear
 from animelm.model.quantize import Linear4bit, LinearDouble4bit, bits_per_weight
 
 
-def nf4(weight: torch.Tensor) -> PackedLinear:
-    layer = Linear4bit(weight.shape[1], weight.shape[0], True)
-    layer.load_weight(weight)
-    return layer
-
-
-def nf4_double(weight: torch.Tensor) -> PackedLinear:
-    layer = LinearDouble4bit(weight.shape[1], weight.shape[0], True)
+def nf4(weight: torch.Tensor, kind: type[Linear4bit] = Linear4bit) -> PackedLinear:
+    layer = kind(weight.shape[1], weight.shape[0], True)
     layer.load_weight(weight)
     return layer
 
@@ -24,6 +20,9 @@ def mxfp4(weight: torch.Tensor) -> PackedLinear:
     layer = LinearMXFP4(weight.shape[1], weight.shape[0], True)
     layer.load_packed(*encode_mxfp4(weight))
     return layer
+
+
+nf4_double = partial(nf4, kind=LinearDouble4bit)
 
 
 @pytest.fixture(params=[nf4, nf4_double, mxfp4], ids=["nf4", "nf4-double", "mxfp4"])

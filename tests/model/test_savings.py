@@ -99,6 +99,16 @@ def test_processes_of_one_machine_save_together(wasteful: RunSettings) -> None:
     assert first.saves == 2 * (plan_memory(on_cpu).training_peak - less)
 
 
+@pytest.mark.parametrize(
+    ("device", "processes"), [("cpu", Processes()), ("cuda", Processes(2, 2, sharded=True))]
+)
+def test_embeddings_are_sent_to_the_cpu_only_from_a_gpu_that_has_them_whole(
+    wasteful: RunSettings, device: str, processes: Processes
+) -> None:
+    elsewhere = replace(wasteful, device=device, processes=processes)
+    assert "--model.embeddings_on_cpu" not in by_option(find_savings(elsewhere, plan_memory))
+
+
 def test_what_is_frugal_already_is_left_alone(wasteful: RunSettings) -> None:
     assert find_savings(replace(wasteful, **FRUGAL), plan_memory) == ()
 
