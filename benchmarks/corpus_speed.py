@@ -32,8 +32,8 @@ from xml.sax.saxutils import escape
 from rich.console import Console
 from rich.table import Table
 
-from animelm.corpus.dump import survey, unpacked
-from animelm.corpus.pages import Page, PageStream, parse_page
+from animelm.corpus.dump.pages import Page, PageStream, parse_page
+from animelm.corpus.dump.reader import survey, unpacked
 
 MEGABYTE = 1_000_000
 ROOT = Path(__file__).resolve().parent.parent

@@ -19,9 +19,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from animelm.model.mxfp4 import LinearMXFP4
-from animelm.model.packed import PackedLinear
-from animelm.model.quantize import Linear4bit, LinearDouble4bit
+from animelm.model.quantization.linear4bit import Linear4bit, LinearDouble4bit
+from animelm.model.quantization.mxfp4 import LinearMXFP4
+from animelm.model.quantization.packed_linear import PackedLinear
 
 FORMATS: dict[str, type[PackedLinear]] = {
     "nf4": Linear4bit,

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import GptOssForCausalLM
 
-from animelm.model.mxfp4 import encode_mxfp4
-from animelm.model.quantize import LinearDouble4bit, weight_in
+from animelm.model.quantization.linear4bit import LinearDouble4bit, weight_in
+from animelm.model.quantization.mxfp4 import encode_mxfp4
 
 _EXPERTS = {"gate_up_proj": "gate_up_projs", "down_proj": "down_projs"}
 

@@ -18,19 +18,19 @@ COMMANDS = {
     "test": (_TRAINER, "The same on all held-out questions"),
     "predict": (_TRAINER, "Write answers to all held-out questions, without scores"),
     "inspect": (
-        "animelm.cli.inspection",
+        "animelm.cli.inspect",
         "Print the model's modules and what would be trained; loads no weights",
     ),
     "plan": ("animelm.cli.plan", "Foretell a run's memory, steps and tokens; loads no weights"),
     "compare": (
-        "animelm.cli.comparison",
+        "animelm.cli.compare",
         "Compare base, CPT and CPT+SFT: what was learned, what was lost",
     ),
     "ask": ("animelm.cli.ask", "Ask a model a question, or base and adapter side by side"),
     "demo": (_EXPERIMENT, "CPT, SFT and comparison on a slice of the sample, in minutes"),
     "reproduce": (_EXPERIMENT, "The same on the whole sample, without a limit of time"),
-    "corpus": ("animelm.cli.corpus", "Turn a Wikipedia dump into Markdown articles"),
-    "sample": ("animelm.cli.sampling", "Write articles and questions from the tables of facts"),
+    "corpus": ("animelm.cli.corpus.build", "Turn a Wikipedia dump into Markdown articles"),
+    "sample": ("animelm.cli.sample", "Write articles and questions from the tables of facts"),
     "base": ("animelm.cli.base", "Make the embedded base again: corpus, tokenizer, training"),
 }
 _EXAMPLES = """\

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from animelm.cli.configs import find_configs
 from animelm.evaluate.ask import AskSettings, Respondents
-from animelm.evaluate.reply import Reply
+from animelm.evaluate.harmony import Reply
 from animelm.report.replies import ReplyScreen
 
 _DESCRIPTION = """\

@@ -9,7 +9,7 @@ import yaml
 from jsonargparse import auto_cli
 from rich.console import Console
 
-from animelm.cli.comparison import compare_and_print
+from animelm.cli.compare import compare_and_print
 from animelm.cli.configs import find_configs
 from animelm.cli.trainer import run as run_trainer
 from animelm.errors import UserError

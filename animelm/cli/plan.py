@@ -16,14 +16,14 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from animelm.cli.configs import find_configs
 from animelm.cli.parsing import config_parser
 from animelm.cli.trainer import TrainerCLI
-from animelm.data.run_length import RunLength, run_length
 from animelm.errors import UserError
-from animelm.model.hub import load_config
-from animelm.model.memory import MemoryPlan, RunSettings, plan_memory
+from animelm.model.checkpoint.hub import load_config
+from animelm.model.checkpoint.reader import Checkpoint
 from animelm.model.precision import choose_compute_dtype
-from animelm.model.processes import Processes
-from animelm.model.savings import find_savings
-from animelm.model.shards import Checkpoint
+from animelm.planner.memory import MemoryPlan, RunSettings, plan_memory
+from animelm.planner.parallelism import Processes
+from animelm.planner.run_length import RunLength, run_length
+from animelm.planner.suggestions import find_savings
 from animelm.report.plan import Device, RunPlan, print_plan
 from animelm.train.strategies import FullyShardedStrategy
 

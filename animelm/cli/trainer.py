@@ -12,8 +12,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from animelm.cli import COMMANDS
 from animelm.cli.configs import find_configs
 from animelm.cli.resume import check_checkpoint, how_to_go_on
-from animelm.data.folders import make_folder
 from animelm.errors import UserError
+from animelm.files import make_folder
 from animelm.report.validation import print_validation
 from animelm.train.module import AdaptedLM
 

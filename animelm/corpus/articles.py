@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import yaml
 
-from animelm.corpus.pages import SiteInfo
+from animelm.corpus.dump.pages import SiteInfo
 
 # What some file system refuses or a shell trips over: controls, marks that turn the direction of
 # writing, and the signs that Windows reserves.

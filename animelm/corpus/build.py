@@ -13,19 +13,19 @@ from pathlib import Path
 
 from animelm.corpus.articles import page_address
 from animelm.corpus.card import CorpusCounts, Source, dataset_card
-from animelm.corpus.cleaning import Cleaner, CleaningSettings
-from animelm.corpus.decontaminate import Question
-from animelm.corpus.dump import find_dumps, survey
-from animelm.corpus.entry import PageCounts
-from animelm.corpus.files import write_whole
-from animelm.corpus.index import DumpIndex, scan_dumps
-from animelm.corpus.language import LANGUAGES
+from animelm.corpus.cleaning.clean import Cleaner, CleaningSettings
+from animelm.corpus.cleaning.decontaminate import Question
+from animelm.corpus.cleaning.language import LANGUAGES
+from animelm.corpus.dump.index import DumpIndex, scan_dumps
+from animelm.corpus.dump.page_entry import PageCounts
+from animelm.corpus.dump.random_access import ForwardReader
+from animelm.corpus.dump.reader import find_dumps, survey
 from animelm.corpus.output import CARD, RECORD, Built, CorpusWriter, Workshop, file_hashes, is_built
+from animelm.corpus.parallel import in_order
 from animelm.corpus.render import Batch, ChosenPage, read_rendered, render_batch
-from animelm.corpus.seek import ForwardReader
-from animelm.corpus.select import Choice, Selector
-from animelm.corpus.tasks import in_order
+from animelm.corpus.selection.select import Choice, Selector
 from animelm.errors import UserError
+from animelm.files import write_whole
 
 # Small enough that workers share evenly and an interruption costs little; large enough that the
 # streams at a batch's ends, which the next batch unpacks again, are a small part of it.

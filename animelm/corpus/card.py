@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import yaml
 
-from animelm.corpus.select import Choice
+from animelm.corpus.selection.select import Choice
 
 # As the hub writes them.
 _LICENSES = {"CC BY-SA 4.0": "cc-by-sa-4.0", "CC BY-SA 3.0": "cc-by-sa-3.0"}

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from animelm.corpus.articles import Provenance, article_text, file_name
 from animelm.corpus.card import CorpusCounts
-from animelm.corpus.cleaning import Cleaner
-from animelm.corpus.decontaminate import Contamination
-from animelm.corpus.files import told_if_unwritable, write_whole
+from animelm.corpus.cleaning.clean import Cleaner
+from animelm.corpus.cleaning.decontaminate import Contamination
 from animelm.corpus.render import Rendered
 from animelm.errors import UserError
+from animelm.files import told_if_unwritable, write_whole
 
 ARTICLES = "articles"
 MANIFEST, LEFT_OUT, CONTAMINATED = "manifest.jsonl", "left_out.jsonl", "contaminated.jsonl"

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from animelm.corpus.files import write_whole
-from animelm.corpus.pages import PageXMLError, parse_page
-from animelm.corpus.seek import SeekTable
+from animelm.corpus.dump.pages import PageXMLError, parse_page
+from animelm.corpus.dump.random_access import SeekTable
 from animelm.corpus.wikitext import PageError, render_page
+from animelm.files import write_whole
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from animelm.corpus.language import japanese_runs
+from animelm.corpus.cleaning.language import japanese_runs
 
 LENGTH_EDGES = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
 """Characters at which one bar of the histogram ends and the next begins."""

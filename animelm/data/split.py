@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from animelm.data.qa import QARecord
+from animelm.data.sources.qa import QARecord
 from animelm.errors import UserError
 
 

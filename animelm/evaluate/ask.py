@@ -7,18 +7,18 @@ from pathlib import Path
 
 from peft import PeftModel
 
-from animelm.data.prompts import ChatFormat
-from animelm.data.tokens import load_tokenizer
+from animelm.data.tokenization.chat import ChatFormat
+from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.errors import UserError
 from animelm.evaluate.generate import CausalModel, stream_reply
+from animelm.evaluate.harmony import Reply
 from animelm.evaluate.loading import load_to_answer
-from animelm.evaluate.reply import Reply
 from animelm.evaluate.settings import AnswerFromSetting, answer_place
-from animelm.model.adapter_files import read_ancestry
-from animelm.model.adapters import load_adapter
-from animelm.model.hub import check_vocabulary
+from animelm.model.checkpoint.hub import check_vocabulary
+from animelm.model.lora.adapters import load_adapter
+from animelm.model.lora.files import read_ancestry
 from animelm.model.precision import ComputeType
-from animelm.model.quantize import Quantization
+from animelm.model.quantization.linear4bit import Quantization
 
 
 @dataclass

@@ -13,11 +13,10 @@ from peft import LoraModel, PeftModel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import PreTrainedTokenizerBase
 
-from animelm.data.folders import make_folder
-from animelm.data.loaders import PackedLoader
-from animelm.data.tokens import load_tokenizer
+from animelm.data.batches.loaders import PackedLoader
+from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.errors import UserError
-from animelm.evaluate.examination import Examination, prepare
+from animelm.evaluate.evaluation_set import Examination, prepare
 from animelm.evaluate.generate import CausalModel, answer_questions
 from animelm.evaluate.loading import load_to_answer
 from animelm.evaluate.perplexity import Perplexity, perplexity
@@ -30,9 +29,10 @@ from animelm.evaluate.summary import (
     summarise_model,
     write_summary,
 )
-from animelm.model.adapters import DEFAULT_TARGETS, audit_targets, load_adapter
+from animelm.files import make_folder
 from animelm.model.architecture import CausalLM
-from animelm.model.hub import check_vocabulary
+from animelm.model.checkpoint.hub import check_vocabulary
+from animelm.model.lora.adapters import DEFAULT_TARGETS, audit_targets, load_adapter
 
 __all__ = ["CompareSettings", "compare"]
 

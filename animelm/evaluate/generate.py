@@ -10,10 +10,10 @@ from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.generation.streamers import BaseStreamer
 
-from animelm.data.batch import QuestionBatch
-from animelm.data.prompts import AnswerFrom, ChatFormat
-from animelm.data.qa import QARecord
-from animelm.evaluate.reply import Reply, ReplyReader, read_reply, stop_tokens
+from animelm.data.batches.batch import QuestionBatch
+from animelm.data.sources.qa import QARecord
+from animelm.data.tokenization.chat import AnswerFrom, ChatFormat
+from animelm.evaluate.harmony import Reply, ReplyReader, read_reply, stop_tokens
 
 CausalModel = PreTrainedModel | PeftModel
 

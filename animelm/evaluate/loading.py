@@ -4,9 +4,9 @@ import torch
 from torch import nn
 
 from animelm.model.architecture import CausalLM
-from animelm.model.checkpoint import load_base, load_config
+from animelm.model.checkpoint.load import load_base, load_config
 from animelm.model.precision import ComputeType, choose_compute_dtype
-from animelm.model.quantize import Quantization
+from animelm.model.quantization.linear4bit import Quantization
 
 
 def load_to_answer(base: str, quantization: Quantization, compute_type: ComputeType) -> CausalLM:

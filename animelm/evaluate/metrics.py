@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
-from animelm.data.qa import QARecord
+from animelm.data.sources.qa import QARecord
 from animelm.evaluate.scoring import Rivals, character_f1, exact_match, key_accuracy
 
 

@@ -8,10 +8,10 @@ from typing import cast
 import torch
 from peft import PeftModel
 
-from animelm.data.batch import PackedBatch
+from animelm.data.batches.batch import PackedBatch
 from animelm.evaluate.generate import CausalModel
 from animelm.model.architecture import CausalLM
-from animelm.model.attention import packed_hidden_states
+from animelm.model.attention.documents import packed_hidden_states
 from animelm.model.loss import chunked_cross_entropy
 
 

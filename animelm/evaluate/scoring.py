@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from animelm.data.qa import QARecord
-from animelm.evaluate.text import normalise, occurrences
+from animelm.data.sources.qa import QARecord
+from animelm.evaluate.normalization import normalise, occurrences
 
 
 @dataclass(frozen=True)

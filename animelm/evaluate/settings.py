@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from animelm.data.prompts import AnswerFrom
+from animelm.data.tokenization.chat import AnswerFrom
 from animelm.model.precision import ComputeType
-from animelm.model.quantize import Quantization
+from animelm.model.quantization.linear4bit import Quantization
 
 AnswerFromSetting = Literal["auto", "final", "start"]
 

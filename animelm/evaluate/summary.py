@@ -8,9 +8,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from animelm.evaluate.bootstrap import Interval, bootstrap_interval, paired_difference
 from animelm.evaluate.perplexity import Perplexity
 from animelm.evaluate.results import Result, write_whole
-from animelm.evaluate.statistics import Interval, bootstrap_interval, paired_difference
 
 HELD_OUT_SETS = ("anime_unseen_wording", "anime_unseen_work", "general")
 Bounds = tuple[float, float]

@@ -14,9 +14,9 @@ from transformers import (
 )
 
 from animelm.errors import UserError
-from animelm.model.attention import DOCUMENT_ATTENTION
-from animelm.model.experts import Experts
-from animelm.model.quantize import Quantization, make_linear
+from animelm.model.attention.documents import DOCUMENT_ATTENTION
+from animelm.model.moe.experts import Experts
+from animelm.model.quantization.linear4bit import Quantization, make_linear
 
 CausalLM = GptOssForCausalLM | LlamaForCausalLM
 Config = GptOssConfig | LlamaConfig

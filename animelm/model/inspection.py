@@ -9,11 +9,11 @@ from torch import nn
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssRMSNorm, GptOssTopKRouter
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from animelm.model.adapters import LoraSettings, TargetAudit, add_adapter, audit_targets
 from animelm.model.architecture import CausalLM, empty_model
-from animelm.model.hub import load_config
-from animelm.model.packed import PackedLinear
-from animelm.model.quantize import Quantization, bits_per_weight
+from animelm.model.checkpoint.hub import load_config
+from animelm.model.lora.adapters import LoraSettings, TargetAudit, add_adapter, audit_targets
+from animelm.model.quantization.linear4bit import Quantization, bits_per_weight
+from animelm.model.quantization.packed_linear import PackedLinear
 
 
 @dataclass(frozen=True)

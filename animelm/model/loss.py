@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from animelm.model.compiled import compiled
+from animelm.model.compile import compiled
 
 IGNORED = -100
 # Logits that exist at one time; the gradient takes their place. Below 32 MiB the memory is that of

@@ -10,10 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from animelm.model.expert_pass import Adapted, ExpertLayers, expert_pass
-from animelm.model.gate import Gate
-from animelm.model.low_rank import LowRank
-from animelm.model.quantize import Linear4bit
+from animelm.model.lora.linear import LowRank
+from animelm.model.moe.expert_pass import Adapted, ExpertLayers, expert_pass
+from animelm.model.moe.swiglu import Gate
+from animelm.model.quantization.linear4bit import Linear4bit
 
 ComputeType = Literal["auto", "float32", "bfloat16"]
 _RANK, _DROPOUT = 16, 0.05

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from animelm.model.adapters import TargetAudit
+from animelm.model.lora.adapters import TargetAudit
 
 
 def print_audit(audit: TargetAudit, console: Console | None = None) -> None:

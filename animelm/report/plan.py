@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from animelm.data.run_length import RunLength
-from animelm.model.memory import MemoryPlan, RunSettings
-from animelm.model.savings import Saving
+from animelm.planner.memory import MemoryPlan, RunSettings
+from animelm.planner.run_length import RunLength
+from animelm.planner.suggestions import Saving
 from animelm.report.audit import print_audit
 
 _GIB, _MIB = 2**30, 2**20

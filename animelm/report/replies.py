@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from animelm.evaluate.reply import Reply
+from animelm.evaluate.harmony import Reply
 
 
 class ReplyScreen:

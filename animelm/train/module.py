@@ -19,37 +19,37 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 from transformers import GptOssForCausalLM, PreTrainedTokenizerBase
 
-from animelm.data.batch import PackedBatch, QuestionBatch
-from animelm.data.tokens import load_tokenizer
+from animelm.data.batches.batch import PackedBatch, QuestionBatch
+from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.errors import UserError
 from animelm.evaluate.generate import Answer, answer_questions
 from animelm.evaluate.scoring import Rivals
-from animelm.model.activations import Adapters
-from animelm.model.adapters import (
+from animelm.model.activation_checkpointing import recompute_activations
+from animelm.model.architecture import CausalLM
+from animelm.model.attention.documents import packed_hidden_states
+from animelm.model.checkpoint.hub import check_vocabulary
+from animelm.model.checkpoint.load import initial_model, load_base, load_config, save_base
+from animelm.model.compile import compile_norms, require_compiler
+from animelm.model.embedding_offload import keep_embeddings_on_cpu
+from animelm.model.lora.adapters import (
     DEFAULT_TARGETS,
     LoraSettings,
     TargetAudit,
     audit_targets,
     save_adapter,
 )
-from animelm.model.architecture import CausalLM
-from animelm.model.attention import packed_hidden_states
-from animelm.model.checkpoint import initial_model, load_base, load_config, save_base
-from animelm.model.compiled import require_compiler
-from animelm.model.experts import compile_gates
-from animelm.model.host_embedding import keep_embeddings_on_cpu
-from animelm.model.hub import check_vocabulary
 from animelm.model.loss import chunked_cross_entropy
-from animelm.model.norms import compile_norms
+from animelm.model.moe.experts import compile_gates
 from animelm.model.precision import ComputeType, choose_compute_dtype
-from animelm.model.quantize import Quantization
-from animelm.model.recompute import recompute_activations
+from animelm.model.quantization.linear4bit import Quantization
+from animelm.planner.activation_memory import Adapters
 from animelm.report.audit import print_audit
 from animelm.train.accumulation import Window
-from animelm.train.balance import LoadBalance
 from animelm.train.checkpoint_io import WholeFiles
-from animelm.train.held_out import HeldOut, ValidationAnswer
-from animelm.train.optimiser import OptimiserSettings, build_optimiser, build_schedule
+from animelm.train.fsdp.sharding import shard_layers, whole_tensors
+from animelm.train.initial_adapter import InitMode, Start
+from animelm.train.load_balancing import LoadBalance
+from animelm.train.optimizer import OptimiserSettings, build_optimiser, build_schedule
 from animelm.train.resume import (
     Setup,
     go_on,
@@ -57,8 +57,7 @@ from animelm.train.resume import (
     require_same_weights,
     state_of_all,
 )
-from animelm.train.sharding import shard_layers, whole_tensors
-from animelm.train.start import InitMode, Start
+from animelm.train.validation import HeldOut, ValidationAnswer
 
 _BALANCE_WEIGHT = 0.01
 _PROCESSES = "animelm_processes"

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
-from animelm.train.sharding import copy_whole, whole_tensors
+from animelm.train.fsdp.sharding import copy_whole, whole_tensors
 
 _SHARDS = "shards"
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from animelm.model.architecture import new_model, read_config
-from animelm.model.released import released_config
+from animelm.model.checkpoint.released import released_config
 
 _STD = 0.02
 # 2^-7 times E2M1's random values, which spread by 2.9, spreads the weights by 0.02.

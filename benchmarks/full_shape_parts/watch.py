@@ -10,10 +10,10 @@ from lightning.pytorch.callbacks import Callback
 from measuring.matrix_products import BareProducts
 from measuring.memory import peak_rss_gib
 
-from animelm.data.batch import PackedBatch
-from animelm.data.loaders import QuestionLoader
-from animelm.data.prompts import ChatFormat
-from animelm.data.qa import QARecord
+from animelm.data.batches.batch import PackedBatch
+from animelm.data.batches.loaders import QuestionLoader
+from animelm.data.sources.qa import QARecord
+from animelm.data.tokenization.chat import ChatFormat
 from animelm.evaluate.generate import answer_questions
 
 _QUESTION = QARecord(

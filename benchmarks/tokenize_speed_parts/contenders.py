@@ -65,7 +65,7 @@ def write_base(target: Path, tokenizer_json: Path) -> None:
 
 def animelm(task: Task) -> Tokenised:
     """The data module of continual pre-training: a mapped store, then packed blocks."""
-    from animelm.data.corpus_module import MarkdownDataModule
+    from animelm.data.datamodules.articles import MarkdownDataModule
 
     module = MarkdownDataModule(
         str(task.base),
@@ -143,7 +143,7 @@ def datasets_map(task: Task) -> Tokenised:
 
 def _read(path: Path) -> str:
     """The text of an article without its front matter, as animelm reads it."""
-    from animelm.data.articles import read_article
+    from animelm.data.sources.markdown import read_article
 
     return read_article(path)
 

@@ -9,11 +9,11 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from measuring.matrix_products import BareProducts
 
-from animelm.data.batch import Document, PackedBatch
-from animelm.data.packing import Piece, build_batch
-from animelm.model.quantize import Quantization
+from animelm.data.batches.batch import Document, PackedBatch
+from animelm.data.batches.packing import Piece, build_batch
+from animelm.model.quantization.linear4bit import Quantization
 from animelm.train.module import AdaptedLM
-from animelm.train.optimiser import OptimiserSettings
+from animelm.train.optimizer import OptimiserSettings
 from training_speed_parts.checkpoint import PAD_TOKEN_ID
 from training_speed_parts.clock import StepClock
 from training_speed_parts.documents import Documents, load_steps, token_count

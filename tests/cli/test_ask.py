@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from animelm.model.adapters import LoraSettings, add_adapter, save_adapter
-from animelm.model.checkpoint import load_base
+from animelm.model.checkpoint.load import load_base
+from animelm.model.lora.adapters import LoraSettings, add_adapter, save_adapter
 
 QUESTION = "主人公は誰ですか?"
 

@@ -9,7 +9,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from animelm.data import article_folders, token_store
+from animelm.data.sources import article_folders
+from animelm.data.tokenization import token_store
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from animelm.data.batch import PackedBatch
+from animelm.data.batches.batch import PackedBatch
 from animelm.train.module import AdaptedLM
 
 

@@ -10,10 +10,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from animelm.corpus.build import BuildSettings, build_corpus, index_dumps
-from animelm.corpus.cleaning import CleaningSettings
-from animelm.corpus.index import DumpIndex
+from animelm.corpus.cleaning.clean import CleaningSettings
+from animelm.corpus.dump.index import DumpIndex
 from animelm.corpus.output import Built
-from animelm.corpus.select import Choice
+from animelm.corpus.selection.select import Choice
 
 
 @dataclass(frozen=True)

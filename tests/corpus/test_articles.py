@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animelm.corpus.articles import Provenance, article_text, file_name, page_address
-from animelm.corpus.pages import SiteInfo
+from animelm.corpus.dump.pages import SiteInfo
 
 RESERVED = {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), "."}
 

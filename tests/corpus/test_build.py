@@ -13,8 +13,8 @@ from exports import TAIL, Spec, article, category, export, files_of, multistream
 from animelm.corpus import build as build_module
 from animelm.corpus import output as output_module
 from animelm.corpus.build import BuildSettings, build_corpus, index_dumps, local_workers
-from animelm.corpus.cleaning import CleaningSettings
-from animelm.corpus.select import Choice
+from animelm.corpus.cleaning.clean import CleaningSettings
+from animelm.corpus.selection.select import Choice
 from animelm.errors import UserError
 
 PAGES = [

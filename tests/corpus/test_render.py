@@ -5,8 +5,8 @@ import pytest
 from exports import Spec, article, page_xml
 
 from animelm.corpus import render as render_module
+from animelm.corpus.dump.random_access import SeekTable
 from animelm.corpus.render import Batch, ChosenPage, read_rendered, render_batch
-from animelm.corpus.seek import SeekTable
 from animelm.errors import UserError
 
 

@@ -14,8 +14,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from animelm.data.batch import PackedBatch, QuestionBatch
-from animelm.data.qa import QARecord
+from animelm.data.batches.batch import PackedBatch, QuestionBatch
+from animelm.data.sources.qa import QARecord
 
 CONTROL = (
     "<|start|>",

@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import GptOssConfig, GptOssForCausalLM, PreTrainedTokenizerBase
 
-from animelm.data.qa import QARecord
-from animelm.data.tokens import load_tokenizer
+from animelm.data.sources.qa import QARecord
+from animelm.data.tokenization.tokenizer import load_tokenizer
 
 
 @pytest.fixture(scope="session")

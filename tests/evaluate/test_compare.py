@@ -8,14 +8,14 @@ import pytest
 import torch
 from jsonargparse import ArgumentParser
 
-from animelm.data.qa import QARecord
+from animelm.data.sources.qa import QARecord
 from animelm.errors import UserError
 from animelm.evaluate import compare as compare_module
 from animelm.evaluate.compare import CompareSettings, adapted, compare
 from animelm.evaluate.loading import load_to_answer
 from animelm.evaluate.results import read_results
-from animelm.model.adapters import DEFAULT_TARGETS, LoraSettings, add_adapter, save_adapter
-from animelm.model.checkpoint import load_base
+from animelm.model.checkpoint.load import load_base
+from animelm.model.lora.adapters import DEFAULT_TARGETS, LoraSettings, add_adapter, save_adapter
 
 WORKS = 8
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from transformers import GptOssForCausalLM, PreTrainedTokenizerBase
 
-from animelm.data.loaders import QuestionLoader
-from animelm.data.prompts import ChatFormat
-from animelm.data.qa import QARecord
+from animelm.data.batches.loaders import QuestionLoader
+from animelm.data.sources.qa import QARecord
+from animelm.data.tokenization.chat import ChatFormat
 from animelm.evaluate.generate import answer_questions, stream_reply
-from animelm.evaluate.reply import Reply
-from animelm.model.checkpoint import load_base
+from animelm.evaluate.harmony import Reply
+from animelm.model.checkpoint.load import load_base
 
 Make = Callable[..., QARecord]
 QUESTIONS = (

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from animelm.data.qa import QARecord
+from animelm.data.sources.qa import QARecord
 from animelm.evaluate.metrics import CharacterF1, ExactMatch, answer_metrics
 from animelm.evaluate.scoring import Rivals
 

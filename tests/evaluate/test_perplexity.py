@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 from transformers import GptOssForCausalLM, PreTrainedTokenizerBase
 
-from animelm.data.batch import Document
-from animelm.data.packing import build_batch, pack
-from animelm.data.prompts import ChatFormat
+from animelm.data.batches.batch import Document
+from animelm.data.batches.packing import build_batch, pack
+from animelm.data.tokenization.chat import ChatFormat
 from animelm.evaluate.perplexity import perplexity
-from animelm.model.checkpoint import load_base
+from animelm.model.checkpoint.load import load_base
 
 TEXTS = (
     "鋼の錬金術師は、兄弟の旅を描く。主人公はエドワードである。",

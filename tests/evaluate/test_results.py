@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from animelm.data.qa import QARecord
+from animelm.data.sources.qa import QARecord
 from animelm.errors import UserError
 from animelm.evaluate.generate import Answer
 from animelm.evaluate.results import Result, make_result, read_results, write_results, write_whole

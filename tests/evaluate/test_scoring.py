@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from animelm.data.qa import QARecord
+from animelm.data.sources.qa import QARecord
 from animelm.evaluate.scoring import Rivals, character_f1, exact_match, key_accuracy
 
 Make = Callable[..., QARecord]

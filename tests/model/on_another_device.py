@@ -17,14 +17,15 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
-from animelm.model import expert_pass, nested_scales
-from animelm.model.adapters import LoraSettings, add_adapter
-from animelm.model.attention import DocumentLayout, packed_hidden_states
-from animelm.model.checkpoint import load_base
-from animelm.model.experts import Experts
-from animelm.model.host_embedding import keep_embeddings_on_cpu
+from animelm.model.attention.documents import DocumentLayout, packed_hidden_states
+from animelm.model.checkpoint.load import load_base
+from animelm.model.embedding_offload import keep_embeddings_on_cpu
+from animelm.model.lora.adapters import LoraSettings, add_adapter
 from animelm.model.loss import _ChunkedCrossEntropy
-from animelm.model.routing import Routing
+from animelm.model.moe import expert_pass
+from animelm.model.moe.experts import Experts
+from animelm.model.moe.routing import Routing
+from animelm.model.quantization import double_quantization as nested_scales
 
 POSITIONS = torch.cat([torch.arange(20), torch.arange(12), torch.arange(16)]).repeat(2, 1)
 MODE = FakeTensorMode(allow_non_fake_inputs=True)

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import torch
 
-from animelm.model.adapters import LoraSettings, add_adapter, audit_targets
-from animelm.model.checkpoint import load_base
+from animelm.model.checkpoint.load import load_base
 from animelm.model.inspection import describe_modules, inspect_base
+from animelm.model.lora.adapters import LoraSettings, add_adapter, audit_targets
 
 
 def test_inspection_without_weights_agrees_with_the_loaded_model(checkpoint: Path) -> None:

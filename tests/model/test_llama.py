@@ -8,17 +8,17 @@ from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from animelm.errors import UserError
-from animelm.model.adapters import (
+from animelm.model.attention.documents import packed_hidden_states
+from animelm.model.checkpoint.load import initial_model, load_base, save_base
+from animelm.model.inspection import inspect_base
+from animelm.model.lora.adapters import (
     DEFAULT_TARGETS,
     LoraSettings,
     add_adapter,
     load_adapter,
     save_adapter,
 )
-from animelm.model.attention import packed_hidden_states
-from animelm.model.checkpoint import initial_model, load_base, save_base
-from animelm.model.inspection import inspect_base
-from animelm.model.quantize import Linear4bit, weight_in
+from animelm.model.quantization.linear4bit import Linear4bit, weight_in
 
 LENGTHS = [3, 21, 8, 1, 13]
 

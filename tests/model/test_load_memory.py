@@ -15,7 +15,7 @@ MIB = 2**20
 MEASURE = """
 import sys
 import torch
-from animelm.model.checkpoint import load_base
+from animelm.model.checkpoint.load import load_base
 
 def mebibytes(field):
     lines = open("/proc/self/status").read().splitlines()

@@ -3,8 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from animelm.model.adapters import TargetAudit, TargetRow
 from animelm.model.inspection import Inspection, ModuleRow
+from animelm.model.lora.adapters import TargetAudit, TargetRow
 from animelm.report.inspection import print_inspection
 
 EXPERTS = tuple(

@@ -5,13 +5,13 @@ import pytest
 import torch
 from rich.console import Console
 
-from animelm.data.run_length import RunLength
-from animelm.model.activations import Activations
-from animelm.model.adapters import LoraSettings, TargetAudit, TargetRow
-from animelm.model.lasting import Lasting, WeightBytes
-from animelm.model.memory import MemoryPlan, RunSettings
-from animelm.model.processes import Processes
-from animelm.model.savings import Saving
+from animelm.model.lora.adapters import LoraSettings, TargetAudit, TargetRow
+from animelm.planner.activation_memory import Activations
+from animelm.planner.memory import MemoryPlan, RunSettings
+from animelm.planner.parallelism import Processes
+from animelm.planner.run_length import RunLength
+from animelm.planner.static_memory import Lasting, WeightBytes
+from animelm.planner.suggestions import Saving
 from animelm.report.plan import Device, RunPlan, print_plan
 
 GIB = 2**30

@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from animelm.evaluate.reply import Reply
+from animelm.evaluate.harmony import Reply
 from animelm.report.replies import ReplyScreen
 
 

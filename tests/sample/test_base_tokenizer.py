@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoConfig, AutoTokenizer
 
-from animelm.data.prompts import ChatFormat
+from animelm.data.tokenization.chat import ChatFormat
 from animelm.sample import base_tokenizer
 from animelm.sample.base_tokenizer import CONTROL_TOKENS, train_tokenizer
 from animelm.sample.facts import by_subject

@@ -2,7 +2,7 @@ import re
 from collections import Counter
 from itertools import islice
 
-from animelm.data.qa import QARecord
+from animelm.data.sources.qa import QARecord
 from animelm.data.split import split_qa
 from animelm.sample import invented
 from animelm.sample.invented import (

@@ -2,7 +2,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from animelm.data.qa import read_qa
+from animelm.data.sources.qa import read_qa
 from animelm.sample.facts import Fact, by_subject
 from animelm.sample.questions import write_questions
 from animelm.sample.wordings import load_relations

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from resumable_loader import ResumableLoader
 from tiny_base import write_tiny_base
 
-from animelm.data.batch import IGNORED, PackedBatch
+from animelm.data.batches.batch import IGNORED, PackedBatch
 from animelm.train.module import AdaptedLM
 
 _VOCABULARY = 400

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from animelm.data.batch import PackedBatch
+from animelm.data.batches.batch import PackedBatch
 
 
 class ResumableLoader:

@@ -7,7 +7,7 @@ from pathlib import Path
 import lightning as L
 import pytest
 
-from animelm.train.optimiser import OptimiserSettings
+from animelm.train.optimizer import OptimiserSettings
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

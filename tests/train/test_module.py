@@ -20,20 +20,20 @@ from tiny_base import write_tiny_base
 from torch import Tensor
 from transformers import GptOssForCausalLM
 
-from animelm.data.batch import IGNORED, PackedBatch
+from animelm.data.batches.batch import IGNORED, PackedBatch
 from animelm.errors import UserError
-from animelm.model import gate as gate_module
 from animelm.model import loss as loss_module
 from animelm.model import norms as norms_module
-from animelm.model.adapters import load_adapter
-from animelm.model.checkpoint import load_base
-from animelm.model.compiled import compiled
-from animelm.model.host_embedding import HostEmbedding
+from animelm.model.checkpoint.load import load_base
+from animelm.model.compile import compiled
+from animelm.model.embedding_offload import HostEmbedding
+from animelm.model.lora.adapters import load_adapter
+from animelm.model.moe import swiglu as gate_module
 from animelm.train import module as training_module
 from animelm.train.callbacks import RouterStatistics
 from animelm.train.checkpoint_io import WholeFiles
 from animelm.train.module import AdaptedLM
-from animelm.train.optimiser import OptimiserSettings
+from animelm.train.optimizer import OptimiserSettings
 from tests.layouts import write_mxfp4
 
 PARTS_OF_BATCH = ("input_ids", "position_ids", "targets", "is_padding")

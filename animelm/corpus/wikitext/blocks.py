@@ -3,9 +3,9 @@
 import re
 
 from animelm.corpus.wikitext.context import Context, TooDeepError
-from animelm.corpus.wikitext.infobox import join_rows
-from animelm.corpus.wikitext.marks import BLOCK, BREAK, decode, squeeze
+from animelm.corpus.wikitext.strip_markers import BLOCK, BREAK, decode, squeeze
 from animelm.corpus.wikitext.tables import Table
+from animelm.corpus.wikitext.templates.infobox import join_rows
 
 _ITEM = re.compile(r"([*#:;]{1,12})[*#:;]* *(.*)")
 _TERM_END = re.compile(r" +:+ *|:+ +")

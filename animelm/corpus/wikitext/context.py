@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from animelm.corpus.wikitext.marks import BLOCK, BLOCK_CLOSE, BLOCK_OPEN
+from animelm.corpus.wikitext.strip_markers import BLOCK, BLOCK_CLOSE, BLOCK_OPEN
 
 _KANA = re.compile("[ぁ-ヿ]")
 _LANGUAGE_SAMPLE = 4_000

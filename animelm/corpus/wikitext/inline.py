@@ -2,7 +2,7 @@
 
 import re
 
-from animelm.corpus.wikitext.marks import BREAK, GONE
+from animelm.corpus.wikitext.strip_markers import BREAK, GONE
 
 _QUOTES = re.compile("'''''|'''|''")
 _MAGIC_WORD = re.compile(r"__[A-Z]{3,20}__|__(?:目次|目次強制|目次非表示|節編集非表示)__")

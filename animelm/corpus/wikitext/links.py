@@ -3,7 +3,7 @@
 import re
 
 from animelm.corpus.wikitext.context import Context
-from animelm.corpus.wikitext.marks import GONE
+from animelm.corpus.wikitext.strip_markers import GONE
 
 # No bracket, brace or pipe within: the great majority, read by the expression alone.
 _SIMPLE = re.compile(r"\[\[([^\[\]{}|\n]*)(?:\|([^\[\]{}|]*))?\]\](?!\])")

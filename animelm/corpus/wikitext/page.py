@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from animelm.corpus.wikitext.blocks import render_blocks
-from animelm.corpus.wikitext.braces import expand
 from animelm.corpus.wikitext.context import Context, TooDeepError, language_of
+from animelm.corpus.wikitext.extension_tags import cut_opaque
 from animelm.corpus.wikitext.inline import replace_inline
 from animelm.corpus.wikitext.links import link_text, replace_simple_links
-from animelm.corpus.wikitext.marks import NO_BREAK, decode, sanitize
-from animelm.corpus.wikitext.opaque import cut_opaque
-from animelm.corpus.wikitext.templates import render_template
+from animelm.corpus.wikitext.strip_markers import NO_BREAK, decode, sanitize
+from animelm.corpus.wikitext.templates.braces import expand
+from animelm.corpus.wikitext.templates.replacement import render_template
 from animelm.errors import UserError
 
 

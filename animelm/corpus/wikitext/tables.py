@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from animelm.corpus.wikitext.grid import LONGEST_LABEL, Cell, markdown_table, unfold
-from animelm.corpus.wikitext.marks import BLOCK, BREAK, decode, squeeze
+from animelm.corpus.wikitext.strip_markers import BLOCK, BREAK, decode, squeeze
 
 _SPAN = re.compile(r"\b(row|col)span\s*=\s*[\"']?\s*(\d{1,6})", re.IGNORECASE)
 _ATTRIBUTES = re.compile(r"[^|]*=[^|]*|\s*(?:nowrap|scope|)\s*", re.IGNORECASE)

@@ -4,7 +4,7 @@ from animelm.train.callbacks.adapter_checkpoint import AdapterCheckpoint
 from animelm.train.callbacks.answer_writer import AnswerWriter
 from animelm.train.callbacks.progress import TrainingProgressBar
 from animelm.train.callbacks.qa_examples import QAExamples
-from animelm.train.callbacks.router_stats import RouterStatistics
+from animelm.train.callbacks.router.statistics import RouterStatistics
 from animelm.train.callbacks.throughput import Throughput
 
 __all__ = [

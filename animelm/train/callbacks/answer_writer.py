@@ -9,10 +9,10 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.utilities import rank_zero_info
 
-from animelm.data.batch import QuestionBatch
-from animelm.data.folders import make_folder
+from animelm.data.batches.batch import QuestionBatch
 from animelm.errors import UserError
 from animelm.evaluate.results import write_whole
+from animelm.files import make_folder
 
 
 class AnswerWriter(BasePredictionWriter):

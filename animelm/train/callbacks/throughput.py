@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from animelm.data.batch import IGNORED, PackedBatch
+from animelm.data.batches.batch import IGNORED, PackedBatch
 from animelm.train.callbacks.schedule import EveryNSteps
 
 

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch.utils.data import DataLoader
 from transformers import GptOssForCausalLM, PreTrainedTokenizerFast
 
-from animelm.data.batch import IGNORED, PackedBatch
+from animelm.data.batches.batch import IGNORED, PackedBatch
 
 LAYERS, EXPERTS, CHOSEN, VOCABULARY = 2, 4, 2, 64
 CONTROL = "<|end|>"

@@ -1,0 +1,108 @@
+"""corpus stats: what a folder of articles is made of."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import auto_cli
+from rich.console import Console
+from rich.progress import track
+from tokenizers import Tokenizer
+
+from animelm.corpus.output import ARTICLES, MANIFEST
+from animelm.corpus.statistics import ArticleText, corpus_statistics
+from animelm.data.sources.markdown import find_articles, read_with_front_matter
+from animelm.data.tokenization.tokenizer import load_tokenizer
+from animelm.errors import UserError
+from animelm.files import write_whole
+from animelm.report.corpus_stats import print_statistics, statistics_page
+
+
+def run(command: str, options: list[str]) -> None:
+    """Parses the options of ``corpus stats`` and prints."""
+    auto_cli(
+        stats,
+        args=options,
+        as_positional=False,
+        prog=f"python -m animelm corpus {command}",
+        exit_on_error=False,
+    )
+
+
+def stats(
+    folder: Path,
+    tokenizer: str | None = None,
+    html: Path | None = None,
+    categories: int = 20,
+    samples: int = 5,
+    seed: int = 0,
+) -> None:
+    """Prints how many articles a corpus has, how long they are, about what, and samples.
+
+    Args:
+        folder: Folder that `corpus build` wrote, or any folder of Markdown articles.
+        tokenizer: A tokenizer.json, or the checkpoint folder or hub name of a base, to count tokens
+            and what Japanese costs in them.
+        html: File for the same as a page for a browser.
+        categories: How many of the most frequent categories to name.
+        samples: How many articles to show, up to 200, drawn at random.
+        seed: Of the draw.
+    """
+    for option, number in (("categories", categories), ("samples", samples)):
+        if number < 0:
+            raise UserError(f"--{option} must be 0 or more, not {number}")
+    if html is not None:
+        _make_folder(html.parent)  # first: counting tokens takes minutes
+    # Beside its articles a corpus has a card, which is Markdown as well.
+    built = (folder / MANIFEST).is_file() and (folder / ARTICLES).is_dir()
+    paths = find_articles(folder / ARTICLES if built else folder)
+    encoder = _load(tokenizer) if tokenizer else None
+    statistics = corpus_statistics(_read(paths), encoder, categories, samples, seed)
+    name = folder.resolve().name
+    print_statistics(statistics, name)
+    if html is not None:
+        write_whole(html, statistics_page(statistics, name).encode("utf-8", "replace"))
+        print(f"The page: {html}")
+
+
+def _read(paths: list[Path]) -> Iterator[ArticleText]:
+    console = Console(stderr=True)
+    for path in track(paths, "Reading", console=console, disable=not console.is_terminal):
+        front_matter, text = read_with_front_matter(path)
+        title = front_matter.get("title")
+        yield ArticleText(
+            path.stem if title is None else str(title),
+            text,
+            _categories(front_matter.get("categories")),
+        )
+
+
+def _categories(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def _load(name: str) -> Tokenizer:
+    """The tokenizer of a base or a file, for whole texts without control tokens.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = Path(name)
+    if path.is_file():
+        try:
+            tokenizer = Tokenizer.from_file(name)
+        except Exception as error:  # the library raises no narrower one
+            raise UserError(f"{path}: not a tokenizer.json: {error}") from error
+    else:
+        tokenizer = load_tokenizer(name).backend_tokenizer
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: no folder can be made there: {error.strerror}") from error

@@ -1,0 +1,35 @@
+"""inspect: the model of a config, from its configuration alone."""
+
+import json
+
+from animelm.cli.configs import find_configs
+from animelm.cli.parsing import config_parser
+from animelm.cli.trainer import TrainerCLI
+from animelm.model.checkpoint.load import load_config
+from animelm.model.inspection import inspect_base
+from animelm.model.precision import choose_compute_dtype
+from animelm.report.inspection import print_inspection
+from animelm.train.module import AdaptedLM
+
+
+def run(command: str, arguments: list[str]) -> None:
+    """Prints modules and trainable parameters, as a table or as JSON."""
+    parser = config_parser(
+        command,
+        "Prints the model's modules (name, type, in, out, bias, bits) and the trainable parameters "
+        "of each LoRA target. Weights are not loaded.",
+        "the config whose model is described, such as cpt.yaml; more are layered on it",
+    )
+    options, rest = parser.parse_known_args(arguments)
+    layers = [f"--config={name}" for name in options.config]
+    model: AdaptedLM = TrainerCLI(find_configs([*layers, *rest]), False).model
+    config = load_config(model.base)
+    dtype = choose_compute_dtype(
+        model.compute_type, hidden=config.hidden_size, intermediate=config.intermediate_size
+    )
+    lora = None if model.whole else model.lora
+    inspection = inspect_base(model.base, model.quantization, lora, dtype)
+    if options.format == "json":
+        print(json.dumps(inspection.to_json(), ensure_ascii=False, indent=1))
+    else:
+        print_inspection(inspection)

@@ -1,0 +1,1 @@
+"""Reads MediaWiki exports: compressed streams, an index of their pages, the pages themselves."""

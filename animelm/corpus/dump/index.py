@@ -1,0 +1,232 @@
+"""What is in a dump: a line for each page, written by one scan and kept for the next choice.
+
+An index is a folder: for each segment of the dump ``pages-NNNN.tsv`` (one line a page),
+``categories-NNNN.tsv`` (the lines of category pages again) and ``segment-NNNN.json`` (how long the
+segment is, and from where it can be unpacked). The last of them is written last, so a scan that was
+interrupted goes on with the segments that lack it. The folder's name is a hash of the dump.
+"""
+
+import json
+import os
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from pathlib import Path
+
+from animelm.corpus.dump.links import CategoryLinks
+from animelm.corpus.dump.page_entry import CATEGORIES, PageCounts, PageEntry, describe
+from animelm.corpus.dump.pages import PageStream, SiteInfo, read_site
+from animelm.corpus.dump.random_access import SeekTable
+from animelm.corpus.dump.reader import Chunk, DumpFile, Segment, unpacked
+from animelm.corpus.parallel import in_order
+from animelm.files import told_if_unwritable, write_whole
+
+_LAYOUT = "1"
+# MediaWiki reads the English name on every wiki; the Japanese one is an alias on the Japanese.
+_CATEGORY_NAMES = ("Category", "カテゴリ")
+
+
+@dataclass(frozen=True)
+class _Scanned:
+    """What ``segment-NNNN.json`` holds."""
+
+    length: int
+    counts: PageCounts
+    origins: list[int]
+    offsets: list[int]
+    site: SiteInfo
+
+
+class DumpIndex:
+    """The index of one dump file, complete.
+
+    Args:
+        dump: the file.
+        folder: of the index.
+
+    Attributes:
+        dump: the file.
+        site: the wiki's description.
+        counts: pages by kind.
+        length: bytes of XML.
+    """
+
+    def __init__(self, dump: DumpFile, folder: Path) -> None:
+        self.dump = dump
+        self._folder = folder
+        scanned = [_read_scanned(folder, number) for number in range(len(dump.segments))]
+        self.site = scanned[0].site
+        self.counts = sum((each.counts for each in scanned), PageCounts())
+        self._bases = list(accumulate((each.length for each in scanned), initial=0))
+        self.length = self._bases[-1]
+        pairs = [
+            (origin, base + offset)
+            for base, each in zip(self._bases, scanned, strict=False)
+            for origin, offset in zip(each.origins, each.offsets, strict=True)
+        ]
+        origins, offsets = zip(*pairs, strict=True)
+        self.seek_table = SeekTable(dump.path, dump.compression, origins, offsets)
+
+    def pages(self) -> Iterator[PageEntry]:
+        """Every page, in the order of the dump."""
+        return self._entries("pages")
+
+    def category_pages(self) -> Iterator[PageEntry]:
+        """The pages of categories, in the order of the dump."""
+        return self._entries("categories")
+
+    def place(self, offset: int) -> str:
+        """Where a byte of the XML is, for messages."""
+        segment = bisect_right(self._bases, offset, hi=len(self._bases) - 1) - 1
+        return self.dump.segments[segment].place(offset - self._bases[segment])
+
+    def _entries(self, kind: str) -> Iterator[PageEntry]:
+        for number in range(len(self.dump.segments)):
+            base = self._bases[number]
+            path = self._folder / f"{kind}-{number:04d}.tsv"
+            with path.open(encoding="utf-8", newline="\n") as lines:
+                for line in lines:
+                    yield PageEntry.from_line(line, base)
+
+
+def scan_dumps(
+    dumps: Sequence[DumpFile],
+    cache: Path,
+    executor: Executor | None = None,
+    advance: Callable[[int], None] = lambda _: None,
+) -> list[DumpIndex]:
+    """Scans dumps, or as much of them as has not been scanned before.
+
+    Args:
+        dumps: the files.
+        cache: folder of indexes.
+        executor: scans the segments; None does it here. Its workers must see the same files.
+        advance: is told how many more bytes of the files are done.
+
+    Raises:
+        UserError: a file is no MediaWiki export, is damaged or cut short, or an index cannot be
+            written.
+    """
+    folders = [cache / f"dump-{dump.sha256[:32]}-{_LAYOUT}" for dump in dumps]
+    first: list[tuple[Segment, Path, int]] = []
+    others: list[tuple[Segment, Path, int]] = []
+    for dump, folder in zip(dumps, folders, strict=True):
+        with told_if_unwritable(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        for number, segment in enumerate(dump.segments):
+            if (folder / f"segment-{number:04d}.json").is_file():
+                advance(segment.end - segment.start)
+            else:
+                (others if number else first).append((segment, folder, number))
+    # The first segment alone says what categories are called, so the others wait for it.
+    for missing in (first, others):
+        if executor is None or len(missing) == 1:
+            for segment, folder, number in missing:
+                scan_segment(segment, folder, number, advance)
+        else:
+            for done in in_order(executor, scan_segment, missing):
+                advance(done)
+    return [DumpIndex(dump, folder) for dump, folder in zip(dumps, folders, strict=True)]
+
+
+def scan_segment(
+    segment: Segment, folder: Path, number: int, advance: Callable[[int], None] | None = None
+) -> int:
+    """Writes a segment's part of the index.
+
+    Args:
+        segment: what to scan.
+        folder: of the index. The part of the first segment must be there before any other's.
+        number: the segment's place in its dump.
+        advance: is told how many more bytes of the file are done.
+
+    Returns:
+        Bytes of the file that the segment takes.
+
+    Raises:
+        UserError: as ``scan_dumps``.
+    """
+    stream = PageStream(segment, _with_progress(segment, advance))
+    site = SiteInfo("", "", {}) if number == 0 else _read_scanned(folder, 0).site
+    links: CategoryLinks | None = None
+    counts: Counter[str] = Counter()
+    with _IndexLines(folder, number) as lines:
+        for offset, span in stream:
+            if links is None:
+                site = read_site(stream.head) if number == 0 else site
+                links = CategoryLinks((*_CATEGORY_NAMES, site.namespaces.get(CATEGORIES, "")))
+            entry = describe(segment, offset, span, links)
+            counts[entry.kind] += 1
+            lines.write(entry)
+    # Plain XML can be read from anywhere; a list of its chunks would be long and of no use.
+    origins = stream.origins if segment.compression == "bzip2" else {segment.start: 0}
+    scanned = _Scanned(
+        stream.length, PageCounts(**counts), list(origins), list(origins.values()), site
+    )
+    write_whole(folder / f"segment-{number:04d}.json", json.dumps(asdict(scanned)).encode())
+    return segment.end - segment.start
+
+
+def _with_progress(segment: Segment, advance: Callable[[int], None] | None) -> Iterator[Chunk]:
+    done = segment.start
+    for chunk in unpacked(segment):
+        progress = min(chunk.progress, segment.end)
+        if advance is not None:
+            advance(progress - done)
+        done = progress
+        yield chunk
+
+
+class _IndexLines:
+    """The two lists of a segment, which get their names when both are whole."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self._targets = [folder / f"{kind}-{number:04d}.tsv" for kind in ("pages", "categories")]
+        self._partials = [
+            path.with_name(f".{path.name}.{os.getpid()}.partial") for path in self._targets
+        ]
+        self._folder = folder
+        self._files = ExitStack()
+
+    def __enter__(self) -> "_IndexLines":
+        with told_if_unwritable(self._folder):
+            self._pages, self._categories = (
+                self._files.enter_context(path.open("w", encoding="utf-8", newline="\n"))
+                for path in self._partials
+            )
+        return self
+
+    def write(self, entry: PageEntry) -> None:
+        line = entry.line()
+        with told_if_unwritable(self._folder):
+            self._pages.write(line)
+            if entry.namespace == CATEGORIES:
+                self._categories.write(line)
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        try:
+            with told_if_unwritable(self._folder):
+                self._files.close()
+                if kind is None:
+                    for partial, target in zip(self._partials, self._targets, strict=True):
+                        os.replace(partial, target)
+        finally:
+            for partial in self._partials:
+                partial.unlink(missing_ok=True)
+
+
+def _read_scanned(folder: Path, number: int) -> _Scanned:
+    values = json.loads((folder / f"segment-{number:04d}.json").read_text("utf-8"))
+    site = values["site"]
+    site["namespaces"] = {int(key): name for key, name in site["namespaces"].items()}
+    return _Scanned(
+        values["length"],
+        PageCounts(**values["counts"]),
+        values["origins"],
+        values["offsets"],
+        SiteInfo(**site),
+    )

@@ -1,0 +1,1 @@
+"""Chooses pages by category, title and namespace."""

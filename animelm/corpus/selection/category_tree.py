@@ -1,0 +1,55 @@
+"""The tree of categories, from the dump's own pages of categories."""
+
+from collections.abc import Iterable, Sequence
+
+from animelm.corpus.dump.index import DumpIndex
+from animelm.corpus.dump.links import normalise_title
+
+
+class CategoryTree:
+    """Categories below others, found level by level, so that a loop ends by itself.
+
+    Args:
+        roots: names of categories.
+        depth: levels below them; None for all.
+        indexes: of the dumps that the tree is in.
+
+    Attributes:
+        parents: each category of the tree, with the one above it; None above a root.
+    """
+
+    def __init__(
+        self, roots: Iterable[str], depth: int | None, indexes: Sequence[DumpIndex]
+    ) -> None:
+        self.parents: dict[str, str | None] = dict.fromkeys(roots)
+        self._level = dict.fromkeys(self.parents, 0)
+        level = set(self.parents)
+        reached = 0
+        while level and (depth is None or reached < depth):
+            reached += 1
+            below: dict[str, str] = {}
+            for index in indexes:
+                for page in index.category_pages():
+                    name = _bare_name(page.title)
+                    above = next((name for name in page.categories if name in level), None)
+                    if above is not None and name not in self.parents:
+                        below.setdefault(name, above)
+            self.parents |= below
+            self._level |= dict.fromkeys(below, reached)
+            level = set(below)
+
+    def nearest(self, categories: Iterable[str]) -> str | None:
+        """Of some categories, the one nearest to a root, the first of several; None if none is."""
+        inside = [name for name in categories if name in self.parents]
+        return min(inside, key=self._level.__getitem__) if inside else None
+
+    def path(self, category: str) -> str:
+        """The way from a root to a category, such as ``アニメ > アニメ作品``."""
+        way = [category]
+        while (above := self.parents[way[-1]]) is not None:
+            way.append(above)
+        return " > ".join(reversed(way))
+
+
+def _bare_name(title: str) -> str:
+    return normalise_title(title.partition(":")[2])

@@ -1,0 +1,213 @@
+"""Choosing articles: by category tree, by title, by the links of a page, and combinations."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from animelm.corpus.dump.index import DumpIndex
+from animelm.corpus.dump.links import linked_titles, normalise_title
+from animelm.corpus.dump.page_entry import ARTICLES, PageEntry
+from animelm.corpus.selection.category_tree import CategoryTree
+from animelm.errors import UserError
+
+_SUGGESTIONS = 5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which articles a corpus is made of; without any condition, all of them.
+
+    Args:
+        category: Articles of this category and of those below it. Of several, articles of any.
+        depth: How many levels of subcategories count; 0 for the category alone, null for all.
+        title_pattern: Regular expression that is found in the title.
+        linked_from: Articles that the page of this title links to. Of several pages, of any.
+        match: Whether an article must meet all of these conditions that are given, or any.
+        except_category: Leaves out articles of this category and of those below it, as deep.
+        except_title: Leaves out titles in which this regular expression is found.
+    """
+
+    category: str | list[str] | None = None
+    depth: int | None = 3
+    title_pattern: str | None = None
+    linked_from: str | list[str] | None = None
+    match: Literal["all", "any"] = "all"
+    except_category: str | list[str] | None = None
+    except_title: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.depth is not None and self.depth < 0:
+            raise UserError(f"--depth must be 0 or more, or null for all levels; not {self.depth}")
+        for option in ("title_pattern", "except_title"):
+            pattern = getattr(self, option)
+            try:
+                re.compile(pattern or "")
+            except re.error as error:
+                raise UserError(
+                    f"--{option} {pattern!r}: not a regular expression: {error}"
+                ) from error
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a page is chosen.
+
+    Attributes:
+        chosen: whether it is.
+        reasons: conditions that it meets; for a page that is not chosen, what it fails.
+    """
+
+    chosen: bool
+    reasons: tuple[str, ...]
+
+
+class Selector:
+    """Judges the pages of one dump or more.
+
+    Args:
+        choice: which articles are wanted.
+        indexes: of all dump files together; a tree may reach from one into another.
+
+    Raises:
+        UserError: no page of the dump puts itself in a category that is named, or there is no page
+            of a title that is named.
+    """
+
+    def __init__(self, choice: Choice, indexes: Sequence[DumpIndex]) -> None:
+        self.choice = choice
+        self._indexes = indexes
+        self._tree = self._make_tree(_as_list(choice.category))
+        self._excluded = self._make_tree(_as_list(choice.except_category))
+        self._title = re.compile(choice.title_pattern) if choice.title_pattern else None
+        self._excluded_title = re.compile(choice.except_title) if choice.except_title else None
+        self._linked = self._resolve_links(_as_list(choice.linked_from))
+
+    def judge(self, page: PageEntry) -> Judgement:
+        """Whether a page belongs to the corpus, and why."""
+        if page.redirect:
+            return Judgement(False, (f"it redirects to {page.redirect}",))
+        if page.namespace != ARTICLES:
+            return Judgement(False, (f"it is in namespace {page.namespace}, not an article",))
+        if excluded := self._excluded_by(page):
+            return Judgement(False, (excluded,))
+        conditions = self._conditions(page)
+        if not conditions:
+            return Judgement(True, ("every article is wanted",))
+        met = tuple(text for is_met, text in conditions if is_met)
+        failed = tuple(text for is_met, text in conditions if not is_met)
+        chosen = bool(met) if self.choice.match == "any" else not failed
+        return Judgement(chosen, met if chosen else failed)
+
+    def explain(self, title: str) -> str:
+        """Why a page is in or out, in a few lines.
+
+        Args:
+            title: as it stands on the page, or in its address.
+        """
+        wanted = normalise_title(title)
+        similar: list[str] = []
+        for index in self._indexes:
+            for page in index.pages():
+                if page.title == wanted:
+                    return self._explain(page, index)
+                if len(similar) < _SUGGESTIONS and wanted in page.title:
+                    similar.append(page.title)
+        hint = f"; there are {', '.join(similar)}" if similar else ""
+        return f"{wanted}: out: no page of the dump has this title{hint}"
+
+    def _explain(self, page: PageEntry, index: DumpIndex) -> str:
+        judgement = self.judge(page)
+        lines = [f"{page.title}: {'in' if judgement.chosen else 'out'}"]
+        lines += [f"  {reason}" for reason in judgement.reasons]
+        if page.categories:
+            lines.append(f"  its categories: {', '.join(page.categories)}")
+        lines.append(f"  page {page.page_id}, {index.dump.path.name}, {index.place(page.offset)}")
+        return "\n".join(lines)
+
+    def _conditions(self, page: PageEntry) -> list[tuple[bool, str]]:
+        conditions = []
+        if self._tree is not None:
+            name = self._tree.nearest(page.categories)
+            conditions.append(
+                (True, f"category {self._tree.path(name)}")
+                if name is not None
+                else (False, f"none of its categories is {self._describe_tree()}")
+            )
+        if self._title is not None:
+            is_found = bool(self._title.search(page.title))
+            verb = "matches" if is_found else "does not match"
+            conditions.append((is_found, f"title {verb} {self._title.pattern}"))
+        if self._linked is not None:
+            origin = self._linked.get(page.title)
+            conditions.append(
+                (True, f"linked from {origin}")
+                if origin
+                else (False, f"not linked from {', '.join(_as_list(self.choice.linked_from))}")
+            )
+        return conditions
+
+    def _describe_tree(self) -> str:
+        names = " or ".join(_as_list(self.choice.category))
+        depth = self.choice.depth
+        count = len(self._tree.parents) if self._tree else 0
+        if count == 1:
+            return names
+        levels = "all levels" if depth is None else f"{depth} levels"
+        return f"in the tree of {names} ({count:,} categories on {levels})"
+
+    def _excluded_by(self, page: PageEntry) -> str:
+        if self._excluded is not None:
+            name = self._excluded.nearest(page.categories)
+            if name is not None:
+                return f"left out by category {self._excluded.path(name)}"
+        if self._excluded_title is not None and self._excluded_title.search(page.title):
+            return f"left out because the title matches {self._excluded_title.pattern}"
+        return ""
+
+    def _make_tree(self, names: list[str]) -> CategoryTree | None:
+        if not names:
+            return None
+        roots = [normalise_title(self._without_namespace(name)) for name in names]
+        return CategoryTree(roots, self.choice.depth, self._indexes)
+
+    def _without_namespace(self, name: str) -> str:
+        prefix, colon, rest = name.partition(":")
+        own = {index.site.namespaces.get(14, "") for index in self._indexes}
+        return (
+            rest if colon and prefix.casefold() in {"category", *map(str.casefold, own)} else name
+        )
+
+    def _resolve_links(self, titles: list[str]) -> dict[str, str] | None:
+        """The title of each page linked to, with that of the page that does."""
+        if not titles:
+            return None
+        linked: dict[str, str] = {}
+        for title in titles:
+            for target in self._links_of(title):
+                linked.setdefault(target, title)
+        for index in self._indexes:
+            for page in index.pages():
+                if page.redirect and page.title in linked:
+                    linked.setdefault(page.redirect, linked[page.title])
+        return linked
+
+    def _links_of(self, title: str) -> tuple[str, ...]:
+        wanted = normalise_title(title)
+        for _ in range(2):  # the page, or a redirect to it
+            for index in self._indexes:
+                page = next((page for page in index.pages() if page.title == wanted), None)
+                if page is None:
+                    continue
+                if not page.redirect:
+                    [span] = index.seek_table.read([(page.offset, page.length)])
+                    return linked_titles(span[span.find(b"<text", span.rfind(b"<revision>")) :])
+                wanted = page.redirect
+                break
+        raise UserError(f"--linked_from {title}: no page of the dump has this title")
+
+
+def _as_list(value: str | list[str] | None) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else value

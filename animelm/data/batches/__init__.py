@@ -1,0 +1,1 @@
+"""Documents to batches: packing, sampling, loaders."""

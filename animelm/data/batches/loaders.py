@@ -1,0 +1,169 @@
+"""The iterables that Lightning draws batches from.
+
+They are no ``torch.utils.data.DataLoader``: a batch is a few copies out of mapped memory, which
+needs no worker process, and without one the position is exact at every moment. For the same reason
+Lightning's ``use_distributed_sampler`` does not touch them: they deal out the processes' shares
+themselves.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from animelm.data.batches.batch import Documents, PackedBatch, QuestionBatch
+from animelm.data.batches.packing import build_batch, pack_selected
+from animelm.data.batches.sampler import BlockSampler, Replay, replay_blocks
+from animelm.data.sources.qa import QARecord
+from animelm.data.tokenization.chat import AnswerFrom, ChatFormat
+from animelm.errors import UserError
+
+
+class PackedLoader:
+    """Batches of packed blocks.
+
+    Args:
+        documents: the documents that the sampler's pieces count in.
+        sampler: deals out the blocks. Lightning finds it here and tells it the epoch.
+        pad_token_id: token that fills the rest of a block.
+        name: name of the set, written into every batch.
+    """
+
+    batch_sampler = None  # Lightning looks for it wherever it finds a sampler
+
+    def __init__(
+        self, documents: Documents, sampler: BlockSampler, pad_token_id: int, name: str = "train"
+    ) -> None:
+        self.sampler = sampler
+        self.name = name
+        self._documents = documents
+        self._pad_token_id = pad_token_id
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[PackedBatch]:
+        for blocks in self.sampler:
+            yield build_batch(
+                self._documents, blocks, self.sampler.block_size, self._pad_token_id, self.name
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sampler's position; Lightning keeps it in its checkpoints."""
+        return self.sampler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on at the batch after those seen when the state was taken."""
+        self.sampler.load_state_dict(state)
+
+
+def training_loader(
+    documents: Documents,
+    lengths: NDArray[np.int64],
+    own: NDArray[np.int64],
+    rehearsed: NDArray[np.int64],
+    replay_share: float,
+    block_size: int,
+    blocks_per_batch: int,
+    pad_token_id: int,
+    seed: int,
+    rank: int,
+    world_size: int,
+) -> PackedLoader:
+    """A shuffled loader of some documents, with replay of others.
+
+    Args:
+        documents: all documents.
+        lengths: tokens of each, ``[N]``.
+        own: numbers of the documents that each epoch shows once.
+        rehearsed: numbers of those that replay is drawn from.
+        replay_share: share of an epoch's tokens that are replay, in [0, 1).
+        block_size: tokens of a block.
+        blocks_per_batch: blocks of a batch of one process.
+        pad_token_id: token that fills the rest of a block.
+        seed: of the order and of the replay.
+        rank: this process, from 0.
+        world_size: number of processes.
+
+    Raises:
+        UserError: as ``BlockSampler``.
+    """
+    blocks = pack_selected(lengths, own, block_size)
+    count = replay_blocks(int(lengths[own].sum()), replay_share, block_size)
+    replay = Replay(lengths, rehearsed, count) if count and lengths[rehearsed].any() else None
+    sampler = BlockSampler(
+        blocks,
+        replay,
+        block_size=block_size,
+        blocks_per_batch=blocks_per_batch,
+        seed=seed,
+        rank=rank,
+        world_size=world_size,
+    )
+    return PackedLoader(documents, sampler, pad_token_id)
+
+
+class QuestionLoader:
+    """Batches of questions of similar length, the longest first.
+
+    The questions are cut into batches of nearly equal size, as many for each process.
+
+    Args:
+        records: the questions; one or more.
+        chat: encodes the prompts.
+        held_out_set: name of the set.
+        questions_per_batch: upper limit of a batch (with fewer questions than that on every
+            process, one more).
+        rank: this process, from 0.
+        world_size: number of processes.
+        answer_from: where the prompts end.
+
+    Raises:
+        UserError: the processes outnumber the questions.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[QARecord],
+        chat: ChatFormat,
+        held_out_set: str,
+        questions_per_batch: int = 32,
+        rank: int = 0,
+        world_size: int = 1,
+        answer_from: AnswerFrom = "final",
+    ) -> None:
+        if questions_per_batch < 1:
+            raise UserError(f"questions_per_batch must be at least 1, not {questions_per_batch}")
+        if len(records) < world_size:
+            raise UserError(
+                f"{held_out_set}: {len(records)} questions for {world_size} processes; evaluate on "
+                "fewer processes"
+            )
+        self.name = held_out_set
+        self._records = list(records)
+        self._pad_token_id = chat.pad_token_id
+        self._prompts = chat.encode_prompts([r.question for r in records], answer_from)
+        longest_first = np.argsort([-len(prompt) for prompt in self._prompts], kind="stable")
+        steps = -(-len(records) // (questions_per_batch * world_size))
+        steps = min(steps, len(records) // world_size)
+        self._batches = np.array_split(longest_first, steps * world_size)[rank::world_size]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[QuestionBatch]:
+        for indices in self._batches:
+            yield self._build([int(index) for index in indices])
+
+    def _build(self, indices: Sequence[int]) -> QuestionBatch:
+        prompts = [self._prompts[index] for index in indices]
+        shape = (len(prompts), max(map(len, prompts)))
+        input_ids = torch.full(shape, self._pad_token_id, dtype=torch.int64)
+        attention_mask = torch.zeros(shape, dtype=torch.int64)
+        for row, prompt in enumerate(prompts):
+            input_ids[row, -len(prompt) :] = torch.tensor(prompt)
+            attention_mask[row, -len(prompt) :] = 1
+        records = [self._records[index] for index in indices]
+        return QuestionBatch(input_ids, attention_mask, records, self.name)

@@ -1,0 +1,154 @@
+"""Packing documents of different lengths into blocks of one length.
+
+Several documents share a block, and the mask keeps them apart (arXiv 2402.13991). Finding the
+fewest blocks is bin packing; best-fit decreasing comes within 11/9 of the optimum in the worst
+case and within a fraction of a percent on texts.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from animelm.data.batches.batch import IGNORED, Documents, PackedBatch
+from animelm.errors import UserError
+
+# Documents up to this share of a block fill gaps equally well in any order. Kept in the order
+# given, a block is a mix of them; sorted, it would hold only documents of the same length, which in
+# a set of questions means the same wording.
+_SHORT = 8
+
+
+class Piece(NamedTuple):
+    """Tokens ``start`` (included) to ``stop`` (excluded) of a document."""
+
+    document: int
+    start: int
+    stop: int
+
+
+Block = list[Piece]
+
+
+def pack(lengths: Sequence[int] | NDArray[np.integer], block_size: int) -> list[Block]:
+    """Packs documents into blocks by best-fit decreasing.
+
+    A document longer than a block is first cut into pieces of a block and a rest. Every token of
+    every document lies in exactly one piece. The result depends on the arguments alone.
+
+    Args:
+        lengths: number of tokens of each document; a document of none takes no place.
+        block_size: number of tokens a block holds.
+
+    Returns:
+        Blocks of pieces, whose ``document`` counts in ``lengths``; no block holds more than
+        ``block_size`` tokens.
+
+    Raises:
+        UserError: ``block_size`` is below 1.
+    """
+    if block_size < 1:
+        raise UserError(f"block_size must be at least 1, not {block_size}")
+    blocks: list[Block] = []
+    rests: list[Piece] = []
+    for document, length in enumerate(np.asarray(lengths).tolist()):
+        whole = length - length % block_size
+        blocks.extend(
+            [Piece(document, start, start + block_size)] for start in range(0, whole, block_size)
+        )
+        if length > whole:
+            rests.append(Piece(document, whole, length))
+    rests.sort(key=lambda piece: -_sorting_length(piece, block_size))
+    blocks.extend(_best_fit(rests, block_size))
+    return blocks
+
+
+def pack_selected(
+    lengths: NDArray[np.int64], selected: NDArray[np.int64], block_size: int
+) -> list[Block]:
+    """Packs some of the documents; pieces count in ``lengths``, as ``selected`` does."""
+    return [
+        [piece._replace(document=int(selected[piece.document])) for piece in block]
+        for block in pack(lengths[selected], block_size)
+    ]
+
+
+def _sorting_length(piece: Piece, block_size: int) -> int:
+    length = piece.stop - piece.start
+    return length if length * _SHORT > block_size else 0
+
+
+def _best_fit(pieces: Iterable[Piece], block_size: int) -> list[Block]:
+    """Puts each piece in the fullest block that still has room for it, or in a new one."""
+    blocks: list[Block] = []
+    open_blocks: list[list[int]] = [[] for _ in range(block_size + 1)]  # by free room
+    occupied = 0  # bit r is set while some block has r tokens of room
+    for piece in pieces:
+        length = piece.stop - piece.start
+        fitting = occupied >> length
+        if fitting:
+            room = length + (fitting & -fitting).bit_length() - 1
+            index = open_blocks[room].pop()
+            if not open_blocks[room]:
+                occupied &= ~(1 << room)
+        else:
+            room, index = block_size, len(blocks)
+            blocks.append([])
+        blocks[index].append(piece)
+        if room > length:
+            open_blocks[room - length].append(index)
+            occupied |= 1 << (room - length)
+    return blocks
+
+
+def padding_share(blocks: Sequence[Block], block_size: int) -> float:
+    """Share of the blocks' tokens, 0 to 1, that no document fills."""
+    filled = sum(piece.stop - piece.start for block in blocks for piece in block)
+    return 1.0 - filled / (len(blocks) * block_size) if blocks else 0.0
+
+
+def build_batch(
+    documents: Documents,
+    blocks: Sequence[Block],
+    block_size: int,
+    pad_token_id: int,
+    name: str = "train",
+) -> PackedBatch:
+    """Writes the tokens of packed documents into one batch.
+
+    Args:
+        documents: the documents that the pieces count in; only those of ``blocks`` are read.
+        blocks: ``B`` blocks; an empty one becomes padding alone.
+        block_size: tokens of a block, ``S``.
+        pad_token_id: token written where no document lies.
+        name: name of the set, kept in the batch.
+
+    Returns:
+        A batch of shape ``[B, S]``.
+    """
+    shape = (len(blocks), block_size)
+    input_ids = np.full(shape, pad_token_id, dtype=np.int64)
+    position_ids = np.zeros(shape, dtype=np.int64)
+    targets = np.full(shape, IGNORED, dtype=np.int64)
+    is_padding = np.ones(shape, dtype=np.bool_)
+    for row, block in enumerate(blocks):
+        end = 0
+        for piece in block:
+            begin, end = end, end + piece.stop - piece.start
+            document = documents[piece.document]
+            input_ids[row, begin:end] = document.input_ids[piece.start : piece.stop]
+            position_ids[row, begin:end] = np.arange(end - begin)
+            following = slice(piece.start + 1, piece.stop + 1)
+            ids, supervised = document.input_ids[following], document.supervised[following]
+            targets[row, begin : begin + len(ids)] = np.where(supervised, ids, IGNORED)
+        is_padding[row, :end] = False
+        position_ids[row, end:] = np.arange(block_size - end)
+    return PackedBatch(
+        torch.from_numpy(input_ids),
+        torch.from_numpy(position_ids),
+        torch.from_numpy(targets),
+        torch.from_numpy(is_padding),
+        name,
+    )

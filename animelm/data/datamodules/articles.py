@@ -1,0 +1,138 @@
+"""Folders of articles as a LightningDataModule."""
+
+from functools import cached_property
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_info
+
+from animelm.data.batches.loaders import PackedLoader, training_loader
+from animelm.data.split import check_share
+from animelm.data.tokenization.articles import ArticleCorpus
+from animelm.data.tokenization.tokenizer import load_tokenizer
+from animelm.data.world import rank_and_world_size
+
+
+class MarkdownDataModule(L.LightningDataModule):
+    """A folder of articles, for continual pre-training.
+
+    Articles are tokenised once, in parallel, and cached on disk by their content and the tokenizer;
+    a second run begins at once. Each ends with the end-of-document token, every token is trained,
+    and several share a block without seeing each other. Some articles are held out whole: their
+    loss is the validation loss. Replay articles (general text) keep the model from forgetting what
+    it knew; theirs held out are a second validation set, which shows the forgetting.
+
+    Args:
+        base: Checkpoint folder or Hugging Face hub name of the base model, for its tokenizer.
+        folder: Folder of Markdown files (.md, UTF-8), also in folders below it. YAML front matter
+            is not trained. Or of Parquet files with a column text, a row for each article (a
+            column title or id names it), or a dataset on the Hugging Face hub as
+            hf://datasets/owner/name.
+        replay_folders: Folders of general articles to mix in, in either form.
+        replay_share: Share of the training tokens of an epoch, 0 to 1, that are replay. 0.01 to
+            0.05 helps already; 0.25 suits a change of language (arXiv 2403.08763). Every epoch
+            draws other replay articles.
+        block_size: Tokens of a block. Longer articles are cut into pieces of it.
+        blocks_per_batch: Blocks of a batch on each device.
+        validation_share: Share of the articles, 0 to 1, that are held out.
+        seed: Decides which articles are held out, and the order of training.
+        workers: Processes that tokenise.
+        cache: Folder for tokenised articles. Default: ~/.cache/animelm.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        folder: Path,
+        replay_folders: list[Path] | None = None,
+        replay_share: float = 0.2,
+        block_size: int = 512,
+        blocks_per_batch: int = 8,
+        validation_share: float = 0.05,
+        seed: int = 0,
+        workers: int = 2,
+        cache: Path | None = None,
+    ) -> None:
+        super().__init__()
+        check_share("replay_share", replay_share)
+        check_share("validation_share", validation_share)
+        self.base = base
+        self.folders = [Path(folder), *map(Path, replay_folders or [])]
+        self.replay_share = replay_share if replay_folders else 0.0
+        self.block_size = block_size
+        self.blocks_per_batch = blocks_per_batch
+        self.validation_share = validation_share
+        self.seed = seed
+        self.workers = workers
+        self.cache = cache
+
+    @cached_property
+    def corpus(self) -> ArticleCorpus:
+        """The tokenised articles; tokenises them when first asked."""
+        return ArticleCorpus(
+            self.folders,
+            load_tokenizer(self.base),
+            self.validation_share,
+            self.seed,
+            self.workers,
+            self.cache,
+        )
+
+    @cached_property
+    def _validation_sets(self) -> dict[str, list[int]]:
+        """The folders of each validation set, without those of which nothing is held out."""
+        sets = {"articles": [0], "replay": list(range(1, len(self.folders)))}
+        held_out = self.corpus.validation
+        return {
+            name: folders
+            for name, folders in sets.items()
+            if any(len(held_out[folder]) for folder in folders)
+        }
+
+    @property
+    def validation_names(self) -> list[str]:
+        """Names of the validation sets, in the order of the loaders."""
+        return list(self._validation_sets)
+
+    def prepare_data(self) -> None:
+        """Tokenises, on one process of each machine."""
+        _ = self.corpus
+
+    def setup(self, stage: str | None = None) -> None:
+        """Maps the tokenised articles into memory, on every process."""
+        _ = self.corpus
+
+    def train_dataloader(self) -> PackedLoader:
+        """Packed blocks of the training articles and of replay; resumes at the next batch."""
+        corpus = self.corpus
+        rank, world_size = rank_and_world_size(self)
+        loader = training_loader(
+            corpus.documents,
+            corpus.lengths,
+            own=corpus.train[0],
+            rehearsed=np.concatenate([np.empty(0, dtype=np.int64), *corpus.train[1:]]),
+            replay_share=self.replay_share,
+            block_size=self.block_size,
+            blocks_per_batch=self.blocks_per_batch,
+            pad_token_id=corpus.pad_token_id,
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
+        )
+        rank_zero_info(f"{len(corpus.train[0]):,} articles: {loader.sampler}")
+        return loader
+
+    def val_dataloader(self) -> list[PackedLoader]:
+        """Packed blocks of the articles held out: the folder's own, then those of replay."""
+        rank, world_size = rank_and_world_size(self)
+        return [
+            self.corpus.held_out_blocks(
+                folders, name, self.block_size, self.blocks_per_batch, rank, world_size
+            )
+            for name, folders in self._validation_sets.items()
+        ]
+
+    def test_dataloader(self) -> list[PackedLoader]:
+        """The same as for validation."""
+        return self.val_dataloader()

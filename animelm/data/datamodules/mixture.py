@@ -1,0 +1,158 @@
+"""Several sources of text in one stream: what the embedded base is trained on."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+import lightning as L
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import ConcatDataset, Dataset
+from transformers import PreTrainedTokenizerBase
+
+from animelm.data.batches.batch import Document, Documents
+from animelm.data.batches.loaders import PackedLoader, QuestionLoader
+from animelm.data.batches.packing import pack_selected
+from animelm.data.batches.sampler import BlockSampler
+from animelm.data.sources.qa import QARecord, read_qa
+from animelm.data.split import split_qa, subsample
+from animelm.data.tokenization.chat import ChatFormat
+from animelm.data.tokenization.token_store import tokenise_folder
+from animelm.data.tokenization.tokenizer import load_tokenizer
+from animelm.data.world import rank_and_world_size
+from animelm.errors import UserError
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of training text.
+
+    Args:
+        path: Folder of articles, or a file of QA records.
+        repeats: How often its text comes in one epoch.
+        leads: Whether it comes before the others, unmixed: a first, easy lesson.
+    """
+
+    path: Path
+    repeats: int = 1
+    leads: bool = False
+
+
+class MixtureDataModule(L.LightningDataModule):
+    """Folders of articles and QA files in one packed stream, each as often as wanted.
+
+    Of the QA records only the wordings that are not held out are trained. Validation asks held-out
+    wordings of ``asked``.
+
+    Args:
+        base: Checkpoint folder, for its tokenizer and chat template.
+        sources: Where the text comes from.
+        asked: File of QA records to ask in validation.
+        block_size: Tokens of a block.
+        blocks_per_batch: Blocks of a batch on each device.
+        held_out_wordings: Share of each fact's wordings, 0 to 1, that are never trained.
+        questions_per_set: Questions that a validation asks.
+        questions_per_batch: Questions that are answered together.
+        seed: Decides which wordings are held out, and the order of training.
+        workers: Processes that tokenise.
+        cache: Folder for tokenised articles. Default: ~/.cache/animelm.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        sources: list[Source],
+        asked: Path,
+        block_size: int = 512,
+        blocks_per_batch: int = 8,
+        held_out_wordings: float = 0.25,
+        questions_per_set: int = 256,
+        questions_per_batch: int = 64,
+        seed: int = 0,
+        workers: int = 2,
+        cache: Path | None = None,
+    ) -> None:
+        super().__init__()
+        if not sources:
+            raise UserError("sources is empty: there is nothing to train on")
+        self.base = base
+        self.sources = sources
+        self.asked = asked
+        self.block_size = block_size
+        self.blocks_per_batch = blocks_per_batch
+        self.held_out_wordings = held_out_wordings
+        self.questions_per_set = questions_per_set
+        self.questions_per_batch = questions_per_batch
+        self.seed = seed
+        self.workers = workers
+        self.cache = cache
+
+    @cached_property
+    def _tokenizer(self) -> PreTrainedTokenizerBase:
+        return load_tokenizer(self.base)
+
+    @cached_property
+    def _chat(self) -> ChatFormat:
+        return ChatFormat(self._tokenizer)
+
+    @cached_property
+    def _documents(self) -> list[Documents]:
+        return [self._read(source.path) for source in self.sources]
+
+    def _read(self, path: Path) -> Documents:
+        if path.is_dir():
+            return tokenise_folder(path, self._tokenizer, self.workers, self.cache)
+        split = split_qa(read_qa(path, domain="general"), self.held_out_wordings, 0.0, self.seed)
+        return self._chat.encode_pairs(
+            [(r.question, answer) for r in split.train for answer in r.answers]
+        )
+
+    @property
+    def records_for_scoring(self) -> list[QARecord]:
+        """Every record of ``asked``: rival answers are found among them."""
+        return read_qa(self.asked, domain="general")
+
+    def prepare_data(self) -> None:
+        """Tokenises, on one process of each machine."""
+        _ = self._documents
+
+    def train_dataloader(self) -> PackedLoader:
+        """Packed blocks of all sources."""
+        rank, world_size = rank_and_world_size(self)
+        parts = self._documents
+        lengths = np.array([len(part[i]) for part in parts for i in range(len(part))], np.int64)
+        sampler = BlockSampler(
+            pack_selected(lengths, self._order(leads=False), self.block_size),
+            lead=pack_selected(lengths, self._order(leads=True), self.block_size),
+            block_size=self.block_size,
+            blocks_per_batch=self.blocks_per_batch,
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
+        )
+        # A list is data set enough: it has a length and its items by number.
+        documents = ConcatDataset[Document](cast(list[Dataset[Document]], parts))
+        return PackedLoader(documents, sampler, self._chat.pad_token_id)
+
+    def _order(self, leads: bool) -> NDArray[np.int64]:
+        """Numbers of the leading or the other sources' documents, each as often as it comes."""
+        first = np.cumsum([0, *map(len, self._documents)])
+        numbers = [
+            np.tile(np.arange(first[i], first[i + 1]), source.repeats)
+            for i, source in enumerate(self.sources)
+            if source.leads == leads
+        ]
+        together = np.concatenate([np.empty(0, np.int64), *numbers])
+        return np.random.default_rng(self.seed).permutation(together)
+
+    def val_dataloader(self) -> list[QuestionLoader]:
+        """Held-out wordings of ``asked``."""
+        split = split_qa(self.records_for_scoring, self.held_out_wordings, 0.0, self.seed)
+        records = subsample(split.unseen_wording, self.questions_per_set, self.seed)
+        rank, world_size = rank_and_world_size(self)
+        return [
+            QuestionLoader(
+                records, self._chat, "general", self.questions_per_batch, rank, world_size
+            )
+        ]

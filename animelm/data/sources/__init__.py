@@ -1,0 +1,1 @@
+"""Reads what users have: Markdown, Parquet, question files, the hub."""

@@ -1,0 +1,1 @@
+"""Text to tokens: tokenizer, chat template, and the store of encoded articles."""

@@ -1,0 +1,105 @@
+"""Articles of several folders, tokenised, split into those trained on and those held out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import ConcatDataset
+from transformers import PreTrainedTokenizerBase
+
+from animelm.data.batches.batch import Document, Documents
+from animelm.data.batches.loaders import PackedLoader
+from animelm.data.batches.packing import pack_selected
+from animelm.data.batches.sampler import BlockSampler
+from animelm.data.split import split_articles
+from animelm.data.tokenization.token_store import TokenStore, tokenise_folder
+from animelm.data.tokenization.tokenizer import document_end_token_id
+
+Indices = NDArray[np.int64]
+
+
+class ArticleCorpus:
+    """The articles of one folder or more, numbered through.
+
+    Args:
+        folders: folders of articles, as ``open_articles`` finds them.
+        tokenizer: a fast tokenizer.
+        validation_share: share of each folder's articles that is held out, in [0, 1).
+        seed: of the choice of the articles held out.
+        workers: processes that tokenise.
+        cache: folder of the tokenised articles; None for the default one.
+
+    Attributes:
+        documents: the tokenised articles.
+        lengths: tokens of each, int64 ``[N]``.
+        pad_token_id: token that fills the rest of a block.
+        train: for each folder, the numbers of its articles to train on.
+        validation: for each folder, the numbers of its articles held out.
+
+    Raises:
+        UserError: as ``tokenise_folder`` and ``split_articles``.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        tokenizer: PreTrainedTokenizerBase,
+        validation_share: float = 0.05,
+        seed: int = 0,
+        workers: int = 1,
+        cache: Path | None = None,
+    ) -> None:
+        stores = [tokenise_folder(folder, tokenizer, workers, cache) for folder in folders]
+        self.documents: Documents = ConcatDataset[Document](stores)
+        self.lengths: Indices = np.concatenate([store.lengths for store in stores])
+        pad = tokenizer.pad_token_id
+        self.pad_token_id: int = document_end_token_id(tokenizer) if pad is None else int(pad)
+        self.train: list[Indices] = []
+        self.validation: list[Indices] = []
+        first = 0
+        for store in stores:
+            kept, held_out = _split(store, validation_share, seed)
+            self.train.append(kept + first)
+            self.validation.append(held_out + first)
+            first += len(store)
+
+    def held_out_blocks(
+        self,
+        folders: Sequence[int],
+        name: str,
+        block_size: int,
+        blocks_per_batch: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> PackedLoader:
+        """Packed blocks of the articles held out, in a fixed order, for the perplexity.
+
+        Args:
+            folders: which folders, by their place in ``folders``.
+            name: name of the set, written into the batches.
+            block_size: tokens of a block.
+            blocks_per_batch: blocks of a batch.
+            rank: this process, from 0.
+            world_size: number of processes.
+        """
+        chosen = np.concatenate([self.validation[folder] for folder in folders])
+        sampler = BlockSampler(
+            pack_selected(self.lengths, chosen, block_size),
+            block_size=block_size,
+            blocks_per_batch=blocks_per_batch,
+            rank=rank,
+            world_size=world_size,
+            shuffle=False,
+        )
+        return PackedLoader(self.documents, sampler, self.pad_token_id, name)
+
+
+def _split(store: TokenStore, share: float, seed: int) -> tuple[Indices, Indices]:
+    """The numbers of the articles to train on and of those held out, within the store."""
+    kept, held_out = split_articles(store.names, share, seed)
+    number = {name: index for index, name in enumerate(store.names)}
+    return (
+        np.array([number[name] for name in kept], dtype=np.int64),
+        np.array([number[name] for name in held_out], dtype=np.int64),
+    )

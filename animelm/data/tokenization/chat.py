@@ -1,0 +1,212 @@
+"""Questions and answers in the tokenizer's own chat format.
+
+The template is rendered around placeholders, and only what it adds itself may become control
+tokens; question and answer are encoded apart from it, as plain text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jinja2 import TemplateError
+from transformers import PreTrainedTokenizerBase
+
+from animelm.data.batches.batch import Document
+from animelm.data.tokenization.tokenizer import (
+    TextEncoder,
+    control_token_ids,
+    document_end_token_id,
+)
+from animelm.errors import UserError
+
+AnswerFrom = Literal["final", "start"]
+"""Where a prompt ends: where the answer begins, or where the assistant's turn begins."""
+
+_QUESTION, _ANSWER, _SYSTEM = "PLACEHOLDERxQUESTION", "PLACEHOLDERxANSWER", "PLACEHOLDERxSYSTEM"
+# gpt-oss's template writes the day into its system message. A fixed day gives training and every
+# later evaluation the same prompt.
+_FIXED_DAY = "{% macro strftime_now(format) %}2025-08-05{% endmacro %}"
+
+
+@dataclass(frozen=True)
+class ChannelTokens:
+    """The tokens that part messages and their channels in gpt-oss's harmony format.
+
+    ``<|start|>role<|channel|>name<|message|>text<|end|>``; ``call`` ends a call of a tool, None
+    where the vocabulary has no such token.
+    """
+
+    start: int
+    channel: int
+    message: int
+    end: int
+    call: int | None
+
+
+class ChatFormat:
+    """Encodes plain text, questions, and question-answer pairs.
+
+    A prompt can end in two places. ``final``: where the answer begins, in gpt-oss after the
+    assistant's ``<|channel|>final<|message|>``. Pairs are trained so, and a model that was
+    fine-tuned on them is asked exactly as it was trained. ``start``: where the template itself
+    hands over to the model, in gpt-oss after ``<|start|>assistant``. A published gpt-oss learned to
+    think in the analysis channel first, and answers best when it may. In templates without channels
+    the two are the same place.
+
+    A template may have an opening text of its own that it writes only for a system message,
+    whatever that says (llm-jp's 以下は、タスクを説明する指示です。…). It is part of every prompt.
+
+    Args:
+        tokenizer: a fast tokenizer with a chat template.
+
+    Attributes:
+        end_token_id: token that ends an answer (``<|return|>`` in gpt-oss, ``</s>`` in llm-jp).
+        pad_token_id: token that fills the rest of a block.
+        document_end_token_id: token that ends an article (``<|endoftext|>`` in gpt-oss).
+        control: every token that means something to the chat format.
+        channels: the tokens of gpt-oss's channels; None for a vocabulary without them.
+
+    Raises:
+        UserError: there is no chat template, it does not show question and answer once each and in
+            that order, or it has no token that ends an answer.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+        self.control = control_token_ids(tokenizer)
+        self.channels = _channel_tokens(tokenizer)
+        self._encoder = TextEncoder(tokenizer)
+        before, between, after, opening = _render_around_placeholders(tokenizer)
+        self._before = self._encode_control(before)
+        # What follows the question, up to where each kind of prompt ends.
+        self._openings = {
+            "final": self._encode_control(between, _QUESTION),
+            "start": self._encode_control(opening, _QUESTION),
+        }
+        self._question_lead, self._answer_lead = self._plain_tail(before), self._plain_tail(between)
+        self.end_token_id = self._first_control_token(after)
+        self.document_end_token_id = document_end_token_id(tokenizer)
+        pad = tokenizer.pad_token_id
+        self.pad_token_id: int = self.document_end_token_id if pad is None else int(pad)
+
+    def encode_prompt(self, question: str, answer_from: AnswerFrom = "final") -> list[int]:
+        """Tokens up to the place where the answer, or the assistant's turn, begins."""
+        return self.encode_prompts([question], answer_from)[0]
+
+    def encode_prompts(
+        self, questions: Sequence[str], answer_from: AnswerFrom = "final"
+    ) -> list[list[int]]:
+        """``encode_prompt`` of many questions, many times faster than one by one."""
+        encoded = self._encoder.encode_after(self._question_lead, questions)
+        return [[*self._before, *ids, *self._openings[answer_from]] for ids in encoded]
+
+    def encode_pair(self, question: str, answer: str) -> Document:
+        """Prompt, answer and end token; supervised are the answer and the end token."""
+        return self.encode_pairs([(question, answer)])[0]
+
+    def encode_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Document]:
+        """``encode_pair`` of many pairs, many times faster than one by one."""
+        prompts = self.encode_prompts([question for question, _ in pairs])
+        answers = self._encoder.encode_after(self._answer_lead, [answer for _, answer in pairs])
+        documents = []
+        for (question, _), prompt, answer in zip(pairs, prompts, answers, strict=True):
+            ids = np.array([*prompt, *answer, self.end_token_id], dtype=np.int32)
+            documents.append(Document(ids, np.arange(len(ids)) >= len(prompt), question))
+        return documents
+
+    def encode_text(self, text: str) -> list[int]:
+        """Tokens of plain text, none of them a control token."""
+        return self._encoder.encode([text])[0]
+
+    def _encode_control(self, text: str, lead: str = "") -> list[int]:
+        """Tokens of the template's own text where it stands behind the plain text ``lead``."""
+        before, whole = (
+            list(self.tokenizer(part, add_special_tokens=False, verbose=False)["input_ids"])
+            for part in (lead, lead + text)
+        )
+        if whole[: len(before)] != before:
+            return self._encode_control(text)
+        return whole[len(before) :]
+
+    def _plain_tail(self, text: str) -> str:
+        """The text behind the last control token in ``text``."""
+        spellings = [
+            s for s in self.tokenizer.convert_ids_to_tokens(list(self.control)) if s in text
+        ]
+        return text[max((text.rfind(s) + len(s) for s in spellings), default=0) :]
+
+    def _first_control_token(self, after: str) -> int:
+        end = next((i for i in self._encode_control(after) if i in self.control), None)
+        end = self.tokenizer.eos_token_id if end is None else end
+        if end is None:
+            raise UserError(
+                "the chat template ends an answer with no control token, and the tokenizer has no "
+                "eos_token; expected one of the two"
+            )
+        return int(end)
+
+
+def _channel_tokens(tokenizer: PreTrainedTokenizerBase) -> ChannelTokens | None:
+    control = control_token_ids(tokenizer)
+    names = ("start", "channel", "message", "end", "call")
+    ids = {
+        name: i
+        for name in names
+        if (i := tokenizer.get_vocab().get(f"<|{name}|>")) is not None and i in control
+    }
+    call = ids.pop("call", None)
+    return ChannelTokens(**ids, call=call) if len(ids) == len(names) - 1 else None
+
+
+def _render_around_placeholders(
+    tokenizer: PreTrainedTokenizerBase,
+) -> tuple[str, str, str, str]:
+    """The template's own text: before the question, between it and the answer, after that.
+
+    The fourth is what follows the question when the template hands over to the model.
+    """
+    if not tokenizer.chat_template:
+        raise UserError(
+            f"the tokenizer of {tokenizer.name_or_path or 'this base'} has no chat template; "
+            "questions and answers need one (chat_template.jinja)"
+        )
+    asked = [*_opening_message(tokenizer), {"role": "user", "content": _QUESTION}]
+    try:
+        text = _render(tokenizer, [*asked, {"role": "assistant", "content": _ANSWER}])
+        prompt = _render(tokenizer, asked, add_generation_prompt=True)
+    except (TemplateError, TypeError, ValueError) as error:
+        raise UserError(f"the chat template cannot be rendered: {error}") from error
+    before, found_question, rest = text.partition(_QUESTION)
+    between, found_answer, after = rest.partition(_ANSWER)
+    if not (found_question and found_answer) or _QUESTION in rest or _ANSWER in after:
+        raise UserError(
+            "the chat template must show the user's message and the assistant's once each, in this "
+            f"order; it gives {text!r}"
+        )
+    return before, between, after, prompt.partition(_QUESTION)[2]
+
+
+def _opening_message(tokenizer: PreTrainedTokenizerBase) -> list[dict[str, str]]:
+    """A system message, if the template answers it with a text of its own, else none."""
+    system = {"role": "system", "content": _SYSTEM}
+    try:
+        text = _render(tokenizer, [system, {"role": "user", "content": _QUESTION}])
+    except (TemplateError, TypeError, ValueError):  # a template may refuse system messages
+        return []
+    return [] if _SYSTEM in text else [system]
+
+
+def _render(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: list[dict[str, str]],
+    add_generation_prompt: bool = False,
+) -> str:
+    return str(
+        tokenizer.apply_chat_template(
+            messages,
+            chat_template=_FIXED_DAY + tokenizer.get_chat_template(),
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+        )
+    )

@@ -1,0 +1,217 @@
+"""Tokenised articles on disk: tokenised once, then mapped into memory.
+
+A store is a folder of three files: ``tokens.bin`` (int32, little-endian, article after article),
+``offsets.npy`` (int64, where each begins, and the end) and ``names.json``. Its own name is a hash
+of the articles, the tokenizer and this layout, so a changed article or tokenizer makes a new one.
+"""
+
+import hashlib
+import json
+import os
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import chain, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from torch.utils.data import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from animelm.data.batches.batch import Document
+from animelm.data.sources.article_folders import Article, ArticleFolder, open_articles
+from animelm.data.tokenization.tokenizer import TextEncoder, document_end_token_id
+from animelm.errors import UserError
+from animelm.files import make_folder
+
+_LAYOUT = "1"
+_TOKEN = np.dtype("<i4")
+# Starting a worker takes longer than tokenising this many articles.
+_ARTICLES_PER_WORKER = 200
+_BATCH = 32  # articles; what an encoding takes beside its tokens is some hundred bytes a token
+_BATCHES_AHEAD = 4  # of each worker, so that none waits while an article is read
+
+
+class TokenStore(Dataset[Document]):
+    """The articles of a store; every token is supervised.
+
+    Args:
+        folder: the store.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._tokens = np.memmap(folder / "tokens.bin", dtype=_TOKEN, mode="r")
+        self._offsets = np.load(folder / "offsets.npy", allow_pickle=False)
+        self.names: list[str] = json.loads((folder / "names.json").read_text("utf-8"))
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each article, ``[N]``; 0 for one without text."""
+        return np.diff(self._offsets)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Document:
+        tokens = self._tokens[self._offsets[index] : self._offsets[index + 1]]
+        # One value that looks like an array: a long article is read once for each of its pieces.
+        supervised = np.broadcast_to(np.True_, tokens.shape)
+        return Document(tokens, supervised, self.names[index])
+
+
+def default_cache() -> Path:
+    """``$XDG_CACHE_HOME/animelm``, by default ``~/.cache/animelm``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "animelm"
+
+
+def tokenise_folder(
+    folder: Path, tokenizer: PreTrainedTokenizerBase, workers: int = 1, cache: Path | None = None
+) -> TokenStore:
+    """Tokenises the articles of a folder, or finds them in the cache.
+
+    Each article is encoded as plain text and ended with the document's end token. The store
+    appears under its name whole or not at all.
+
+    Args:
+        folder: articles, as ``open_articles`` finds them.
+        tokenizer: a fast tokenizer.
+        workers: processes that tokenise, where the articles are many.
+        cache: folder of stores; ``default_cache()`` for None.
+
+    Raises:
+        UserError: no folder, no article, none with any text, or one that cannot be read; or the
+            cache cannot be written.
+    """
+    articles = open_articles(folder)
+    end = document_end_token_id(tokenizer)
+    tokenizer_hash = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    key_parts = (_LAYOUT, tokenizer_hash, str(end), articles.content_hash())
+    key = hashlib.sha256("\n".join(key_parts).encode()).hexdigest()[:32]
+    store = (default_cache() if cache is None else cache) / f"tokens-{key}"
+    if not store.is_dir():
+        make_folder(store.parent, "the cache of tokenised articles (--data.cache)")
+        try:
+            with TemporaryDirectory(
+                prefix=f".{store.name}-", dir=store.parent, ignore_cleanup_errors=True
+            ) as partial:
+                _write_store(Path(partial), articles, TextEncoder(tokenizer), end, workers)
+                _rename(Path(partial), store)
+        except OSError as error:
+            # NumPy's own has no strerror.
+            raise UserError(
+                f"{store.parent}: cannot be written: {error.strerror or error}; make room there, "
+                "or keep the cache elsewhere (--data.cache, or XDG_CACHE_HOME in the environment)"
+            ) from error
+    return TokenStore(store)
+
+
+class _Tokenised(NamedTuple):
+    name: str
+    tokens: NDArray[np.int32]
+
+
+def _write_store(
+    target: Path, articles: ArticleFolder, encoder: TextEncoder, end: int, workers: int
+) -> None:
+    names: list[str] = []
+    lengths: list[int] = []
+    with (target / "tokens.bin").open("wb") as file:
+        for name, tokens in _tokenise(articles, encoder, end, workers):
+            file.write(tokens.astype(_TOKEN).tobytes())
+            names.append(name)
+            lengths.append(len(tokens))
+    if not any(lengths):
+        raise UserError(f"{articles.folder}: none of its {len(names)} articles holds any text")
+    np.save(target / "offsets.npy", np.cumsum([0, *lengths], dtype=np.int64))
+    (target / "names.json").write_text(
+        json.dumps(names, ensure_ascii=False), encoding="utf-8", errors="surrogateescape"
+    )
+
+
+def _tokenise(
+    articles: ArticleFolder, encoder: TextEncoder, end: int, workers: int
+) -> Iterator[_Tokenised]:
+    """Yields the tokens of each article in order; only some are in memory at a time."""
+    coming = iter(articles)
+    first = list(islice(coming, max(1, workers) * _ARTICLES_PER_WORKER))
+    workers = max(1, min(workers, len(first) // _ARTICLES_PER_WORKER))
+    batches = _batches(chain(first, coming))
+    if workers == 1:  # the tokenizer has a thread for each core
+        one_by_one = (_tokenise_articles(batch, encoder, end) for batch in batches)
+        yield from _with_progress(one_by_one, articles.count)
+        return
+    # A worker that is forked shares the vocabulary's memory with this process.
+    pool = ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(encoder, end))
+    try:
+        yield from _with_progress(_tokenise_in(pool, batches, workers), articles.count)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _batches(articles: Iterator[Article]) -> Iterator[list[Article]]:
+    while batch := list(islice(articles, _BATCH)):
+        yield batch
+
+
+def _tokenise_in(
+    pool: ProcessPoolExecutor, batches: Iterable[Sequence[Article]], workers: int
+) -> Iterator[list[_Tokenised]]:
+    """Batches in order. The pool's own ``map`` would read them all before the first is done."""
+    pending: deque[Future[list[_Tokenised]]] = deque()
+    for batch in batches:
+        pending.append(pool.submit(_tokenise_in_worker, batch))
+        if len(pending) > workers * _BATCHES_AHEAD:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _with_progress(
+    tokenised: Iterable[list[_Tokenised]], count: int | None
+) -> Iterator[_Tokenised]:
+    articles = chain.from_iterable(tokenised)
+    return iter(track(articles, "Tokenising articles", count, console=Console(stderr=True)))
+
+
+def _tokenise_articles(
+    articles: Sequence[Article], encoder: TextEncoder, end: int
+) -> list[_Tokenised]:
+    encoded = encoder.encode([article.read() for article in articles])
+    return [
+        _Tokenised(article.name, np.array([*ids, end] if ids else [], dtype=np.int32))
+        for article, ids in zip(articles, encoded, strict=True)
+    ]
+
+
+class _Worker(NamedTuple):
+    encoder: TextEncoder
+    end: int
+
+
+_worker: _Worker  # set in the processes that tokenise, and only there
+
+
+def _start_worker(encoder: TextEncoder, end: int) -> None:
+    global _worker
+    # Several processes with a thread for each core would be in each other's way.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends the others
+    _worker = _Worker(encoder, end)
+
+
+def _tokenise_in_worker(articles: Sequence[Article]) -> list[_Tokenised]:
+    return _tokenise_articles(articles, *_worker)
+
+
+def _rename(partial: Path, store: Path) -> None:
+    try:
+        partial.rename(store)
+    except OSError:
+        if not store.is_dir():  # else another process has just written the same store
+            raise

@@ -1,0 +1,291 @@
+"""Attention that costs what the documents cost, not what the block costs.
+
+A packed batch holds many short documents. Instead of masking a block-sized score matrix, the
+documents are gathered into groups of similar length and each group runs one causal attention.
+
+Legend: B blocks, S tokens a block, T = B·S, G documents of a group, L tokens of its longest
+document, M = Σ G·L of all groups, H query heads, J key and value heads, each for H/J query heads,
+D head dimension.
+"""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from peft import PeftModel
+from torch import Tensor
+from transformers import GptOssForCausalLM, LlamaForCausalLM, PreTrainedModel
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.gpt_oss import modeling_gpt_oss
+from transformers.models.gpt_oss.modeling_gpt_oss import GptOssAttention, repeat_kv
+from transformers.models.llama import modeling_llama
+
+from animelm.model.attention.tiled import DocumentPlace, row_attention
+
+DOCUMENT_ATTENTION = "document"
+# A document joins a group while the group's padding stays below this share of its longest member.
+_SHORTEST_SHARE = 0.75
+
+
+@dataclass(frozen=True)
+class DocumentGroup:
+    """Documents of similar length.
+
+    Attributes:
+        documents: G.
+        longest: L, in tokens.
+    """
+
+    documents: int
+    longest: int
+
+
+@dataclass(frozen=True)
+class DocumentLayout:
+    """Where the documents of a packed batch lie.
+
+    Attributes:
+        places: of the documents, in order.
+        groups: documents by similar length.
+        token_index: [M] int64, position in the flattened batch of each token of all groups' [G, L];
+            documents are filled up by repeating their last token.
+        inverse: [T] int64, for each token of the batch its row in the groups' concatenated output.
+    """
+
+    places: tuple[DocumentPlace, ...]
+    groups: tuple[DocumentGroup, ...]
+    token_index: Tensor
+    inverse: Tensor
+
+    @staticmethod
+    def from_position_ids(position_ids: Tensor) -> "DocumentLayout":
+        """Reads the documents off positions that restart at 0 (``position_ids`` [B, S] int64)."""
+        flat = position_ids.reshape(-1)
+        starts = torch.nonzero(flat == 0).flatten()
+        ends = torch.cat([starts[1:], starts.new_tensor([flat.numel()])])
+        lengths = ends - starts
+        order = torch.argsort(lengths, descending=True, stable=True)
+        groups, indices, inverse, offset = [], [], torch.empty_like(flat), 0
+        for members in _similar(lengths[order].tolist()):
+            rows = order[members]
+            longest = int(lengths[rows[0]])
+            steps = torch.arange(longest, device=flat.device)
+            inside = steps < lengths[rows, None]
+            token_index = torch.minimum(starts[rows, None] + steps, ends[rows, None] - 1)
+            cells = offset + torch.arange(token_index.numel(), device=flat.device).view_as(
+                token_index
+            )
+            inverse[token_index[inside]] = cells[inside]
+            groups.append(DocumentGroup(len(rows), longest))
+            indices.append(token_index.flatten())
+            offset += token_index.numel()
+        places = _places(starts, ends, position_ids.shape[1])
+        return DocumentLayout(places, tuple(groups), torch.cat(indices), inverse)
+
+    def gather(self, states: Tensor, dimension: int) -> list[Tensor]:
+        """The heads ``states`` [T, H·D] of each group, [G, H, L, D]."""
+        # One gathering for all groups: the backward pass then adds up one gradient.
+        rows = states.index_select(0, self.token_index)
+        sizes = [group.documents * group.longest for group in self.groups]
+        return [
+            part.view(group.documents, group.longest, -1, dimension).transpose(1, 2)
+            for part, group in zip(rows.split(sizes), self.groups, strict=True)
+        ]
+
+    def scatter(self, groups: list[Tensor]) -> Tensor:
+        """Undoes ``gather``: each group's [G, H, L, D] -> [T, H·D]."""
+        rows = [states.transpose(1, 2).flatten(2).flatten(0, 1) for states in groups]
+        return torch.cat(rows).index_select(0, self.inverse)
+
+
+def _places(starts: Tensor, ends: Tensor, length: int) -> tuple[DocumentPlace, ...]:
+    """Of documents from ``starts`` to ``ends`` in flattened blocks of ``length`` tokens."""
+    return tuple(
+        DocumentPlace(start // length, start % length, start % length + end - start)
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+    )
+
+
+def _similar(descending_lengths: list[int]) -> list[slice]:
+    slices, first = [], 0
+    for row, length in enumerate(descending_lengths):
+        if length < _SHORTEST_SHARE * descending_lengths[first]:
+            slices.append(slice(first, row))
+            first = row
+    slices.append(slice(first, len(descending_lengths)))
+    return slices
+
+
+class _SinkFlashAttention(torch.autograd.Function):
+    """Causal softmax attention with one learned sink logit per head, on PyTorch's CPU flash kernel.
+
+    The kernel knows no sinks. With lse = log Σ exp(scores), a sink z turns the output into
+    out · exp(lse - lse') where lse' = log(exp(lse) + exp(z)). Handing lse' and the rescaled output
+    to the kernel's own backward gives the exact gradients of query, key and value, since it
+    recomputes the probabilities as exp(scores - lse'); the sink's gradient is
+    -Σ exp(z - lse') · (grad_out · out).
+    """
+
+    @staticmethod
+    def forward(ctx, query, key, value, sinks, mask, scale):
+        causal = mask is None
+        out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            query, key, value, 0.0, causal, attn_mask=mask, scale=scale
+        )
+        sink = sinks.float().view(1, -1, 1)
+        total = torch.logaddexp(lse, sink)
+        out = out * torch.exp(lse - total).unsqueeze(-1).to(out.dtype)
+        ctx.save_for_backward(query, key, value, out, total, sinks, mask)
+        ctx.scale = scale
+        return out
+
+    @staticmethod
+    def backward(ctx, grad_out):
+        query, key, value, out, total, sinks, mask = ctx.saved_tensors
+        grads = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            grad_out.contiguous(),
+            query,
+            key,
+            value,
+            out,
+            total,
+            0.0,
+            mask is None,
+            attn_mask=mask,
+            scale=ctx.scale,
+        )
+        grad_sinks = None
+        if ctx.needs_input_grad[3]:
+            share = torch.exp(sinks.float().view(1, -1, 1) - total)
+            grad_sinks = -(share * (grad_out * out).sum(-1).float()).sum((0, 2)).to(sinks.dtype)
+        return *grads, grad_sinks, None, None
+
+
+def sink_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    sinks: Tensor | None,
+    scale: float,
+    window: int | None,
+) -> Tensor:
+    """Causal attention inside documents; with sinks in float32 on a CPU only.
+
+    Args:
+        query: [G, H, L, D].
+        key, value: [G, J, L, D].
+        sinks: [H], one logit per head that takes probability and gives no value; None: a model
+            without.
+        scale: factor on the scores.
+        window: a token sees itself and the ``window - 1`` tokens before it; None: every earlier
+            token.
+
+    Returns:
+        [G, H, L, D].
+    """
+    length = query.shape[2]
+    repeats = query.shape[1] // key.shape[1]
+    key, value = repeat_kv(key, repeats), repeat_kv(value, repeats)
+    sliding = window is not None and length > window
+    mask = _window_mask(length, window, query) if sliding else None
+    if sinks is None:
+        causal = mask is None
+        return F.scaled_dot_product_attention(query, key, value, mask, 0.0, causal, scale=scale)
+    return _SinkFlashAttention.apply(query, key, value, sinks, mask, scale)
+
+
+def attends_by_rows(device: str, dtype: torch.dtype) -> bool:
+    """Whether attention with sinks runs as ``row_attention``.
+
+    A CPU multiplies bf16 matrices faster than its flash kernel works, and a GPU has no flash kernel
+    that takes sinks.
+    """
+    return device != "cpu" or dtype == torch.bfloat16
+
+
+def _window_mask(length: int, window: int | None, like: Tensor) -> Tensor:
+    steps = torch.arange(length, device=like.device)
+    distance = steps[:, None] - steps
+    visible = (distance >= 0) & (distance < (window or length))
+    mask = torch.zeros(length, length, dtype=like.dtype, device=like.device)
+    return mask.masked_fill_(~visible, torch.finfo(like.dtype).min)[None, None]
+
+
+def document_attention_forward(
+    module: GptOssAttention | modeling_llama.LlamaAttention,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    sliding_window: int | None = None,
+    s_aux: Tensor | None = None,
+    document_layout: DocumentLayout | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """Attention function in the form that transformers registers (query [B, H, S, D]).
+
+    Without a ``document_layout`` (generation, or a stock caller) the model's own eager attention
+    runs.
+    """
+    sinks = getattr(module, "sinks", None)
+    if document_layout is None:
+        stock = modeling_gpt_oss if sinks is not None else modeling_llama
+        return stock.eager_attention_forward(
+            module, query, key, value, attention_mask, scaling, **kwargs
+        )
+    batch, _, length, dimension = query.shape
+    if sinks is not None and attends_by_rows(query.device.type, query.dtype):
+        places = document_layout.places
+        return row_attention(query, key, value, sinks, scaling, sliding_window, places), None
+
+    def flatten(states: Tensor) -> Tensor:  # [B, H, S, D] -> [T, H·D]
+        return states.transpose(1, 2).reshape(batch * length, -1)
+
+    groups = (document_layout.gather(flatten(states), dimension) for states in (query, key, value))
+    outputs = [
+        sink_attention(q, k, v, sinks, scaling, sliding_window)
+        for q, k, v in zip(*groups, strict=True)
+    ]
+    merged = document_layout.scatter(outputs)
+    return merged.view(batch, length, -1, dimension), None
+
+
+ALL_ATTENTION_FUNCTIONS.register(DOCUMENT_ATTENTION, document_attention_forward)
+# Without a layout the eager attention runs, so the masks must be its masks.
+ALL_MASK_ATTENTION_FUNCTIONS.register(DOCUMENT_ATTENTION, eager_mask)
+
+
+def _no_masks(model: PreTrainedModel) -> Any:
+    """What the model takes for masks that are made already: the layout takes their place."""
+    if isinstance(model, GptOssForCausalLM):
+        return {"full_attention": None, "sliding_attention": None}
+    return torch.zeros(1, 1, 1, 1, device=model.device)
+
+
+def packed_hidden_states(
+    model: PreTrainedModel | PeftModel, input_ids: Tensor, position_ids: Tensor
+) -> Tensor:
+    """Last hidden states [B, S, C] of packed documents that do not see each other.
+
+    Args:
+        model: as ``load_base`` made it, with or without adapters.
+        input_ids: [B, S] int64.
+        position_ids: [B, S] int64, 0 at every document's first token.
+    """
+    causal = cast(
+        GptOssForCausalLM | LlamaForCausalLM,
+        model.get_base_model() if isinstance(model, PeftModel) else model,
+    )
+    if causal.config._attn_implementation != DOCUMENT_ATTENTION:
+        # Any other attention would need the masks that are left out below, and see the future.
+        raise RuntimeError(f"packed documents need the attention {DOCUMENT_ATTENTION!r}")
+    return causal.model(
+        input_ids=input_ids,
+        position_ids=position_ids,
+        attention_mask=_no_masks(causal),
+        document_layout=DocumentLayout.from_position_ids(position_ids),
+        use_cache=False,
+    ).last_hidden_state

@@ -1,0 +1,1 @@
+"""Reads a base: files of any layout, one tensor at a time."""

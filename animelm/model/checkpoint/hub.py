@@ -1,0 +1,100 @@
+"""Finding a base: a folder, or a name on the Hugging Face hub."""
+
+import json
+from pathlib import Path
+
+from huggingface_hub import hf_hub_download, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from transformers import PreTrainedTokenizerBase
+
+from animelm.errors import UserError
+from animelm.model.architecture import Config, read_config
+from animelm.model.checkpoint.released import released_config
+
+_UNREACHABLE = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError)
+
+
+def resolve_base(base: str) -> Path:
+    """The folder of a base: a local path, or a hub id that is fetched.
+
+    Of a hub id only safetensors, JSON files and the chat template are fetched, and of these only
+    those in the repository's root: the weights for other programs lie in folders.
+
+    Raises:
+        UserError: neither a folder with a config.json nor a hub id that can be reached.
+    """
+    folder = _local_folder(base)
+    if folder:
+        return folder
+    patterns = ["*.safetensors", "*.json", "*.jinja"]
+    try:
+        return Path(snapshot_download(base, allow_patterns=patterns, ignore_patterns=["*/*"]))
+    except _UNREACHABLE as error:
+        raise _not_found(base, error) from error
+
+
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, base: str) -> None:
+    """Refuses a tokenizer of which a token has no row in the base's embedding.
+
+    Raises:
+        UserError: there is such a token, or as ``load_config``.
+    """
+    tokens = max(tokenizer.get_vocab().values(), default=-1) + 1
+    rows = load_config(base).vocab_size
+    if tokens > rows:
+        raise UserError(
+            f"{base}: its tokenizer numbers {tokens} tokens, and its embedding has {rows} rows "
+            "(vocab_size in config.json); expected a row for each token"
+        )
+
+
+def load_config(base: str) -> Config:
+    """The configuration of a base; no weight is fetched.
+
+    Of a published base that is not at hand, the description that comes with the project is taken.
+
+    Raises:
+        UserError: as ``resolve_base``; or the base is of an architecture that is not known.
+    """
+    folder = _local_folder(base)
+    file = folder / "config.json" if folder else _cached_config(base)
+    if file is None:
+        released = released_config(base)
+        if released is not None:
+            return read_config(released, base)
+        try:
+            file = Path(hf_hub_download(base, "config.json"))
+        except _UNREACHABLE as error:
+            raise _not_found(base, error) from error
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file}: not JSON ({error})") from error
+    return read_config(values, file)
+
+
+def _local_folder(base: str) -> Path | None:
+    folder = Path(base)
+    if (folder / "config.json").is_file():
+        return folder
+    if folder.exists():
+        raise UserError(
+            f"{base}: no config.json here; expected a checkpoint as transformers writes it"
+        )
+    return None
+
+
+def _cached_config(base: str) -> Path | None:
+    try:
+        found = try_to_load_from_cache(base, "config.json")
+    except HFValidationError:
+        return None
+    return Path(found) if isinstance(found, str) else None
+
+
+def _not_found(base: str, error: Exception) -> UserError:
+    return UserError(
+        f"{base}: no such folder, and the model hub gave no model of that name "
+        f"({type(error).__name__}). Expected a folder with config.json, or a hub id such as "
+        "unsloth/gpt-oss-20b"
+    )

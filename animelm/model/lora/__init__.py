@@ -1,0 +1,1 @@
+"""LoRA on linear layers and experts: targets, adapters, and their files."""

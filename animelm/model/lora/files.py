@@ -1,0 +1,101 @@
+"""The files of an adapter folder, checked before anything is made of them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig
+
+from animelm.errors import UserError
+from animelm.model.checkpoint.reader import tensors_in
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+ANCESTRY_FILE = "ancestry.json"
+# Under all others PEFT takes a part of the base's weights away and moves it into the adapter.
+_PLAIN_STARTS = (True, False, "gaussian", "eva", "orthogonal")
+
+
+@dataclass(frozen=True)
+class StoredAdapter:
+    """A LoRA adapter as it lies in a folder; of the weights only the names are read.
+
+    Attributes:
+        folder: where it lies.
+        config: what PEFT makes of its configuration.
+        tensors: the names in its file of weights.
+    """
+
+    folder: Path
+    config: LoraConfig
+    tensors: frozenset[str]
+
+    @staticmethod
+    def in_folder(folder: Path) -> "StoredAdapter":
+        """The adapter that ``save_adapter`` or PEFT wrote.
+
+        Raises:
+            UserError: a file is missing or malformed, or the adapter is of a kind that cannot be
+                put on a base without changing it.
+        """
+        for file in (CONFIG_FILE, WEIGHTS_FILE):
+            if not (folder / file).is_file():
+                raise UserError(
+                    f"{folder}: no {file}; expected an adapter folder that a fit has written"
+                )
+        config = _read_config(folder / CONFIG_FILE)
+        names = frozenset(tensor.name for tensor in tensors_in(folder / WEIGHTS_FILE))
+        return StoredAdapter(folder, config, names)
+
+
+def _read_config(path: Path) -> LoraConfig:
+    values = _read_json(path)
+    if not isinstance(values, dict) or values.get("peft_type") != "LORA":
+        found = values.get("peft_type") if isinstance(values, dict) else type(values).__name__
+        raise UserError(f"{path}: found {found}; expected an object with peft_type LORA")
+    if values.get("target_parameters"):
+        raise UserError(
+            f"{path}: target_parameters is {values['target_parameters']}; a base has one linear "
+            "layer per expert here, so train the adapter on target_modules, such as "
+            "gate_up_projs and down_projs"
+        )
+    bias = values.get("bias", "none")
+    if bias != "none":
+        raise UserError(
+            f"{path}: bias is {bias!r}, so biases in its file replace the base's own, even where "
+            "the adapter is switched off; train it with bias 'none', and for biases of its own "
+            "with PEFT's lora_bias"
+        )
+    start = values.get("init_lora_weights", True)
+    if start not in _PLAIN_STARTS:
+        raise UserError(
+            f"{path}: init_lora_weights is {start!r}, which changes the base's own weights; save "
+            "the adapter again as plain LoRA (PEFT's path_initial_model_for_weight_conversion)"
+        )
+    try:
+        return LoraConfig.from_pretrained(str(path.parent))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path}: PEFT cannot read it as a LoRA adapter's: {error}") from error
+
+
+def read_ancestry(folder: Path) -> list[dict[str, str]]:
+    """The steps that led to an adapter, oldest first; empty where none was recorded.
+
+    Raises:
+        UserError: the file is not a list of steps.
+    """
+    path = folder / ANCESTRY_FILE
+    if not path.is_file():
+        return []
+    steps = _read_json(path)
+    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+        raise UserError(f"{path}: expected a list of steps, one object each, as a fit writes it")
+    return steps
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error})") from error

@@ -1,0 +1,1 @@
+"""The mixture of experts: routing, the gated unit, and a pass over all experts."""

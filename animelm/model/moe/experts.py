@@ -1,0 +1,92 @@
+"""gpt-oss experts as one linear layer each, run over tokens sorted by expert.
+
+Stock transformers keeps the experts of a layer as 3-D parameters, which bitsandbytes cannot
+quantise and LoRA cannot reach. Here each expert has two linear layers of its own (4-bit or not), so
+both can.
+
+Legend: T tokens, K experts chosen per token, E experts, C hidden width, F intermediate width.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from transformers import GptOssConfig
+
+from animelm.model.moe.expert_pass import ExpertLayers, adapted, expert_pass
+from animelm.model.moe.routing import Routing
+from animelm.model.moe.swiglu import Gate
+from animelm.model.quantization.linear4bit import Quantization, make_linear
+
+
+def compile_gates(model: nn.Module) -> None:
+    """Makes every layer's experts compute their gated unit in compiled loops."""
+    for module in model.modules():
+        if isinstance(module, Experts):
+            module.gate = replace(module.gate, fused=True)
+
+
+class Experts(nn.Module):
+    """The experts of one layer; takes the place of transformers' ``GptOssExperts``."""
+
+    def __init__(self, config: GptOssConfig, quantization: Quantization) -> None:
+        super().__init__()
+        hidden, intermediate = config.hidden_size, config.intermediate_size
+        self.num_experts, self.chosen = config.num_local_experts, config.num_experts_per_tok
+        self.gate = Gate(config.swiglu_alpha, config.swiglu_limit)
+        self.recompute = False
+        self.gate_up_projs = nn.ModuleList(
+            make_linear(hidden, 2 * intermediate, True, quantization)
+            for _ in range(self.num_experts)
+        )
+        self.down_projs = nn.ModuleList(
+            make_linear(intermediate, hidden, True, quantization) for _ in range(self.num_experts)
+        )
+
+    def forward(
+        self, hidden_states: Tensor, router_indices: Tensor, routing_weights: Tensor
+    ) -> Tensor:
+        """hidden_states [T, C], router_indices [T, K], routing_weights [T, K] -> [T, C]."""
+        adapted_layers = self._layers()
+        if adapted_layers is None:
+            return self._through_modules(hidden_states, router_indices, routing_weights)
+        return expert_pass(
+            hidden_states,
+            routing_weights,
+            router_indices,
+            adapted_layers,
+            self.gate,
+            self.recompute and self.training,
+        )
+
+    def _layers(self) -> list[ExpertLayers] | None:
+        found = []
+        for modules in zip(self.gate_up_projs, self.down_projs, strict=True):
+            gate_up, down = (adapted(module) for module in modules)
+            if gate_up is None or down is None:
+                return None
+            found.append(ExpertLayers(gate_up, down))
+        return found
+
+    def _through_modules(
+        self, hidden_states: Tensor, router_indices: Tensor, routing_weights: Tensor
+    ) -> Tensor:
+        """For what ``expert_pass`` does not know: weights that are trained, several adapters."""
+        # In training an expert without rows has gradients too, of zero: what other processes
+        # compute for it must meet something.
+        routing = Routing.from_indices(router_indices, self.num_experts)
+        inputs = hidden_states.index_select(0, routing.token)
+        outputs = [
+            self._expert(expert, rows)
+            for expert, rows in enumerate(inputs.split(routing.counts))
+            if len(rows) or self.training
+        ]
+        chosen = torch.cat(outputs)[routing.place]
+        return (chosen * routing_weights.unsqueeze(-1).to(chosen.dtype)).sum(1)
+
+    def _expert(self, expert: int, rows: Tensor) -> Tensor:
+        gate_up = self.gate_up_projs[expert](rows)
+        gate, up = gate_up.unflatten(-1, (-1, 2)).unbind(-1)
+        gate = gate.clamp(max=self.gate.limit)
+        up = up.clamp(-self.gate.limit, self.gate.limit) + 1
+        return self.down_projs[expert](up * gate * torch.sigmoid(self.gate.alpha * gate))

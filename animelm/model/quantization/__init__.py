@@ -1,0 +1,1 @@
+"""4-bit weights: how they are packed, unpacked and multiplied."""

@@ -1,0 +1,105 @@
+"""NF4 layers, on which bitsandbytes' functions work, and which layer a setting asks for.
+
+Legend: I input width, O output width.
+"""
+
+from typing import Literal
+
+import bitsandbytes  # noqa: F401 (registers the operators used below)
+import torch
+from torch import Tensor, nn
+
+from animelm.model.quantization.double_quantization import NestedScales, nested_blocks
+from animelm.model.quantization.mxfp4 import LinearMXFP4
+from animelm.model.quantization.nf4 import BLOCK, dequantize_nf4, quantize_nf4
+from animelm.model.quantization.packed_linear import PackedLinear, evens_first
+
+Quantization = Literal["nf4", "nf4-double", "mxfp4", "none"]
+
+
+class Linear4bit(PackedLinear):
+    """NF4 (QLoRA, arXiv 2305.14314): blocks of 64 values, one float32 scale each.
+
+    Blocks run through the flattened weight.
+    """
+
+    block_size = BLOCK
+
+    @property
+    def _blocks(self) -> int:
+        return -(-self.in_features * self.out_features // BLOCK)
+
+    def _empty_scales(self, device) -> tuple[Tensor, ...]:
+        return (torch.empty(self._blocks, dtype=torch.float32, device=device),)
+
+    def stored_scales(self, scales: Tensor) -> tuple[Tensor, ...]:
+        """What ``load_packed`` takes for ``scales``, float32 [blocks]."""
+        return (scales,)
+
+    @torch.no_grad()
+    def load_weight(self, weight: Tensor) -> None:
+        """Quantises ``weight`` [O, I] of any float type; only its 4-bit form is kept."""
+        packed, scales = quantize_nf4(weight)
+        self.load_packed(packed, *self.stored_scales(scales))
+
+    def _unpack(self, weight: Tensor, scales: Tensor, out: Tensor) -> Tensor:
+        return dequantize_nf4(weight, scales, out)
+
+
+class LinearDouble4bit(Linear4bit):
+    """NF4 whose scales are quantised in turn: 4.13 bits a value instead of 4.5.
+
+    Attributes:
+        scales, largest_scales, mean_scale: the parts of ``NestedScales``.
+    """
+
+    SCALES = ("scales", "largest_scales", "mean_scale")
+
+    def _empty_scales(self, device) -> tuple[Tensor, ...]:
+        codes = torch.empty(self._blocks, dtype=torch.uint8, device=device)
+        largest = torch.empty(nested_blocks(self._blocks), device=device)
+        return codes, largest, torch.empty(1, device=device)
+
+    def _block_scales(self) -> Tensor:
+        return NestedScales(*self.scale_parameters()).dequantize()
+
+    def stored_scales(self, scales: Tensor) -> tuple[Tensor, ...]:
+        return NestedScales.quantize(scales)
+
+
+def make_linear(
+    in_features: int, out_features: int, bias: bool, quantization: Quantization
+) -> nn.Linear:
+    """A linear layer on the meta device, 4-bit or ordinary."""
+    if quantization == "mxfp4":
+        return LinearMXFP4(in_features, out_features, bias, device="meta")
+    if quantization == "nf4":
+        return Linear4bit(in_features, out_features, bias, device="meta")
+    if quantization == "nf4-double":
+        return LinearDouble4bit(in_features, out_features, bias, device="meta")
+    return nn.Linear(in_features, out_features, bias, device="meta")
+
+
+def weight_in(
+    layer: nn.Linear,
+    dtype: torch.dtype,
+    even_rows_first: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
+    """The layer's weight [O, I] in ``dtype``: dequantised now, or as it is.
+
+    Args:
+        layer: a layer in 4 bits, or an ordinary one.
+        dtype: a float type.
+        even_rows_first, out: see ``PackedLinear.dequantize``.
+    """
+    if isinstance(layer, PackedLinear):
+        return layer.dequantize(dtype, even_rows_first, out)
+    return (evens_first(layer.weight) if even_rows_first else layer.weight).to(dtype)
+
+
+def bits_per_weight(layer: nn.Module) -> int:
+    """4 for a quantised linear layer, else the bits of the weight's type."""
+    if isinstance(layer, PackedLinear):
+        return 4
+    return torch.finfo(layer.weight.dtype).bits  # type: ignore[arg-type]

@@ -1,0 +1,154 @@
+"""MXFP4, the format in which gpt-oss is released (OCP Microscaling Formats 1.0).
+
+A block is 32 neighbouring values of a row. Each value is an E2M1 float of 4 bits, two a byte with
+the first one in the low nibble; one byte a block holds a power of two that multiplies them.
+
+Legend: O output width, I input width.
+"""
+
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from animelm.errors import UserError
+from animelm.model.quantization.packed_linear import PackedLinear
+
+BLOCK = 32
+# What the 16 patterns of E2M1 mean; the upper eight are the lower eight with a minus sign.
+_MAGNITUDES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+E2M1 = torch.tensor([*_MAGNITUDES, *(-magnitude for magnitude in _MAGNITUDES)])
+SCALE_BIAS = 127
+# The tables hold twice each value, so that half of 2^128, the largest scale, still is finite.
+_DOUBLED = 2 * E2M1
+# Dequantised so many values at a time, the second pass finds them in the processor's cache.
+_CHUNK = 2**18
+# One table entry, four values, seen as one number of the same size.
+_ENTRY = {torch.bfloat16: np.int64, torch.float16: np.int64, torch.float32: np.complex128}
+
+
+class LinearMXFP4(PackedLinear):
+    """A frozen linear layer that keeps the released bytes, none of them changed.
+
+    Attributes:
+        weight: uint8 [O, I / 2].
+        scales: uint8 [O, I / 32], the exponent plus 127.
+    """
+
+    block_size = BLOCK
+
+    def _empty_scales(self, device) -> tuple[Tensor, ...]:
+        if self.in_features % BLOCK:
+            raise UserError(
+                f"quantization mxfp4 needs rows of a multiple of {BLOCK} values, and a layer of "
+                f"this model has {self.in_features}; use nf4"
+            )
+        shape = (self.out_features, self.in_features // BLOCK)
+        return (torch.empty(shape, dtype=torch.uint8, device=device),)
+
+    def _unpack(self, weight: Tensor, scales: Tensor, out: Tensor) -> Tensor:
+        return dequantize_mxfp4(weight, scales, out.dtype, out)
+
+
+def dequantize_mxfp4(
+    packed: Tensor, scales: Tensor, dtype: torch.dtype, out: Tensor | None = None
+) -> Tensor:
+    """The values of packed rows.
+
+    Every E2M1 value times a power of two is exact in bf16 and fp32.
+
+    Args:
+        packed: uint8 [O, I / 2].
+        scales: uint8 [O, I / 32].
+        dtype: a float type.
+        out: contiguous [O, I] in ``dtype`` to write into; default: a new tensor.
+
+    Returns:
+        [O, I] in ``dtype``.
+    """
+    if out is None:
+        shape = (packed.shape[0], 2 * packed.shape[1])
+        out = torch.empty(shape, dtype=dtype, device=packed.device)
+    if packed.device.type == "cpu" and dtype in (torch.bfloat16, torch.float32):
+        return _dequantize_by_table(packed.detach(), scales, out)
+    return out.copy_(_dequantize_by_index(packed, scales, dtype))
+
+
+def _dequantize_by_index(packed: Tensor, scales: Tensor, dtype: torch.dtype) -> Tensor:
+    if dtype not in (torch.bfloat16, torch.float32):
+        return _dequantize_by_index(packed, scales, torch.float32).to(dtype)
+    pairs = _pairs(dtype, packed.device)[packed.int()]
+    blocks = pairs.view(*scales.shape, BLOCK)
+    return blocks.mul_(_factors(scales, dtype)).view(packed.shape[0], -1)
+
+
+def _dequantize_by_table(packed: Tensor, scales: Tensor, out: Tensor) -> Tensor:
+    (rows, width), dtype = out.shape, out.dtype
+    blocks = out.view(*scales.shape, BLOCK)
+    # NumPy's take is three times as fast as any indexing of PyTorch's, and knows no bf16.
+    table, entries = _quadruples(dtype), _as_entries(out)
+    # A copy: FSDP2 empties its gathered tensors, which it cannot once NumPy has seen them.
+    patterns = packed.clone(memory_format=torch.contiguous_format).view(torch.uint16).numpy()
+    factors = _factors(scales, dtype)
+    step = max(1, _CHUNK // width)
+    for first in range(0, rows, step):
+        part = slice(first, first + step)
+        # clip: every index is in the table, and NumPy need not look.
+        np.take(table, patterns[part], out=entries[part], mode="clip")
+        blocks[part].mul_(factors[part])
+    return out
+
+
+def _as_entries(values: Tensor) -> np.ndarray:
+    raw = values.view(torch.int16) if values.dtype == torch.bfloat16 else values
+    return raw.numpy().view(_ENTRY[values.dtype])
+
+
+def _factors(scales: Tensor, dtype: torch.dtype) -> Tensor:
+    return _powers(dtype, scales.device)[scales.int()].unsqueeze(-1)
+
+
+@cache
+def _powers(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """[256], the factor on doubled values behind each scale byte."""
+    return torch.pow(2.0, torch.arange(256) - SCALE_BIAS - 1).to(device, dtype)
+
+
+@cache
+def _pairs(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """[256, 2], the two values of each byte, doubled."""
+    byte = torch.arange(256)
+    return _DOUBLED[torch.stack([byte & 15, byte >> 4], -1)].to(device, dtype)
+
+
+@cache
+def _quadruples(dtype: torch.dtype) -> np.ndarray:
+    """[65536], the four values of each two bytes (little-endian), doubled, as one number."""
+    pattern = torch.arange(2**16)
+    nibbles = torch.stack([pattern >> shift & 15 for shift in (0, 4, 8, 12)], -1)
+    return _as_entries(_DOUBLED[nibbles].to(dtype)).reshape(-1)
+
+
+def encode_mxfp4(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Packs floats as gpt-oss is released: to write a checkpoint of that layout.
+
+    The scale of a block is the largest power of two that keeps its largest value below 8, as the
+    specification recommends; values round to the nearest, and above 6 to 6.
+
+    Args:
+        weight: [..., O, I], I a multiple of 32.
+
+    Returns:
+        Blocks uint8 [..., O, I / 32, 16] and scales uint8 [..., O, I / 32].
+    """
+    blocks = weight.float().unflatten(-1, (-1, BLOCK))
+    largest = blocks.abs().amax(-1)
+    exponent = torch.frexp(largest).exponent - 3  # frexp: mantissa below 1; E2M1 goes to 2^3
+    exponent = exponent.masked_fill(largest == 0, 0).clamp(-SCALE_BIAS, SCALE_BIAS)
+    relative = torch.ldexp(blocks, -exponent.unsqueeze(-1))
+    magnitudes = E2M1[:8].to(weight.device)
+    code = torch.bucketize(relative.abs().contiguous(), (magnitudes[1:] + magnitudes[:-1]) / 2)
+    code = (code + 8 * (relative < 0)).to(torch.uint8)
+    packed = code[..., 0::2] | (code[..., 1::2] << 4)
+    return packed, (exponent + SCALE_BIAS).to(torch.uint8)

@@ -1,0 +1,1 @@
+"""Estimates a run from its config: memory, steps, tokens, and what to change."""

@@ -1,0 +1,138 @@
+"""How far the routers have moved from the base model's choices, on fixed texts."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from lightning.pytorch.utilities.seed import isolate_rng
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from animelm.errors import UserError
+from animelm.train.callbacks.router.layers import RouterLayers
+
+DEFAULT_PROBE = {
+    "anime": (
+        "この作品は、同名の漫画を原作とするテレビアニメである。監督と脚本家は原作者と話し合いを重ね、"
+        "主人公の少女が仲間とともに成長していく姿を丁寧に描いた。作画と声優の演技が高く評価され、"
+        "最終回の放送後には続編と劇場版の制作が発表された。主題歌は第一話の放送日に発売された。"
+    ),
+    "general": (
+        "この川は北部の山地に源を発し、盆地を抜けて海に注ぐ。流域では古くから稲作が営まれ、"
+        "洪水を防ぐために堤防が築かれてきた。首都は河口に近い平野にあり、公用語と通貨は法律で"
+        "定められている。水は水素と酸素からなる化合物で、一気圧のもとでは百度で沸騰する。"
+    ),
+}
+_LONGEST = 512  # tokens; the probe runs at every logging step
+
+
+def read_probe(probe: dict[str, str] | Path | None) -> dict[str, str]:
+    """The named texts to probe with: as given, from a JSON object in a file, or the default two.
+
+    Raises:
+        UserError: the file is missing, not UTF-8, or not a JSON object of texts.
+    """
+    if probe is None:
+        return DEFAULT_PROBE
+    if isinstance(probe, dict):
+        return probe
+    try:
+        texts = json.loads(probe.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{probe}: cannot read the router probe: {error}") from error
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise UserError(f'{probe}: expected a JSON object of texts, such as {{"anime": "…"}}')
+    return texts
+
+
+class RouterProbe:
+    """Runs the texts through the decoder and compares the experts chosen.
+
+    Legend: N layers with a router, T tokens of a text, k experts chosen per token.
+
+    Args:
+        texts: by name. They are data: control tokens written in them are encoded as plain text.
+        tokenizer: the model's.
+
+    Raises:
+        UserError: a text gives no tokens.
+    """
+
+    def __init__(self, texts: dict[str, str], tokenizer: PreTrainedTokenizerBase) -> None:
+        self.input_ids: dict[str, Tensor] = {}
+        for name, text in texts.items():
+            ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+            if not ids:
+                raise UserError(f"router probe {name!r}: the text gives no tokens")
+            self.input_ids[name] = torch.tensor(ids[:_LONGEST])
+
+    def choices(self, module: nn.Module, routers: RouterLayers) -> dict[str, Tensor]:
+        """The experts chosen now, [N, T, k] int64 on the CPU, by name of text.
+
+        Runs in evaluation mode without gradients; every submodule's mode and all random states are
+        afterwards as they were.
+        """
+        device = next(routers.decoder.parameters()).device
+        with _undisturbed(module), _indices_of(routers) as indices:
+            chosen = {}
+            for name, ids in self.input_ids.items():
+                indices.clear()
+                routers.decoder(input_ids=ids[None].to(device), use_cache=False)
+                chosen[name] = torch.stack(indices).cpu()
+        return chosen
+
+    def base_choices(self, module: nn.Module, routers: RouterLayers) -> dict[str, Tensor]:
+        """As :meth:`choices`, with the adapters disabled (a model without any: as it stands)."""
+        with _adapters_disabled(module):
+            return self.choices(module, routers)
+
+
+def changed_share(before: Tensor, after: Tensor) -> float:
+    """Mean over layers and tokens of 1 - |A ∩ B| / k, for the chosen sets A and B ([N, T, k])."""
+    kept = (before[..., :, None] == after[..., None, :]).any(-1)
+    return 1 - kept.double().mean().item()
+
+
+@contextmanager
+def _indices_of(routers: RouterLayers) -> Iterator[list[Tensor]]:
+    indices: list[Tensor] = []
+    handles = [
+        router.register_forward_hook(lambda _module, _args, output: indices.append(output[2]))
+        for router in routers.routers
+    ]
+    try:
+        yield indices
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _undisturbed(module: nn.Module) -> Iterator[None]:
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        with isolate_rng(), torch.no_grad():
+            module.eval()
+            yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+@contextmanager
+def _adapters_disabled(module: nn.Module) -> Iterator[None]:
+    adapted = next((part for part in module.modules() if isinstance(part, PeftModel)), None)
+    if adapted is None:
+        yield
+        return
+    # Enabling the adapters again makes every active one trainable, also one that was kept frozen.
+    trainable = [(parameter, parameter.requires_grad) for parameter in adapted.parameters()]
+    try:
+        with adapted.disable_adapter():
+            yield
+    finally:
+        for parameter, requires_grad in trainable:
+            parameter.requires_grad_(requires_grad)

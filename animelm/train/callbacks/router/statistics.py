@@ -1,0 +1,210 @@
+"""Watches which experts the routers choose while the model trains."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from animelm.report.pictures import router_heat_map
+from animelm.train.callbacks.router.layers import RouterLayers
+from animelm.train.callbacks.router.probe import RouterProbe, changed_share, read_probe
+from animelm.train.callbacks.router.table import RouterTable
+from animelm.train.callbacks.router.window import RouterSummary, RouterWindow
+from animelm.train.callbacks.schedule import EveryNSteps
+
+TABLE_NAME = "router_statistics.csv"
+
+
+class RouterStatistics(Callback):
+    """Logs each layer's load, entropy and drift every few optimiser steps.
+
+    Counted are the tokens of the training forward alone: not padding, not validation or generation,
+    and not what activation checkpointing runs again in the backward pass (the decoder's own forward
+    opens and closes the counting, and recomputation enters below it). Micro-batches are summed up
+    to the logging step; processes are summed once, there.
+
+    Logs, as means over layers, ``router/entropy``, ``router/chosen_mass``, ``router/imbalance`` and
+    ``router/dead_experts`` (see :class:`RouterSummary`); the same per layer under
+    ``router_layers/layer_<i>/``; ``router_drift/<text>``, the share of the base model's choices on
+    a fixed text that have changed; the picture ``router/heat_map`` in TensorBoard; and all of it
+    but the drift in ``router_statistics.csv``. Does nothing in a model without routers.
+
+    A checkpoint carries the window begun and the base's choices. Of several processes only the
+    first one's window is kept; the table's column ``tokens`` tells what was counted.
+
+    Args:
+        every_n_steps: logging period in optimiser steps.
+        probe: named texts, or a JSON file with an object of them; None: a default text on anime and
+            one on other subjects; an empty dict: no drift.
+        folder: where the table is written; None: the trainer's log folder.
+
+    Raises:
+        UserError: a setting, the probe file or an existing table is not as expected.
+    """
+
+    def __init__(
+        self,
+        every_n_steps: int = 50,
+        probe: dict[str, str] | Path | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.schedule = EveryNSteps(every_n_steps)
+        self.texts = read_probe(probe)
+        self.folder = folder
+        self._routers: RouterLayers | None = None
+        self._window = RouterWindow(0)
+        self._probe: RouterProbe | None = None
+        self._base_choices: dict[str, Tensor] = {}
+        self._table: RouterTable | None = None
+        self._handles: list[RemovableHandle] = []
+        self._restored: dict[str, Any] = {}
+        self._batch_open = False
+        self._recording = False
+        self._counted: Tensor | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        log_dir = trainer.log_dir  # asked on every process, since it broadcasts
+        self._routers = RouterLayers.find(pl_module)
+        if self._routers is None:
+            rank_zero_info("The model has no routers: router statistics are off.")
+            return
+        self.schedule.start(trainer.global_step)
+        self._window = RouterWindow(len(self._routers.routers))
+        restored, self._restored = self._restored, {}
+        if trainer.is_global_zero:
+            self._window.sums = restored.get("window")
+        folder = self.folder or (Path(log_dir) if log_dir else None)
+        trial = trainer.fast_dev_run  # type: ignore[attr-defined]
+        if folder and trainer.is_global_zero and not trial:
+            self._table = RouterTable(folder / TABLE_NAME)
+            self._table.start(trainer.global_step)
+        if self.texts:
+            self._start_probe(trainer, pl_module, self._routers, restored)
+        self._hook(pl_module, self._routers)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        padding = getattr(batch, "is_padding", None)
+        self._counted = None if padding is None else ~padding.flatten()
+        self._batch_open = True
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        self._batch_open, self._counted = False, None
+        if self._routers is not None and self.schedule.due(trainer.global_step):
+            self._log(trainer, pl_module, self._routers)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._routers is not None and self.schedule.newly_reached(trainer.global_step):
+            self._log(trainer, pl_module, self._routers)
+        self._unhook()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self._unhook()
+
+    def state_dict(self) -> dict[str, Any]:
+        sums = self._window.sums
+        return {
+            "window": None if sums is None else sums.detach().cpu().clone(),
+            "probe": self._probe.input_ids if self._probe else {},
+            "base_choices": self._base_choices,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._restored = state_dict
+
+    def _hook(self, module: nn.Module, routers: RouterLayers) -> None:
+        self._handles = [
+            routers.decoder.register_forward_pre_hook(partial(self._open, module)),
+            # always_call: a forward that fails must not leave the counting open.
+            routers.decoder.register_forward_hook(self._close, always_call=True),
+        ]
+        for row, router in enumerate(routers.routers):
+            self._handles.append(router.register_forward_hook(partial(self._record, row)))
+
+    def _unhook(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        self._batch_open = self._recording = False
+
+    def _open(self, module: nn.Module, decoder: nn.Module, args: Any) -> None:
+        # Not decoder.training: from_pretrained leaves a frozen base in evaluation mode.
+        self._recording = self._batch_open and module.training and torch.is_grad_enabled()
+
+    def _close(self, decoder: nn.Module, args: Any, output: Any) -> None:
+        self._recording = False
+
+    def _record(self, row: int, router: nn.Module, args: Any, output: tuple[Tensor, ...]) -> None:
+        if self._recording:
+            logits, _, indices = output
+            self._window.add(row, logits, indices, self._counted)
+
+    def _start_probe(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        routers: RouterLayers,
+        restored: dict[str, Any],
+    ) -> None:
+        self._probe = RouterProbe(self.texts, pl_module.tokenizer)  # type: ignore[arg-type]
+        before = restored.get("probe", {})
+        # A run that trains the base itself can find the base's choices in its checkpoint alone.
+        if before.keys() == self._probe.input_ids.keys() and all(
+            ids.equal(before[name]) for name, ids in self._probe.input_ids.items()
+        ):
+            self._base_choices = restored["base_choices"]
+            return
+        with trainer.precision_plugin.forward_context():
+            self._base_choices = self._probe.base_choices(pl_module, routers)
+
+    def _drift(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, routers: RouterLayers
+    ) -> dict[str, float]:
+        if self._probe is None:
+            return {}
+        with trainer.precision_plugin.forward_context():
+            now = self._probe.choices(pl_module, routers)
+        return {name: changed_share(self._base_choices[name], now[name]) for name in now}
+
+    def _log(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, routers: RouterLayers
+    ) -> None:
+        sums = self._window.take()
+        if sums is None:
+            rank_zero_warn("Router statistics: the decoder ran no training forward.")
+            return
+        summary = RouterSummary.from_sums(trainer.strategy.reduce(sums, reduce_op="sum"))
+        drift = self._drift(trainer, pl_module, routers)
+        if not trainer.is_global_zero or summary.tokens == 0:
+            return
+        step = trainer.global_step
+        scalars = {f"router_drift/{name}": value for name, value in drift.items()}
+        for name, values in summary.per_layer().items():
+            scalars[f"router/{name}"] = values.mean().item()
+            for layer, value in zip(routers.layers, values.tolist(), strict=True):
+                scalars[f"router_layers/layer_{layer:02d}/{name}"] = value
+        for logger in trainer.loggers:
+            logger.log_metrics(scalars, step=step)
+            if isinstance(logger, TensorBoardLogger):
+                title = f"Share of routed choices per expert, step {step}"
+                picture = router_heat_map(summary.shares.numpy(), title)
+                logger.experiment.add_image("router/heat_map", picture, step, dataformats="HWC")
+        if self._table:
+            self._table.append(step, routers.layers, summary)

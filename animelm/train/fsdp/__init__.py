@@ -1,0 +1,1 @@
+"""Fully sharded data parallelism: parameters and optimizer states in parts."""

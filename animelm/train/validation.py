@@ -1,0 +1,115 @@
+"""What a validation pass finds out on the held-out sets."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from animelm.data.sources.qa import DIRECTIONS
+from animelm.evaluate.generate import Answer
+from animelm.evaluate.metrics import answer_metrics
+from animelm.evaluate.scoring import Rivals
+
+_NO_ANSWER = "(the final channel was not reached)"
+_LARGEST_EXPONENT = 700.0  # exp of more is no float
+
+SumOverProcesses = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class ValidationAnswer:
+    """One answered question, for the table of examples."""
+
+    question: str
+    output: str
+    answers: tuple[str, ...]
+    held_out_set: str
+    exact: bool
+    key_found: bool
+
+
+class HeldOut:
+    """Collects losses of held-out blocks and answers to held-out questions, by set.
+
+    Every process sees the same sets in the same order, each with a share of its blocks or questions
+    (as the data room deals them out), and asks for the figures at the same time.
+
+    Args:
+        device: where the process group can sum tensors.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._losses: dict[str, tuple[float, int]] = {}
+        self._answers: dict[str, list[Answer]] = {}
+
+    def add_loss(self, name: str, loss: float, tokens: int) -> None:
+        """Adds the token losses of a batch: their sum in nats, and their number."""
+        before, counted = self._losses.get(name, (0.0, 0))
+        self._losses[name] = (before + loss, counted + tokens)
+
+    def add_answers(self, name: str, answers: list[Answer]) -> None:
+        """Adds the answers to a batch of questions."""
+        self._answers.setdefault(name, []).extend(answers)
+
+    def perplexities(self, total: SumOverProcesses) -> dict[str, float]:
+        """Mean token loss in nats, and perplexity, of each set of blocks."""
+        figures = {}
+        for name, sums in self._losses.items():
+            loss, tokens = total(self._tensor(*sums)).tolist()
+            mean = loss / tokens if tokens else math.nan
+            figures[f"validation/{name}/loss"] = mean
+            figures[f"validation/{name}/perplexity"] = math.exp(min(mean, _LARGEST_EXPONENT))
+        return figures
+
+    def scores(self, rivals: Rivals, total: SumOverProcesses) -> dict[str, float]:
+        """Scores and number of questions of each set, and of each direction in it."""
+        figures: dict[str, float] = {}
+        for name, answers in self._answers.items():
+            figures |= self._score(f"validation/{name}", answers, rivals, total)
+            for direction in DIRECTIONS:
+                chosen = [answer for answer in answers if answer.record.direction == direction]
+                prefix = f"validation_directions/{name}_{direction}"
+                figures |= self._score(prefix, chosen, rivals, total)
+        return figures
+
+    def examples(self, rivals: Rivals) -> list[ValidationAnswer]:
+        """Every answer of this process, with its scores."""
+        return [
+            _validation_answer(answer, rivals)
+            for answers in self._answers.values()
+            for answer in answers
+        ]
+
+    def _score(
+        self, prefix: str, answers: list[Answer], rivals: Rivals, total: SumOverProcesses
+    ) -> dict[str, float]:
+        # Asked of all processes: one without such a question must still take part in the sums.
+        questions = float(total(self._tensor(len(answers))))
+        if not questions:
+            return {}
+        metrics: MetricCollection = answer_metrics(rivals).to(self._device)
+        metrics.update([answer.output for answer in answers], [answer.record for answer in answers])
+        values = {f"{prefix}/{name}": float(value) for name, value in metrics.compute().items()}
+        return {**values, f"{prefix}/questions": questions}
+
+    def _tensor(self, *values: float) -> Tensor:
+        # MPS knows no float64.
+        dtype = torch.float32 if self._device.type == "mps" else torch.float64
+        return torch.tensor(values, dtype=dtype, device=self._device)
+
+
+def _validation_answer(answer: Answer, rivals: Rivals) -> ValidationAnswer:
+    scores = rivals.score(answer.output, answer.record)
+    record = answer.record
+    return ValidationAnswer(
+        record.question,
+        answer.output if answer.reached_final else _NO_ANSWER,
+        record.answers,
+        answer.held_out_set,
+        scores.exact_match == 1,
+        scores.accuracy == 1,
+    )

@@ -1,0 +1,89 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from animelm.evaluate.bootstrap import bootstrap_interval, paired_difference
+
+
+def _by_hand(scores: list[float], works: list[str], resamples: int) -> tuple[float, float]:
+    """The same bootstrap, written question by question."""
+    rng = np.random.default_rng(7)
+    names = sorted(set(works))
+    means = []
+    for _ in range(resamples):
+        drawn = [
+            score
+            for name in rng.choice(names, size=len(names))
+            for score, work in zip(scores, works, strict=True)
+            if work == name
+        ]
+        means.append(np.mean(drawn))
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def test_interval_agrees_with_a_bootstrap_written_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    works = [f"work{i}" for i in rng.integers(0, 15, size=120)]  # works of different sizes
+    scores = [float(rng.random() < (0.9 if work > "work4" else 0.3)) for work in works]
+    interval = bootstrap_interval(scores, works, resamples=4000)
+    low, high = _by_hand(scores, works, resamples=2000)
+    assert interval.mean == pytest.approx(np.mean(scores))
+    assert interval.low == pytest.approx(low, abs=0.02)
+    assert interval.high == pytest.approx(high, abs=0.02)
+
+
+def test_questions_on_one_work_count_as_one_observation() -> None:
+    """Ten works answered all or nothing: as uncertain as ten questions, not as a hundred."""
+    scores = [float(work % 2) for work in range(10) for _ in range(10)]
+    by_work = bootstrap_interval(scores, [str(i // 10) for i in range(100)])
+    by_question = bootstrap_interval(scores, [str(i) for i in range(100)])
+    assert by_work.high - by_work.low > 2.5 * (by_question.high - by_question.low)
+
+
+def test_one_work_says_nothing_of_the_spread() -> None:
+    interval = bootstrap_interval([1.0, 0.0], ["a", "a"])
+    assert interval.mean == 0.5
+    assert math.isnan(interval.low) and math.isnan(interval.high)
+
+
+def test_no_scores_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        bootstrap_interval([], [])
+    with pytest.raises(ValueError, match="2 scores and 1 works"):
+        bootstrap_interval([1.0, 0.0], ["a"])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0.0, 1.0]), st.sampled_from("abcde")), min_size=1),
+    st.randoms(use_true_random=False),
+)
+def test_interval_does_not_depend_on_the_order(pairs: list, random) -> None:
+    shuffled = pairs.copy()
+    random.shuffle(shuffled)
+    first, second = (
+        bootstrap_interval([s for s, _ in rows], [w for _, w in rows], resamples=200)
+        for rows in (pairs, shuffled)
+    )
+    assert str(first) == str(second)  # NaN is equal to itself here
+    assert math.isnan(first.low) or 0 <= first.low <= first.high <= 1
+
+
+def test_pairing_takes_the_difficulty_of_the_works_out() -> None:
+    """A model better by 0.1 on every work: certain when paired, though works differ far more."""
+    rng = np.random.default_rng(0)
+    difficulty = np.repeat(rng.random(20) * 0.8, 5)
+    works = [str(i // 5) for i in range(100)]
+    better, worse = (difficulty + 0.1).tolist(), difficulty.tolist()
+    difference = paired_difference(better, worse, works)
+    assert (difference.low, difference.high) == pytest.approx((0.1, 0.1))
+    unpaired = bootstrap_interval(better, works)
+    assert unpaired.low < np.mean(worse)
+
+
+def test_paired_models_must_have_answered_the_same_questions() -> None:
+    with pytest.raises(ValueError, match="2 and 1"):
+        paired_difference([1.0, 0.0], [1.0], ["a", "b"])

@@ -1,0 +1,89 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig
+from safetensors.torch import save_file
+
+from animelm.errors import UserError
+from animelm.model.lora.files import (
+    ANCESTRY_FILE,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    StoredAdapter,
+    read_ancestry,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An adapter of PEFT's format with one tensor."""
+    LoraConfig(r=4, target_modules=["q_proj"]).save_pretrained(str(tmp_path))
+    save_file({"q_proj.lora_A.weight": torch.ones(4, 8)}, tmp_path / WEIGHTS_FILE)
+    return tmp_path
+
+
+def test_an_adapters_settings_and_the_names_of_its_tensors_are_read(folder: Path) -> None:
+    stored = StoredAdapter.in_folder(folder)
+    assert stored.config.r == 4
+    assert stored.tensors == {"q_proj.lora_A.weight"}
+
+
+@pytest.mark.parametrize("file", [CONFIG_FILE, WEIGHTS_FILE])
+def test_a_missing_file_is_named(folder: Path, file: str) -> None:
+    (folder / file).unlink()
+    with pytest.raises(UserError, match=f"no {file}; expected an adapter folder"):
+        StoredAdapter.in_folder(folder)
+
+
+@pytest.mark.parametrize("file", [CONFIG_FILE, WEIGHTS_FILE])
+def test_a_file_that_is_cut_off_is_named(folder: Path, file: str) -> None:
+    (folder / file).write_bytes((folder / file).read_bytes()[:-8])
+    with pytest.raises(UserError, match=rf"{file}: not (JSON|a whole safetensors file)"):
+        StoredAdapter.in_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"peft_type": "LOHA"}, "found LOHA; expected an object with peft_type LORA"),
+        ({"peft_type": "NEW"}, "found NEW; expected"),
+        ({"peft_type": None}, "found None; expected"),
+        ({"target_parameters": ["mlp.experts.down_proj"]}, "train the adapter on target_modules"),
+        ({"bias": "all"}, "bias is 'all', .* replace the base's own, .*train it with bias 'none'"),
+        ({"bias": "lora_only"}, "bias is 'lora_only', .* replace the base's own"),
+        ({"init_lora_weights": "pissa_niter_4"}, "changes the base's own weights; save the"),
+        ({"init_lora_weights": "olora"}, "changes the base's own weights"),
+        ({"task_type": "POETRY"}, "PEFT cannot read it"),
+        ({"layers_pattern": "layers", "target_modules": ".*"}, "PEFT cannot read it"),
+    ],
+)
+def test_an_adapter_of_another_kind_is_refused(
+    folder: Path, changes: dict[str, Any], told: str
+) -> None:
+    values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    (folder / CONFIG_FILE).write_text(json.dumps(values | changes), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"{CONFIG_FILE}: .*{told}"):
+        StoredAdapter.in_folder(folder)
+
+
+def test_settings_that_are_no_object_are_refused(folder: Path) -> None:
+    (folder / CONFIG_FILE).write_text("[]", encoding="utf-8")
+    with pytest.raises(UserError, match=rf"{CONFIG_FILE}: found list; expected an object"):
+        StoredAdapter.in_folder(folder)
+
+
+def test_an_adapter_without_ancestry_has_none(tmp_path: Path) -> None:
+    assert read_ancestry(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [('[{"step": "cp', "not JSON"), ('{"a": 1}', "a list of steps"), ("[1]", "a list of steps")],
+)
+def test_an_ancestry_that_is_malformed_is_named(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / ANCESTRY_FILE).write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=rf"{ANCESTRY_FILE}: .*{told}"):
+        read_ancestry(tmp_path)

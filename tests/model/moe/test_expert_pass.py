@@ -1,0 +1,129 @@
+"""The fused pass against autograd: through plain loops, and by finite differences."""
+
+import pytest
+import torch
+from torch import nn
+
+from animelm.model.lora.linear import LowRank
+from animelm.model.moe.expert_pass import Adapted, ExpertLayers, _each, expert_pass
+from animelm.model.moe.routing import Routing
+from animelm.model.moe.swiglu import Gate
+from animelm.model.quantization.linear4bit import weight_in
+
+TOKENS, EXPERTS, CHOSEN, HIDDEN, INTERMEDIATE, RANK = 7, 4, 2, 8, 6, 2
+GATE = Gate(alpha=1.702, limit=0.7)  # a limit low enough that some values are clamped
+
+
+def side(inputs: int, outputs: int, dropout: float, dtype: torch.dtype) -> Adapted:
+    layer = nn.Linear(inputs, outputs, dtype=dtype).requires_grad_(False)
+    down = torch.randn(RANK, inputs, dtype=dtype, requires_grad=True)
+    up = torch.randn(outputs, RANK, dtype=dtype, requires_grad=True)
+    return Adapted(layer, LowRank(down, up, 0.5, dropout))
+
+
+def experts(dropout: float = 0.0, dtype: torch.dtype = torch.float64) -> list[ExpertLayers]:
+    return [
+        ExpertLayers(
+            side(HIDDEN, 2 * INTERMEDIATE, dropout, dtype),
+            side(INTERMEDIATE, HIDDEN, dropout, dtype),
+        )
+        for _ in range(EXPERTS)
+    ]
+
+
+def routed(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    hidden = torch.randn(TOKENS, HIDDEN, dtype=dtype, requires_grad=True)
+    scores, indices = torch.randn(TOKENS, EXPERTS - 1).topk(CHOSEN)  # the last one gets no token
+    return hidden, scores.softmax(-1).to(dtype).requires_grad_(), indices
+
+
+def parameters(layers: list[ExpertLayers]) -> list[torch.Tensor]:
+    return [parameter for expert in layers for parameter in expert.parameters]
+
+
+def adapted_product(x: torch.Tensor, side: Adapted) -> torch.Tensor:
+    update = x @ side.low_rank.down.T @ side.low_rank.up.T * side.low_rank.scaling
+    return x @ weight_in(side.layer, x.dtype).T + side.layer.bias + update
+
+
+def plain_loop(hidden, weights, indices, layers) -> torch.Tensor:
+    """Token by token, choice by choice."""
+    rows = []
+    for token in range(TOKENS):
+        total = torch.zeros_like(hidden[0])
+        for choice in range(CHOSEN):
+            expert = layers[int(indices[token, choice])]
+            gate_up = adapted_product(hidden[token], expert.gate_up)
+            gate = gate_up[0::2].clamp(max=GATE.limit)
+            up = gate_up[1::2].clamp(-GATE.limit, GATE.limit)
+            unit = (up + 1) * gate * torch.sigmoid(GATE.alpha * gate)
+            total = total + weights[token, choice] * adapted_product(unit, expert.down)
+        rows.append(total)
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_output_and_every_gradient_equal_those_of_a_plain_loop(recompute: bool) -> None:
+    hidden, weights, indices = routed()
+    layers = experts()
+    inputs = [hidden, weights, *parameters(layers)]
+    ours = expert_pass(hidden, weights, indices, layers, GATE, recompute)
+    theirs = plain_loop(hidden, weights, indices, layers)
+    torch.testing.assert_close(ours, theirs)
+    direction = torch.randn_like(ours)
+    mine = torch.autograd.grad(ours, inputs, direction)
+    expected = torch.autograd.grad(theirs, inputs, direction, allow_unused=True)
+    for ours_grad, their_grad in zip(mine, expected, strict=True):
+        if their_grad is None:  # the expert without tokens: zero, not missing
+            assert not ours_grad.any()
+        else:
+            torch.testing.assert_close(ours_grad, their_grad)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_gradients_equal_finite_differences_under_dropout_too(
+    recompute: bool, dropout: float
+) -> None:
+    hidden, weights, indices = routed()
+    layers = experts(dropout)
+
+    def same_masks(hidden, weights, *_):
+        torch.manual_seed(5)
+        return expert_pass(hidden, weights, indices, layers, GATE, recompute)
+
+    assert torch.autograd.gradcheck(same_masks, (hidden, weights, *parameters(layers)))
+
+
+def test_dropout_changes_the_update_and_not_the_frozen_product() -> None:
+    hidden, weights, indices = routed()
+    layers = experts(0.5)
+    first, second = (expert_pass(hidden, weights, indices, layers, GATE, False) for _ in range(2))
+    assert not torch.equal(first, second)
+    for expert in layers:
+        for half in (expert.gate_up, expert.down):
+            nn.init.zeros_(half.low_rank.up)
+    first, second = (expert_pass(hidden, weights, indices, layers, GATE, False) for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_layers_without_adapters_pass_the_gradient_on() -> None:
+    hidden, weights, indices = routed()
+    layers = [
+        ExpertLayers(expert.gate_up._replace(low_rank=None), expert.down._replace(low_rank=None))
+        for expert in experts()
+    ]
+
+    def without_adapters(hidden, weights):
+        return expert_pass(hidden, weights, indices, layers, GATE, False)
+
+    assert torch.autograd.gradcheck(without_adapters, (hidden, weights))
+
+
+def test_experts_with_as_many_rows_follow_each_other() -> None:
+    """They find the products compiled."""
+    indices = torch.tensor([[0], [0], [0], [1], [2], [2], [2], [3]])
+    routing = Routing.from_indices(indices, 5)
+    run = [(expert, len(x)) for expert, x, _ in _each(routing, torch.zeros(8, 2))]
+    assert run == [(1, 1), (3, 1), (0, 3), (2, 3)]

@@ -1,0 +1,140 @@
+"""The 4-bit experts against transformers' own, on the dequantised weights."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import GptOssForCausalLM
+from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
+
+from animelm.model.checkpoint.load import load_base
+from animelm.model.lora.adapters import LoraSettings, add_adapter
+from animelm.model.moe import expert_pass
+from animelm.model.moe.experts import Experts
+from animelm.model.quantization.linear4bit import weight_in
+
+
+def routed(tokens: int = 23) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(3)
+    hidden = torch.randn(tokens, 64)
+    scores, indices = torch.randn(tokens, 3).topk(2, dim=-1)  # expert 3 gets no token
+    return hidden, indices, scores.softmax(-1)
+
+
+def stock_twin(ours: Experts, stock: GptOssExperts) -> GptOssExperts:
+    """transformers' experts with the weights that ours hold after quantisation."""
+    twin = copy.deepcopy(stock)
+    with torch.no_grad():
+        for expert in range(twin.num_experts):
+            twin.gate_up_proj[expert] = weight_in(base(ours.gate_up_projs[expert]), torch.float32).T
+            twin.down_proj[expert] = weight_in(base(ours.down_projs[expert]), torch.float32).T
+    return twin
+
+
+def base(layer: torch.nn.Module) -> torch.nn.Module:
+    return getattr(layer, "base_layer", layer)
+
+
+def test_forward_equals_transformers_experts_on_dequantised_weights(
+    checkpoint: Path, stock_model: GptOssForCausalLM
+) -> None:
+    ours = load_base(str(checkpoint), "nf4").model.layers[0].mlp.experts
+    twin = stock_twin(ours, stock_model.model.layers[0].mlp.experts)
+    hidden, indices, weights = routed()
+    torch.testing.assert_close(
+        ours(hidden, indices, weights), twin(hidden, indices, weights), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_every_lora_gradient_equals_the_one_through_the_merged_weight(
+    checkpoint: Path, stock_model: GptOssForCausalLM
+) -> None:
+    model = add_adapter(
+        load_base(str(checkpoint), "nf4"), LoraSettings(rank=4, alpha=8, dropout=0.0)
+    )
+    ours = model.get_base_model().model.layers[0].mlp.experts
+    twin = stock_twin(ours, stock_model.model.layers[0].mlp.experts)
+    hidden, indices, weights = routed()
+    hidden.requires_grad_()
+    pairs = {"gate_up_proj": ours.gate_up_projs, "down_proj": ours.down_projs}
+    for layers in pairs.values():
+        for layer in layers:
+            torch.nn.init.normal_(layer.lora_B["default"].weight, std=0.1)
+    fused = {
+        name: torch.stack(
+            [
+                (
+                    weight_in(l.base_layer, torch.float32)
+                    + 2.0 * l.lora_B["default"].weight @ l.lora_A["default"].weight
+                ).T
+                for l in layers  # noqa: E741
+            ]
+        )
+        for name, layers in pairs.items()
+    }
+    theirs = torch.func.functional_call(twin, fused, (hidden, indices, weights))
+    out = ours(hidden, indices, weights)
+    torch.testing.assert_close(out, theirs, rtol=1e-3, atol=1e-3)
+    trained = [
+        p
+        for layers in pairs.values()
+        for layer in layers
+        for p in layer.parameters()
+        if p.requires_grad
+    ]
+    assert len(trained) == 2 * 2 * 4
+    inputs, direction = [hidden, *trained], torch.randn_like(out)
+    mine = torch.autograd.grad(out, inputs, direction, allow_unused=True)
+    expected = torch.autograd.grad(theirs, inputs, direction, allow_unused=True)
+    for ours_grad, their_grad in zip(mine, expected, strict=True):
+        if ours_grad is None:  # the expert without tokens
+            assert not their_grad.any()
+        else:
+            torch.testing.assert_close(ours_grad, their_grad, rtol=1e-3, atol=1e-3)
+
+
+def test_every_experts_adapter_has_changed_after_ten_steps(checkpoint: Path) -> None:
+    torch.manual_seed(0)
+    model = add_adapter(load_base(str(checkpoint), "nf4"), LoraSettings(rank=4)).train()
+    before = {
+        name: p.detach().clone()
+        for name, p in model.named_parameters()
+        if ".experts." in name and p.requires_grad
+    }
+    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+    for _ in range(10):
+        ids = torch.randint(2, 97, (4, 32))
+        model(input_ids=ids, labels=ids).loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    after = dict(model.named_parameters())
+    assert len(before) == 2 * 4 * 2 * 2  # layers, experts, projections, A and B
+    assert all(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_under_stacked_adapters_an_expert_without_tokens_has_gradients_of_zero(
+    checkpoint: Path,
+) -> None:
+    model = add_adapter(load_base(str(checkpoint), "nf4"), LoraSettings(rank=4))
+    model.add_adapter("below", model.peft_config["default"])
+    model.base_model.set_adapter(["below", "default"])
+    ours = model.train().get_base_model().model.layers[0].mlp.experts
+    ours(*routed()).sum().backward()
+    assert ours.gate_up_projs[0].lora_B["default"].weight.grad.any()
+    for layers in (ours.gate_up_projs, ours.down_projs):
+        for part in (layers[3].lora_A, layers[3].lora_B):
+            assert not part["default"].weight.grad.any()
+
+
+def test_experts_that_have_answered_in_inference_mode_can_be_trained(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expert_pass, "_WORKSPACES", {})
+    # In fp16 weights are unpacked as on a GPU: by an operator, into memory that is kept.
+    model = add_adapter(load_base(str(checkpoint), compute_dtype=torch.float16), LoraSettings())
+    tokens = torch.arange(8)[None]
+    with torch.inference_mode():
+        model(input_ids=tokens)
+    model.train()(input_ids=tokens).logits.sum().backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)

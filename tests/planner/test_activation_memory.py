@@ -1,0 +1,125 @@
+"""The formulas against what autograd really keeps."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import GptOssConfig, LlamaConfig
+
+from animelm.model.activation_checkpointing import recompute_activations
+from animelm.model.architecture import Config, new_model
+from animelm.model.attention.documents import packed_hidden_states
+from animelm.model.checkpoint.load import load_base
+from animelm.model.compile import compile_norms
+from animelm.model.lora.adapters import DEFAULT_TARGETS, LoraSettings, add_adapter, audit_targets
+from animelm.planner.activation_memory import Adapters, BatchShape, activations, layers_that_keep
+
+TOKENS = 384
+GPT_OSS = GptOssConfig(
+    vocab_size=97, hidden_size=96, intermediate_size=64, num_hidden_layers=3,
+    num_attention_heads=6, num_key_value_heads=2, head_dim=32, num_local_experts=4,
+    num_experts_per_tok=2, sliding_window=128,
+)  # fmt: skip
+LLAMA = LlamaConfig(
+    vocab_size=97, hidden_size=128, intermediate_size=352, num_hidden_layers=3,
+    num_attention_heads=4, num_key_value_heads=2,
+)  # fmt: skip
+PLAIN = BatchShape(TOKENS, TOKENS, torch.bfloat16, checkpointing=False)
+ATTENTION = ("q_proj", "v_proj")
+
+
+def kept_by_autograd(model: PeftModel, shape: BatchShape) -> int:
+    """Bytes that a forward pass keeps, parameters of the model not counted."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    input_ids = torch.randint(0, 97, (1, shape.tokens))
+    position_ids = torch.arange(shape.tokens)[None] % shape.document
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        hidden = packed_hidden_states(model, input_ids, position_ids)
+    assert hidden.requires_grad
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize(
+    ("shape", "targets", "dropout"),
+    [
+        (PLAIN, DEFAULT_TARGETS, 0.05),
+        (PLAIN, DEFAULT_TARGETS, 0.0),
+        (PLAIN, ATTENTION, 0.05),
+        (replace(PLAIN, document=96), DEFAULT_TARGETS, 0.05),
+        (replace(PLAIN, dtype=torch.float32), DEFAULT_TARGETS, 0.05),
+        (replace(PLAIN, checkpointing=True), DEFAULT_TARGETS, 0.05),
+        (replace(PLAIN, checkpointing=True, dtype=torch.float32), DEFAULT_TARGETS, 0.0),
+        (replace(PLAIN, checkpointing=True, kept_bytes=500_000), DEFAULT_TARGETS, 0.05),
+        (replace(PLAIN, checkpointing=True, kept_bytes=4_000_000), DEFAULT_TARGETS, 0.05),
+        (replace(PLAIN, checkpointing=True, kept_bytes=2**30), DEFAULT_TARGETS, 0.05),
+        (replace(PLAIN, compiled=True), DEFAULT_TARGETS, 0.05),
+        (replace(PLAIN, compiled=True, dtype=torch.float32), ATTENTION, 0.0),
+        (replace(PLAIN, compiled=True, checkpointing=True), DEFAULT_TARGETS, 0.05),
+        (
+            replace(PLAIN, compiled=True, checkpointing=True, kept_bytes=2_900_000),
+            DEFAULT_TARGETS,
+            0.05,
+        ),
+    ],
+)
+@pytest.mark.parametrize("config", [GPT_OSS, LLAMA], ids=["gpt-oss", "llama"])
+def test_what_is_kept_is_what_autograd_keeps(
+    config: Config, shape: BatchShape, targets: tuple[str, ...], dropout: float, tmp_path
+) -> None:
+    torch.manual_seed(0)
+    new_model(config).save_pretrained(tmp_path)
+    base = load_base(str(tmp_path), "nf4", shape.dtype)
+    lora = LoraSettings(8, 16, dropout, targets)
+    model = add_adapter(base, lora)
+    adapters = Adapters.of(lora, audit_targets(model, targets))
+    if shape.compiled:
+        compile_norms(base)
+    if shape.checkpointing:
+        recompute_activations(base, adapters, shape.kept_bytes, shape.compiled)
+    foretold = activations(config, adapters, shape, packed=True)
+    assert foretold.kept == pytest.approx(kept_by_autograd(model.train(), shape), rel=0.02)
+
+
+@pytest.mark.parametrize("config", [GPT_OSS, LLAMA], ids=["gpt-oss", "llama"])
+def test_layers_keep_what_the_bytes_pay_for_and_no_more_than_there_are(config: Config) -> None:
+    adapters = Adapters(frozenset(), 8, dropout=False)
+    frugal = replace(PLAIN, checkpointing=True)
+    generous = replace(frugal, kept_bytes=2**40)
+    least, most = (activations(config, adapters, s, packed=True).kept for s in (frugal, generous))
+    one = (most - least) // 3
+    for kept, layers in ((one - 1, 0), (one, 1), (2 * one, 2), (2**40, 3)):
+        assert layers_that_keep(config, adapters, replace(frugal, kept_bytes=kept)) == layers
+
+
+def test_the_logits_of_one_chunk_exist_at_a_time() -> None:
+    wide = LlamaConfig(**{**LLAMA.to_dict(), "vocab_size": 200_000})
+    adapters = Adapters(frozenset(), 8, dropout=False)
+    short, long = (
+        activations(wide, adapters, replace(PLAIN, tokens=tokens), packed=True).loss
+        for tokens in (2048, 4096)
+    )
+    assert short > 128e6 and long - short < 2e6
+
+
+def test_a_longer_document_needs_its_longest_row_blocks_scores_thrice() -> None:
+    """Scores, shares and their gradient of 6 heads, 128 rows and all keys with the sink's."""
+    config = GptOssConfig(
+        **GPT_OSS.to_dict() | {"hidden_size": 16, "intermediate_size": 2}
+    )  # little but attention
+    shape = replace(PLAIN, tokens=8192)
+    short, long = (
+        activations(config, Adapters(frozenset(), 0, False), replace(shape, document=length), True)
+        for length in (1000, 8000)
+    )
+    keys = 8032 - 1024  # 8,001 and 1,001, filled up
+    assert long.layer - short.layer == 3 * 6 * 128 * keys * shape.dtype.itemsize

@@ -1,0 +1,128 @@
+import math
+
+import pytest
+import torch
+
+from animelm.data.sources.qa import QARecord
+from animelm.evaluate.generate import Answer
+from animelm.evaluate.scoring import Rivals
+from animelm.train.validation import HeldOut
+
+
+def record(work: str, name: str, direction: str) -> QARecord:
+    forward = direction == "forward"
+    return QARecord(
+        id=f"{work}/{direction}",
+        work=work,
+        fact=f"{work}/protagonist",
+        direction=direction,
+        wording=f"protagonist/{direction}/00",
+        domain="anime",
+        question=f"{work}の主人公は?" if forward else f"{name}が主人公の作品は?",
+        answers=(f"{name}です。",) if forward else (f"{work}です。",),
+        keys=(name,) if forward else (work,),
+    )
+
+
+RECORDS = [
+    record(work, name, direction)
+    for work, name in (("どろろ", "百鬼丸"), ("銀魂", "坂田銀時"))
+    for direction in ("forward", "reverse")
+]
+
+
+def answered(output: str, asked: QARecord) -> Answer:
+    return Answer(asked, "unseen_wording", output, True)
+
+
+def alone(values: torch.Tensor) -> torch.Tensor:
+    return values
+
+
+@pytest.fixture
+def held_out() -> HeldOut:
+    return HeldOut(torch.device("cpu"))
+
+
+def test_perplexity_is_taken_over_all_tokens_of_a_set(held_out: HeldOut) -> None:
+    held_out.add_loss("articles", 10.0, 4)
+    held_out.add_loss("replay", 8.0, 8)
+    held_out.add_loss("articles", 2.0, 2)
+    figures = held_out.perplexities(alone)
+    assert figures["validation/articles/loss"] == pytest.approx(2.0)
+    assert figures["validation/articles/perplexity"] == pytest.approx(math.exp(2))
+    assert figures["validation/replay/perplexity"] == pytest.approx(math.e)
+
+
+def test_perplexity_sums_over_processes(held_out: HeldOut) -> None:
+    held_out.add_loss("articles", 10.0, 4)
+    other = torch.tensor([2.0, 2.0], dtype=torch.float64)
+    figures = held_out.perplexities(lambda values: values + other)
+    assert figures["validation/articles/loss"] == pytest.approx(2.0)
+
+
+def test_scores_stand_per_set_and_per_direction(held_out: HeldOut) -> None:
+    outputs = [
+        "百鬼丸です。",
+        "銀魂です。",
+        "坂田銀時です。",
+        "どろろです。",
+    ]  # right, wrong, right, wrong
+    answers = [answered(output, asked) for output, asked in zip(outputs, RECORDS, strict=True)]
+    held_out.add_answers("unseen_wording", answers[:2])
+    held_out.add_answers("unseen_wording", answers[2:])
+    figures = held_out.scores(Rivals(RECORDS), alone)
+    assert figures["validation/unseen_wording/accuracy"] == pytest.approx(0.5)
+    assert figures["validation/unseen_wording/questions"] == 4
+    directions = "validation_directions/unseen_wording"
+    assert figures[f"{directions}_forward/accuracy"] == pytest.approx(1.0)
+    assert figures[f"{directions}_forward/exact_match"] == pytest.approx(1.0)
+    assert figures[f"{directions}_reverse/accuracy"] == pytest.approx(0.0)
+    assert figures[f"{directions}_reverse/questions"] == 2
+
+
+def test_a_direction_that_nobody_asks_has_no_score(held_out: HeldOut) -> None:
+    held_out.add_answers("general", [answered("百鬼丸です。", RECORDS[0])])
+    assert not [name for name in held_out.scores(Rivals(RECORDS), alone) if "reverse" in name]
+
+
+def test_every_process_takes_part_in_the_sum_of_each_direction(held_out: HeldOut) -> None:
+    """One that has no such question would leave the others waiting."""
+    sums = []
+
+    def total(values: torch.Tensor) -> torch.Tensor:
+        sums.append(values.clone())
+        return values
+
+    held_out.add_answers("general", [answered("百鬼丸です。", RECORDS[0])])
+    held_out.scores(Rivals(RECORDS), total)
+    assert [value.item() for value in sums] == [1, 1, 0]
+
+
+def test_a_direction_that_only_another_process_asks_is_scored_here_too(held_out: HeldOut) -> None:
+    held_out.add_answers("general", [answered("百鬼丸です。", RECORDS[0])])
+    figures = held_out.scores(Rivals(RECORDS), lambda values: values + 1)
+    assert figures["validation_directions/general_reverse/questions"] == 1
+    assert "validation_directions/general_reverse/accuracy" in figures
+
+
+def test_examples_tell_which_answers_were_right(held_out: HeldOut) -> None:
+    answers = [answered("百鬼丸が主人公です。", RECORDS[0]), answered("知りません。", RECORDS[2])]
+    held_out.add_answers("unseen_wording", answers)
+    right, wrong = held_out.examples(Rivals(RECORDS))
+    assert (right.key_found, right.exact) == (True, False)
+    assert (wrong.key_found, wrong.exact) == (False, False)
+    assert right.question == RECORDS[0].question
+    assert right.held_out_set == "unseen_wording"
+
+
+def test_an_answer_that_was_never_begun_is_wrong_and_marked(held_out: HeldOut) -> None:
+    unbegun = Answer(RECORDS[0], "general", "", reached_end=False, reached_final=False)
+    held_out.add_answers("general", [unbegun])
+    rivals = Rivals(RECORDS)
+    scores = held_out.scores(rivals, alone)
+    for score in ("accuracy", "exact_match", "character_f1"):
+        assert scores[f"validation/general/{score}"] == 0
+    [example] = held_out.examples(rivals)
+    assert example.output == "(the final channel was not reached)"
+    assert not (example.exact or example.key_found)
