@@ -18,7 +18,7 @@ def hash_order(names: Iterable[str], seed: int) -> list[str]:
     return sorted(set(names), key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
 
 
-def held_out(names: Iterable[str], share: float, seed: int) -> set[str]:
+def held_out_names(names: Iterable[str], share: float, seed: int) -> set[str]:
     """The first ``round(share × count)`` of the distinct names in hash order.
 
     Raises:
@@ -46,7 +46,7 @@ def split_articles(names: Sequence[str], share: float, seed: int) -> tuple[list[
     Raises:
         UserError: ``share`` is not in [0, 1).
     """
-    chosen = held_out(names, share, seed)
+    chosen = held_out_names(names, share, seed)
     if share > 0 and not chosen and len(set(names)) > 1:
         chosen = {hash_order(names, seed)[0]}
     return (
@@ -62,13 +62,13 @@ class QASplit:
     Attributes:
         train: kept wordings of kept works.
         unseen_wording: held-out wordings of kept works, whose facts are trained in other wordings.
-        unseen_work: held-out wordings of works that ``train`` never asks about (all wordings of a
-            fact that has no held-out one).
+        only_read: held-out wordings of held-out works, which ``train`` never asks about. Where a
+            fact has no held-out wording, all of its wordings.
     """
 
     train: list[QARecord]
     unseen_wording: list[QARecord]
-    unseen_work: list[QARecord]
+    only_read: list[QARecord]
 
 
 def split_qa(
@@ -89,7 +89,7 @@ def split_qa(
     """
     check_share("held_out_wordings", held_out_wordings)
     check_share("held_out_works", held_out_works)
-    works = held_out((record.work for record in records), held_out_works, seed)
+    works = held_out_names((record.work for record in records), held_out_works, seed)
     wordings = _held_out_wordings(records, held_out_wordings, seed)
     split = QASplit([], [], [])
     for record in records:
@@ -98,12 +98,12 @@ def split_qa(
             target = split.unseen_wording if record.wording in chosen else split.train
             target.append(record)
         elif record.wording in chosen or not chosen:
-            split.unseen_work.append(record)
+            split.only_read.append(record)
     trained = {record.question for record in split.train}
     return QASplit(
         split.train,
         [record for record in split.unseen_wording if record.question not in trained],
-        [record for record in split.unseen_work if record.question not in trained],
+        [record for record in split.only_read if record.question not in trained],
     )
 
 

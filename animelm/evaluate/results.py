@@ -24,7 +24,7 @@ class Result:
 
     Attributes:
         model: base, cpt or sft.
-        held_out_set: anime_unseen_wording, anime_unseen_work or general.
+        held_out_set: anime_unseen_wording, anime_only_read or general.
         id, domain, work, fact, direction, wording, question, answers, keys: of the record that was
             asked.
         output: what the model wrote.

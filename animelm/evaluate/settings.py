@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from animelm.data.held_out import SplitSettings
 from animelm.data.tokenization.chat import AnswerFrom
 from animelm.model.precision import ComputeType
 from animelm.model.quantization.linear4bit import Quantization
@@ -93,6 +94,17 @@ class CompareSettings:
     cache: Path | None = None
     output: Path = Path("runs/compare")
     seconds_before: float = 0.0
+
+    @property
+    def split_settings(self) -> SplitSettings:
+        """The split of the questions and articles.
+
+        Raises:
+            UserError: a share is not in [0, 1).
+        """
+        return SplitSettings(
+            self.seed, self.held_out_wordings, self.held_out_works, self.validation_share
+        )
 
     @property
     def adapters(self) -> dict[str, Path]:

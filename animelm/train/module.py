@@ -23,7 +23,7 @@ from animelm.data.batches.batch import PackedBatch, QuestionBatch
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.errors import UserError
 from animelm.evaluate.generate import Answer, answer_questions
-from animelm.evaluate.scoring import Rivals
+from animelm.evaluate.scoring import Distractors
 from animelm.model.activation_checkpointing import recompute_activations
 from animelm.model.architecture import CausalLM
 from animelm.model.attention.documents import packed_hidden_states
@@ -294,15 +294,15 @@ class AdaptedLM(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Logs perplexity and answer scores of each held-out set."""
-        # Every record of the data module, trained or not: rival answers are known from them.
+        # Every record of the data module, trained or not: distractor answers are known from them.
         datamodule = getattr(self.trainer, "datamodule", None)
-        rivals = Rivals(list(getattr(datamodule, "records_for_scoring", [])))
+        distractors = Distractors(list(getattr(datamodule, "records_for_scoring", [])))
         # All processes know the same figures; sync_dist only keeps Lightning from warning.
         self.log_dict(self._held_out.perplexities(self._sum_over_processes), sync_dist=True)
-        for name, value in self._held_out.scores(rivals, self._sum_over_processes).items():
+        for name, value in self._held_out.scores(distractors, self._sum_over_processes).items():
             shown = name.startswith("validation/") and name.endswith("/accuracy")
             self.log(name, value, prog_bar=shown, sync_dist=True)
-        self.validation_answers = self._held_out.examples(rivals)
+        self.validation_answers = self._held_out.examples(distractors)
 
     def _sum_over_processes(self, values: Tensor) -> Tensor:
         return cast(Tensor, self.trainer.strategy.reduce(values, reduce_op="sum"))

@@ -103,7 +103,7 @@ def test_three_models_answer_the_same_questions(
 
     written = json.loads((settings.output / "summary.json").read_text(encoding="utf-8"))
     results = read_results(settings.output / "results.jsonl")
-    asked = {"anime_unseen_wording": 12, "anime_unseen_work": 4, "general": 16}
+    asked = {"anime_unseen_wording": 12, "anime_only_read": 4, "general": 16}
     assert len(results) == 3 * sum(asked.values())
     for model in ("base", "cpt", "sft"):
         for name, count in asked.items():

@@ -8,6 +8,7 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
 from animelm.data.batches.loaders import PackedLoader, training_loader
+from animelm.data.held_out import ANIME_ARTICLES, GENERAL_ARTICLES, SplitSettings
 from animelm.data.split import check_share
 from animelm.data.tokenization.articles import ArticleCorpus
 from animelm.data.tokenization.tokenizer import load_tokenizer
@@ -56,13 +57,12 @@ class MarkdownDataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         check_share("replay_share", replay_share)
-        check_share("validation_share", validation_share)
         self.base = base
         self.folders = [Path(folder), *map(Path, replay_folders or [])]
         self.replay_share = replay_share if replay_folders else 0.0
         self.block_size = block_size
         self.blocks_per_batch = blocks_per_batch
-        self.validation_share = validation_share
+        self.split_settings = SplitSettings(seed, validation_share=validation_share)
         self.seed = seed
         self.workers = workers
         self.cache = cache
@@ -73,8 +73,7 @@ class MarkdownDataModule(L.LightningDataModule):
         return ArticleCorpus(
             self.folders,
             load_tokenizer(self.base),
-            self.validation_share,
-            self.seed,
+            self.split_settings,
             self.workers,
             self.cache,
         )
@@ -82,7 +81,7 @@ class MarkdownDataModule(L.LightningDataModule):
     @cached_property
     def _validation_sets(self) -> dict[str, list[int]]:
         """The folders of each validation set, without those of which nothing is held out."""
-        sets = {"articles": [0], "replay": list(range(1, len(self.folders)))}
+        sets = {ANIME_ARTICLES: [0], GENERAL_ARTICLES: list(range(1, len(self.folders)))}
         held_out = self.corpus.validation
         return {
             name: folders

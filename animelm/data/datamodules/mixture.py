@@ -15,8 +15,9 @@ from animelm.data.batches.batch import Document, Documents
 from animelm.data.batches.loaders import PackedLoader, QuestionLoader
 from animelm.data.batches.packing import pack_selected
 from animelm.data.batches.sampler import BlockSampler
+from animelm.data.held_out import GENERAL, SplitSettings, split_general
 from animelm.data.sources.qa import QARecord, read_qa
-from animelm.data.split import split_qa, subsample
+from animelm.data.split import subsample
 from animelm.data.tokenization.chat import ChatFormat
 from animelm.data.tokenization.token_store import tokenise_folder
 from animelm.data.tokenization.tokenizer import load_tokenizer
@@ -81,9 +82,9 @@ class MixtureDataModule(L.LightningDataModule):
         self.asked = asked
         self.block_size = block_size
         self.blocks_per_batch = blocks_per_batch
-        self.held_out_wordings = held_out_wordings
         self.questions_per_set = questions_per_set
         self.questions_per_batch = questions_per_batch
+        self.split_settings = SplitSettings(seed, held_out_wordings)
         self.seed = seed
         self.workers = workers
         self.cache = cache
@@ -103,14 +104,14 @@ class MixtureDataModule(L.LightningDataModule):
     def _read(self, path: Path) -> Documents:
         if path.is_dir():
             return tokenise_folder(path, self._tokenizer, self.workers, self.cache)
-        split = split_qa(read_qa(path, domain="general"), self.held_out_wordings, 0.0, self.seed)
+        split = split_general(read_qa(path, domain="general"), self.split_settings)
         return self._chat.encode_pairs(
             [(r.question, answer) for r in split.train for answer in r.answers]
         )
 
     @property
     def records_for_scoring(self) -> list[QARecord]:
-        """Every record of ``asked``: rival answers are found among them."""
+        """Every record of ``asked``: distractor answers are found among them."""
         return read_qa(self.asked, domain="general")
 
     def prepare_data(self) -> None:
@@ -148,11 +149,9 @@ class MixtureDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> list[QuestionLoader]:
         """Held-out wordings of ``asked``."""
-        split = split_qa(self.records_for_scoring, self.held_out_wordings, 0.0, self.seed)
+        split = split_general(self.records_for_scoring, self.split_settings)
         records = subsample(split.unseen_wording, self.questions_per_set, self.seed)
         rank, world_size = rank_and_world_size(self)
         return [
-            QuestionLoader(
-                records, self._chat, "general", self.questions_per_batch, rank, world_size
-            )
+            QuestionLoader(records, self._chat, GENERAL, self.questions_per_batch, rank, world_size)
         ]

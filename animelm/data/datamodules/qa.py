@@ -10,8 +10,9 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from animelm.data.batches.batch import Document
 from animelm.data.batches.loaders import PackedLoader, QuestionLoader, training_loader
+from animelm.data.held_out import QuestionSplit, SplitSettings, split_questions
 from animelm.data.sources.qa import QARecord, read_qa
-from animelm.data.split import QASplit, check_share, split_qa, subsample
+from animelm.data.split import check_share, subsample
 from animelm.data.tokenization.chat import AnswerFrom, ChatFormat
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.data.world import rank_and_world_size
@@ -22,10 +23,10 @@ class QADataModule(L.LightningDataModule):
     """Question-answer records, for supervised fine-tuning and for asking.
 
     Every right answer of every training question is trained, in the base's chat format, with the
-    loss on the answer and its end token only. Records are split by fact and by work, never by line,
-    into what is trained, wordings never trained of facts that are (unseen_wording), and works never
-    asked about (unseen_work). Validation asks the last two, and general questions (general) to see
-    what was forgotten.
+    loss on the answer and its end token only. Records are split by fact and by work, never by line.
+    Validation asks wordings never trained on of facts that are (anime_unseen_wording), works that
+    training never asks about (anime_only_read), and general questions (general) to see what was
+    forgotten.
 
     Args:
         base: Checkpoint folder or Hugging Face hub name of the base model, for its tokenizer and
@@ -70,16 +71,13 @@ class QADataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         check_share("replay_share", replay_share)
-        check_share("held_out_wordings", held_out_wordings)
-        check_share("held_out_works", held_out_works)
         self.base = base
         self.records = records
         self.replay_records = replay_records
         self.replay_share = replay_share if replay_records else 0.0
         self.block_size = block_size
         self.blocks_per_batch = blocks_per_batch
-        self.held_out_wordings = held_out_wordings
-        self.held_out_works = held_out_works
+        self.split_settings = SplitSettings(seed, held_out_wordings, held_out_works)
         self.seed = seed
         self.questions_per_batch = questions_per_batch
         self.questions_per_set = questions_per_set
@@ -92,52 +90,40 @@ class QADataModule(L.LightningDataModule):
         return ChatFormat(load_tokenizer(self.base))
 
     @cached_property
-    def split(self) -> QASplit:
-        """The records, split."""
-        return split_qa(
-            read_qa(self.records), self.held_out_wordings, self.held_out_works, self.seed
-        )
+    def _anime(self) -> list[QARecord]:
+        return read_qa(self.records)
 
     @cached_property
-    def held_out_sets(self) -> dict[str, list[QARecord]]:
-        """The questions of each held-out set, without the empty ones.
+    def _general(self) -> list[QARecord]:
+        return _read_general(self.general_records)
 
-        No question stands in them that is trained, be it as replay.
-        """
-        sets = {
-            "unseen_wording": self.split.unseen_wording,
-            "unseen_work": self.split.unseen_work,
-            "general": self._general_split(self.general_records).unseen_wording,
-        }
-        trained = {record.question for record in self.split.train}
-        trained |= {r.question for r in self._general_split(self.replay_records).train}
-        kept = {
-            name: [r for r in records if r.question not in trained]
-            for name, records in sets.items()
-        }
-        return {name: records for name, records in kept.items() if records}
+    @cached_property
+    def questions(self) -> QuestionSplit:
+        """The records, split."""
+        own_replay = self.replay_records != self.general_records
+        replay = _read_general(self.replay_records) if own_replay else self._general
+        return split_questions(self._anime, self._general, replay, self.split_settings)
 
     @property
     def records_for_scoring(self) -> list[QARecord]:
-        """Every record, trained or held out: rival answers are found among them."""
-        general = self.general_records or self.replay_records
-        return [*read_qa(self.records), *(read_qa(general, domain="general") if general else [])]
+        """Every record, trained on or held out: distractors are found among them."""
+        return [*self._anime, *self._general]
 
     @property
     def validation_names(self) -> list[str]:
         """Names of the validation sets, in the order of the loaders."""
-        return list(self.held_out_sets)
+        return list(self.questions.held_out)
 
     def setup(self, stage: str | None = None) -> None:
         """Reads the records, so that what is wrong with them is told before the model is loaded."""
-        _ = self.chat, self.held_out_sets
+        _ = self.chat, self.questions
 
     def train_dataloader(self) -> PackedLoader:
         """Packed question-answer pairs and replay; resumes at the next batch."""
-        own = self._pairs(self.split.train)
+        own = self._pairs(self.questions.train)
         if not own:
             raise UserError(f"{self.records}: nothing is left to train; hold out a smaller share")
-        replay = self._pairs(self._general_split(self.replay_records).train)
+        replay = self._pairs(self.questions.replay)
         lengths = np.array([len(pair) for pair in own + replay], dtype=np.int64)
         numbers = np.arange(len(lengths))
         rank, world_size = rank_and_world_size(self)
@@ -181,13 +167,8 @@ class QADataModule(L.LightningDataModule):
                 world_size,
                 self.answer_from,
             )
-            for name, records in self.held_out_sets.items()
+            for name, records in self.questions.held_out.items()
         ]
-
-    def _general_split(self, path: Path | None) -> QASplit:
-        if path is None:
-            return QASplit([], [], [])
-        return split_qa(read_qa(path, domain="general"), self.held_out_wordings, 0.0, self.seed)
 
     def _pairs(self, records: Sequence[QARecord]) -> list[Document]:
         pairs = [(record.question, answer) for record in records for answer in record.answers]
@@ -199,3 +180,7 @@ class QADataModule(L.LightningDataModule):
                 f"than a block holds; set block_size to {len(longest)} or more, or shorten it"
             )
         return documents
+
+
+def _read_general(path: Path | None) -> list[QARecord]:
+    return read_qa(path, domain="general") if path else []

@@ -12,6 +12,7 @@ from animelm.data.batches.batch import Document, Documents
 from animelm.data.batches.loaders import PackedLoader
 from animelm.data.batches.packing import pack_selected
 from animelm.data.batches.sampler import BlockSampler
+from animelm.data.held_out import SplitSettings
 from animelm.data.split import split_articles
 from animelm.data.tokenization.token_store import TokenStore, tokenise_folder
 from animelm.data.tokenization.tokenizer import document_end_token_id
@@ -25,8 +26,7 @@ class ArticleCorpus:
     Args:
         folders: folders of articles, as ``open_articles`` finds them.
         tokenizer: a fast tokenizer.
-        validation_share: share of each folder's articles that is held out, in [0, 1).
-        seed: of the choice of the articles held out.
+        split: which share of each folder's articles is held out; a share of None is 0.
         workers: processes that tokenise.
         cache: folder of the tokenised articles; None for the default one.
 
@@ -45,8 +45,7 @@ class ArticleCorpus:
         self,
         folders: Sequence[Path],
         tokenizer: PreTrainedTokenizerBase,
-        validation_share: float = 0.05,
-        seed: int = 0,
+        split: SplitSettings,
         workers: int = 1,
         cache: Path | None = None,
     ) -> None:
@@ -59,7 +58,7 @@ class ArticleCorpus:
         self.validation: list[Indices] = []
         first = 0
         for store in stores:
-            kept, held_out = _split(store, validation_share, seed)
+            kept, held_out = _split(store, split.validation_share or 0.0, split.seed)
             self.train.append(kept + first)
             self.validation.append(held_out + first)
             first += len(store)
