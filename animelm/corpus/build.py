@@ -25,7 +25,7 @@ from animelm.corpus.parallel import in_order
 from animelm.corpus.render import Batch, ChosenPage, read_rendered, render_batch
 from animelm.corpus.selection.select import Choice, Selector
 from animelm.errors import UserError
-from animelm.files import write_whole
+from animelm.files import default_cache, write_whole
 
 # Small enough that workers share evenly and an interruption costs little; large enough that the
 # streams at a batch's ends, which the next batch unpacks again, are a small part of it.
@@ -178,11 +178,6 @@ def build_corpus(
     return Built.read(settings.out)
 
 
-def default_cache() -> Path:
-    """``$XDG_CACHE_HOME/animelm``, by default ``~/.cache/animelm``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "animelm"
-
-
 def _chosen(
     selector: Selector, indexes: Sequence[DumpIndex]
 ) -> Iterator[tuple[DumpIndex, ChosenPage]]:
@@ -297,7 +292,7 @@ def _describe(
     sources = [Source(dump.path.name, dump.sha256, dump.size) for dump in dumps]
     site = indexes[0].site
     card = dataset_card(site.base, site.language, settings.license, choice, sources, counts)
-    write_whole(workshop.folder / CARD, card.encode())
+    write_whole(workshop.folder / CARD, card)
     record = {
         "fingerprint": fingerprint,
         "choice": asdict(choice),
@@ -308,4 +303,4 @@ def _describe(
         "sha256": file_hashes(workshop.folder),
     }
     text = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
-    write_whole(workshop.folder / RECORD, text.encode())
+    write_whole(workshop.folder / RECORD, text)

@@ -16,7 +16,7 @@ from animelm.corpus.cleaning.clean import Cleaner
 from animelm.corpus.cleaning.decontaminate import Contamination
 from animelm.corpus.render import Rendered
 from animelm.errors import UserError
-from animelm.files import told_if_unwritable, write_whole
+from animelm.files import write_errors_as_user_errors, write_whole
 
 ARTICLES = "articles"
 MANIFEST, LEFT_OUT, CONTAMINATED = "manifest.jsonl", "left_out.jsonl", "contaminated.jsonl"
@@ -100,11 +100,11 @@ class Workshop:
                         f"--out {out}: holds {name}, which is not of a corpus that was built here; "
                         "name another folder"
                     )
-        with told_if_unwritable(out):
+        with write_errors_as_user_errors(out):
             if not (mark.is_file() and mark.read_text("utf-8") == fingerprint):
                 shutil.rmtree(self.folder, ignore_errors=True)
                 self.rendered.mkdir(parents=True)
-                write_whole(mark, fingerprint.encode())
+                write_whole(mark, fingerprint)
 
     @property
     def is_complete(self) -> bool:
@@ -116,7 +116,7 @@ class Workshop:
 
         ``build.json`` is taken away first and put back last: where it is, everything is whole.
         """
-        with told_if_unwritable(self._out):
+        with write_errors_as_user_errors(self._out):
             (self._out / RECORD).unlink(missing_ok=True)
             if (self.folder / ARTICLES).is_dir():
                 if (self._out / ARTICLES).is_dir():
@@ -146,7 +146,7 @@ class CorpusWriter:
         self.kept = 0
         self.characters = 0
         self.left_out: Counter[str] = Counter()
-        with told_if_unwritable(folder):
+        with write_errors_as_user_errors(folder):
             shutil.rmtree(folder / ARTICLES, ignore_errors=True)
             (folder / ARTICLES).mkdir()
             self._manifest, self._left_out = (
@@ -158,7 +158,7 @@ class CorpusWriter:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with told_if_unwritable(self._folder):
+        with write_errors_as_user_errors(self._folder):
             self._files.close()
 
     def judge(self, rendered: Rendered, cleaner: Cleaner) -> None:
@@ -181,7 +181,7 @@ class CorpusWriter:
         )
         name = file_name(page.page_id, page.title)
         content = article_text(provenance, markdown).encode("utf-8", "replace")
-        with told_if_unwritable(self._folder / ARTICLES / name):
+        with write_errors_as_user_errors(self._folder / ARTICLES / name):
             try:
                 with (self._folder / ARTICLES / name).open("xb") as file:
                     file.write(content)
@@ -205,14 +205,14 @@ class CorpusWriter:
         entry = LeftOut(
             page.title, page.page_id, rendered.revision, rendered.dump, page.place, step, reason
         )
-        with told_if_unwritable(self._folder / LEFT_OUT):
+        with write_errors_as_user_errors(self._folder / LEFT_OUT):
             self._left_out.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
         self.left_out[step] += 1
 
     def write_contaminations(self, found: list[Contamination]) -> None:
         """Lists the passages that contain evaluation questions."""
         lines = [json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in found]
-        with told_if_unwritable(self._folder / CONTAMINATED):
+        with write_errors_as_user_errors(self._folder / CONTAMINATED):
             (self._folder / CONTAMINATED).write_text("".join(lines), encoding="utf-8")
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from animelm.data.held_out import QUESTION_SETS
 from animelm.evaluate.bootstrap import Interval, bootstrap_interval, paired_difference
 from animelm.evaluate.perplexity import Perplexity
-from animelm.evaluate.results import Result, write_whole
+from animelm.evaluate.results import Result
+from animelm.files import write_whole
 
 Bounds = tuple[float, float]
 
@@ -83,7 +84,11 @@ class Summary:
 
 
 def write_summary(path: Path, summary: Summary) -> None:
-    """Writes summary.json, whole or not at all."""
+    """Writes summary.json; it appears whole or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     text = json.dumps(summary.to_json(), ensure_ascii=False, indent=2, allow_nan=False)
     write_whole(path, text + "\n")
 

@@ -14,7 +14,7 @@ from animelm.corpus.statistics import ArticleText, corpus_statistics
 from animelm.data.sources.markdown import find_articles, read_with_front_matter
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.errors import UserError
-from animelm.files import write_whole
+from animelm.files import make_folder, write_whole
 from animelm.report.corpus_stats import print_statistics, statistics_page
 
 
@@ -52,7 +52,7 @@ def stats(
         if number < 0:
             raise UserError(f"--{option} must be 0 or more, not {number}")
     if html is not None:
-        _make_folder(html.parent)  # first: counting tokens takes minutes
+        make_folder(html.parent, "the folder of --html")  # before minutes of counting tokens
     # Beside its articles a corpus has a card, which is Markdown as well.
     built = (folder / MANIFEST).is_file() and (folder / ARTICLES).is_dir()
     paths = find_articles(folder / ARTICLES if built else folder)
@@ -99,10 +99,3 @@ def _load(name: str) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.encode_special_tokens = True
     return tokenizer
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: no folder can be made there: {error.strerror}") from error

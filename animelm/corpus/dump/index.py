@@ -7,7 +7,6 @@ interrupted goes on with the segments that lack it. The folder's name is a hash 
 """
 
 import json
-import os
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from animelm.corpus.dump.links import CategoryLinks
 from animelm.corpus.dump.page_entry import CATEGORIES, PageCounts, PageEntry, describe
@@ -23,7 +23,7 @@ from animelm.corpus.dump.pages import PageStream, SiteInfo, read_site
 from animelm.corpus.dump.random_access import SeekTable
 from animelm.corpus.dump.reader import Chunk, DumpFile, Segment, unpacked
 from animelm.corpus.parallel import in_order
-from animelm.files import told_if_unwritable, write_whole
+from animelm.files import whole_file, write_errors_as_user_errors, write_whole
 
 _LAYOUT = "1"
 # MediaWiki reads the English name on every wiki; the Japanese one is an alias on the Japanese.
@@ -115,7 +115,7 @@ def scan_dumps(
     first: list[tuple[Segment, Path, int]] = []
     others: list[tuple[Segment, Path, int]] = []
     for dump, folder in zip(dumps, folders, strict=True):
-        with told_if_unwritable(folder):
+        with write_errors_as_user_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         for number, segment in enumerate(dump.segments):
             if (folder / f"segment-{number:04d}.json").is_file():
@@ -167,7 +167,7 @@ def scan_segment(
     scanned = _Scanned(
         stream.length, PageCounts(**counts), list(origins), list(origins.values()), site
     )
-    write_whole(folder / f"segment-{number:04d}.json", json.dumps(asdict(scanned)).encode())
+    write_whole(folder / f"segment-{number:04d}.json", json.dumps(asdict(scanned)))
     return segment.end - segment.start
 
 
@@ -182,41 +182,34 @@ def _with_progress(segment: Segment, advance: Callable[[int], None] | None) -> I
 
 
 class _IndexLines:
-    """The two lists of a segment, which get their names when both are whole."""
+    """The two lists of a segment, which get their names when both are complete."""
 
     def __init__(self, folder: Path, number: int) -> None:
-        self._targets = [folder / f"{kind}-{number:04d}.tsv" for kind in ("pages", "categories")]
-        self._partials = [
-            path.with_name(f".{path.name}.{os.getpid()}.partial") for path in self._targets
-        ]
-        self._folder = folder
-        self._files = ExitStack()
+        self._folder, self._number = folder, number
 
     def __enter__(self) -> "_IndexLines":
-        with told_if_unwritable(self._folder):
+        with write_errors_as_user_errors(self._folder), ExitStack() as files:
             self._pages, self._categories = (
-                self._files.enter_context(path.open("w", encoding="utf-8", newline="\n"))
-                for path in self._partials
+                files.enter_context(
+                    files.enter_context(
+                        whole_file(self._folder / f"{kind}-{self._number:04d}.tsv")
+                    ).open("w", encoding="utf-8", newline="\n")
+                )
+                for kind in ("pages", "categories")
             )
+            self._files = files.pop_all()
         return self
 
     def write(self, entry: PageEntry) -> None:
         line = entry.line()
-        with told_if_unwritable(self._folder):
+        with write_errors_as_user_errors(self._folder):
             self._pages.write(line)
             if entry.namespace == CATEGORIES:
                 self._categories.write(line)
 
-    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
-        try:
-            with told_if_unwritable(self._folder):
-                self._files.close()
-                if kind is None:
-                    for partial, target in zip(self._partials, self._targets, strict=True):
-                        os.replace(partial, target)
-        finally:
-            for partial in self._partials:
-                partial.unlink(missing_ok=True)
+    def __exit__(self, *exception: Any) -> None:
+        with write_errors_as_user_errors(self._folder):
+            self._files.__exit__(*exception)
 
 
 def _read_scanned(folder: Path, number: int) -> _Scanned:

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +27,7 @@ from animelm.data.batches.batch import Document
 from animelm.data.sources.article_folders import Article, ArticleFolder, open_articles
 from animelm.data.tokenization.tokenizer import TextEncoder, document_end_token_id
 from animelm.errors import UserError
-from animelm.files import make_folder
+from animelm.files import default_cache, make_folder, whole_folder
 
 _LAYOUT = "1"
 _TOKEN = np.dtype("<i4")
@@ -65,11 +64,6 @@ class TokenStore(Dataset[Document]):
         return Document(tokens, supervised, self.names[index])
 
 
-def default_cache() -> Path:
-    """``$XDG_CACHE_HOME/animelm``, by default ``~/.cache/animelm``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "animelm"
-
-
 def tokenise_folder(
     folder: Path, tokenizer: PreTrainedTokenizerBase, workers: int = 1, cache: Path | None = None
 ) -> TokenStore:
@@ -97,11 +91,9 @@ def tokenise_folder(
     if not store.is_dir():
         make_folder(store.parent, "the cache of tokenised articles (--data.cache)")
         try:
-            with TemporaryDirectory(
-                prefix=f".{store.name}-", dir=store.parent, ignore_cleanup_errors=True
-            ) as partial:
-                _write_store(Path(partial), articles, TextEncoder(tokenizer), end, workers)
-                _rename(Path(partial), store)
+            # Another process may be writing the same store; the first one is kept.
+            with whole_folder(store, keep_existing=True) as partial:
+                _write_store(partial, articles, TextEncoder(tokenizer), end, workers)
         except OSError as error:
             # NumPy's own has no strerror.
             raise UserError(
@@ -207,11 +199,3 @@ def _start_worker(encoder: TextEncoder, end: int) -> None:
 
 def _tokenise_in_worker(articles: Sequence[Article]) -> list[_Tokenised]:
     return _tokenise_articles(articles, *_worker)
-
-
-def _rename(partial: Path, store: Path) -> None:
-    try:
-        partial.rename(store)
-    except OSError:
-        if not store.is_dir():  # else another process has just written the same store
-            raise

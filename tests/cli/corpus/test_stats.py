@@ -56,7 +56,7 @@ def test_titles_and_categories_come_from_the_front_matter(call, tmp_path: Path):
         (["--folder={folder}", "--samples=-1"], "--samples must be 0 or more"),
         (
             ["--folder={folder}", "--html={article}/page.html"],
-            "no folder can be made there: File exists",
+            "cannot be made: File exists",
         ),
         ([], "folder"),
     ],
