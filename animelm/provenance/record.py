@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from animelm.errors import UserError
 from animelm.files import write_whole
@@ -143,14 +143,16 @@ class _Reader:
             self._text_or_none("init_mode"),
         )
 
+    def _base(self) -> BaseRecord:
+        self._refuse_others(BaseRecord)
+        return BaseRecord(*(self._text(each.name) for each in fields(BaseRecord)))
+
     def _data(self) -> DataRecord:
         self._refuse_others(DataRecord)
-        role = self._text("role")
-        if role not in get_args(DataRole):
-            raise self._wrong(
-                "role", f"is {role!r}; expected one of {', '.join(get_args(DataRole))}"
-            )
-        return DataRecord(role, self._text("path"), self._text("sha256"))  # type: ignore[arg-type]
+        role, roles = self._text("role"), get_args(DataRole)
+        if role not in roles:
+            raise self._wrong("role", f"is {role!r}; expected one of {', '.join(roles)}")
+        return DataRecord(cast(DataRole, role), self._text("path"), self._text("sha256"))
 
     def _settings(self) -> dict[str, Setting]:
         for name, value in self._values.items():
