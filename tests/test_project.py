@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import animelm
 
 ROOT = Path(__file__).resolve().parent.parent
 MEGABYTE = 1_000_000
+MOST_FILES = 14
 
 # Put together from parts, so that this file obeys the rules that it checks.
 MACHINE_PATH = re.compile(
@@ -163,6 +165,33 @@ def test_links_between_documents_lead_somewhere():
                 if "://" not in target and not ((ROOT / name).parent / target).exists():
                     broken.append((name, target))
     assert not broken
+
+
+def rooms_drawn() -> set[str]:
+    """Folders and top-level modules of the package that docs/architecture.md draws."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    match = re.search(r"<!-- rooms:start -->\n```\nanimelm/\n(.*?)```", page, flags=re.S)
+    assert match is not None
+    drawn, above = set(), []
+    for line in match[1].splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        above = [*above[: depth - 1], line.split()[0].rstrip("/")]
+        drawn.add("/".join(above))
+    return drawn
+
+
+def test_the_architecture_draws_every_room_and_no_other():
+    package = ROOT / "animelm"
+    files = [path.relative_to(package) for path in package.rglob("*.py")]
+    folders = {path.parent.as_posix() for path in files} - {"."}
+    modules = {path.name for path in files if path.parent == Path()}
+    assert rooms_drawn() == folders | modules - {"__init__.py", "__main__.py"}
+
+
+def test_no_folder_of_the_package_is_crowded():
+    counts = Counter(path.parent for path in (ROOT / "animelm").rglob("*.py"))
+    crowded = {folder.name: count for folder, count in counts.items() if count > MOST_FILES}
+    assert not crowded
 
 
 def test_every_dependency_has_a_line_that_says_what_it_does_for_us():
