@@ -1,15 +1,18 @@
 """Which questions and articles a run holds out, by the names that every room uses for them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from animelm.corpus.cleaning.text_key import letters
+from animelm.data.mentions import Mentions
 from animelm.data.sources.qa import QARecord
-from animelm.data.split import QASplit, check_share, split_qa
+from animelm.data.split import check_share, hash_order, held_out_names, split_qa
 
 UNSEEN_WORDING = "anime_unseen_wording"
 ONLY_READ = "anime_only_read"
-GENERAL = "general"
-QUESTION_SETS = (UNSEEN_WORDING, ONLY_READ, GENERAL)
+REHEARSED = "general_rehearsed"
+UNREHEARSED = "general_unrehearsed"
+QUESTION_SETS = (UNSEEN_WORDING, ONLY_READ, REHEARSED, UNREHEARSED)
 
 ANIME_ARTICLES = "anime_articles"
 GENERAL_ARTICLES = "general_articles"
@@ -25,6 +28,10 @@ class SplitSettings:
             for a run without questions.
         held_out_works: share of the works that training never asks about, in [0, 1); None for a
             run without questions.
+        held_out_subjects: share of the general subjects that occur in nothing that is trained on,
+            in [0, 1); None for a run without replay, in which nothing is rehearsed.
+        dev_share: share of each set's works that recipes are chosen on, in [0, 1); the others are
+            for the final figures.
         validation_share: share of the articles that is never trained on, in [0, 1); None for a run
             without articles.
 
@@ -35,10 +42,18 @@ class SplitSettings:
     seed: int = 0
     held_out_wordings: float | None = None
     held_out_works: float | None = None
+    held_out_subjects: float | None = None
+    dev_share: float = 0.25
     validation_share: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("held_out_wordings", "held_out_works", "validation_share"):
+        for name in (
+            "held_out_wordings",
+            "held_out_works",
+            "held_out_subjects",
+            "dev_share",
+            "validation_share",
+        ):
             share = getattr(self, name)
             if share is not None:
                 check_share(name, share)
@@ -51,52 +66,93 @@ class QuestionSplit:
     Attributes:
         train: anime records to train on.
         replay: general records to train on.
-        held_out: the records of each held-out set that is not empty, by its name in
-            ``QUESTION_SETS``. None of their questions is trained on.
+        dev: the records of each held-out set, by its name in ``QUESTION_SETS``, on which recipes
+            are chosen; without empty sets.
+        test: those that figures are reported on, likewise.
+        unrehearsed: the general subjects that nothing may rehearse.
     """
 
     train: list[QARecord]
     replay: list[QARecord]
-    held_out: dict[str, list[QARecord]]
+    dev: dict[str, list[QARecord]]
+    test: dict[str, list[QARecord]]
+    unrehearsed: frozenset[str]
 
 
 def split_questions(
     anime: Sequence[QARecord],
     general: Sequence[QARecord],
-    replay: Sequence[QARecord],
     settings: SplitSettings,
+    unread: Collection[str] = (),
 ) -> QuestionSplit:
     """Splits all questions of a run.
 
     - ``anime_unseen_wording``: wordings never trained on, of facts that are.
     - ``anime_only_read``: works that training never asks about; they occur in articles only.
-    - ``general``: wordings of general questions that are never trained on.
+    - ``general_rehearsed``: wordings never trained on, of general facts that replay rehearses.
+    - ``general_unrehearsed``: questions on general subjects that nothing in training names.
+
+    No question of these sets is trained on, whatever its punctuation, width and case. The works of
+    each set are divided into dev and test.
 
     Args:
         anime: records on anime.
-        general: records on other subjects, to see what was forgotten.
-        replay: records on other subjects that training mixes in; often ``general`` itself.
-        settings: shares and seed; a share of None holds nothing out.
+        general: records on other subjects.
+        settings: shares and seed; a share of None holds nothing out, except that without
+            ``held_out_subjects`` no general question is trained on.
+        unread: works whose article is held out; they are in no set of works that were only read.
     """
-    own = split_qa(
-        anime, settings.held_out_wordings or 0.0, settings.held_out_works or 0.0, settings.seed
-    )
-    replayed = split_general(replay, settings).train
+    wordings = settings.held_out_wordings or 0.0
+    own = split_qa(anime, wordings, settings.held_out_works or 0.0, settings.seed)
+    asked_nowhere = {record.work for record in own.only_read}
+    # A file of general questions may ask about anime as well.
+    others = [record for record in general if record.work not in asked_nowhere]
+    replay, rehearsed, unrehearsed, subjects = _split_general(others, wordings, settings)
+    trained = {letters(record.question) for record in (*own.train, *replay)}
     sets = {
         UNSEEN_WORDING: own.unseen_wording,
-        ONLY_READ: own.only_read,
-        GENERAL: split_general(general, settings).unseen_wording,
+        ONLY_READ: [record for record in own.only_read if record.work not in unread],
+        REHEARSED: rehearsed,
+        UNREHEARSED: unrehearsed,
     }
-    trained = {record.question for record in (*own.train, *replayed)}
-    held_out = {
-        name: [record for record in records if record.question not in trained]
-        for name, records in sets.items()
-    }
-    return QuestionSplit(
-        own.train, replayed, {name: records for name, records in held_out.items() if records}
-    )
+    dev: dict[str, list[QARecord]] = {}
+    test: dict[str, list[QARecord]] = {}
+    for name, records in sets.items():
+        untrained = [record for record in records if letters(record.question) not in trained]
+        chosen = _dev_units(untrained, settings)
+        for part, inside in ((dev, True), (test, False)):
+            members = [r for r in untrained if (r.work in chosen or r.fact in chosen) == inside]
+            if members:
+                part[name] = members
+    return QuestionSplit(own.train, replay, dev, test, subjects)
 
 
-def split_general(records: Sequence[QARecord], settings: SplitSettings) -> QASplit:
-    """Splits general records: only wordings are held out, since the base knows every subject."""
-    return split_qa(records, settings.held_out_wordings or 0.0, 0.0, settings.seed)
+def _split_general(
+    records: Sequence[QARecord], wordings: float, settings: SplitSettings
+) -> tuple[list[QARecord], list[QARecord], list[QARecord], frozenset[str]]:
+    """Records to replay, held out and rehearsed, held out and unrehearsed; unrehearsed subjects."""
+    if settings.held_out_subjects is None:
+        split = split_qa(records, wordings, 0.0, settings.seed)
+        # Nothing is replayed, so facts without a held-out wording can be asked as well.
+        varied = {record.fact for record in split.unseen_wording}
+        single = [record for record in split.train if record.fact not in varied]
+        return [], [], [*split.unseen_wording, *single], frozenset(r.work for r in records)
+    works = (record.work for record in records)
+    subjects = frozenset(held_out_names(works, settings.held_out_subjects, settings.seed))
+    split = split_qa(records, wordings, settings.held_out_subjects, settings.seed)
+    mentions = Mentions(subjects)
+    replay = [r for r in split.train if not any(map(mentions.any_in, (r.question, *r.answers)))]
+    facts = {record.fact for record in replay}
+    rehearsed = [record for record in split.unseen_wording if record.fact in facts]
+    return replay, rehearsed, split.only_read, subjects
+
+
+def _dev_units(records: Sequence[QARecord], settings: SplitSettings) -> set[str]:
+    """The works for dev; of a set on a single work, the facts."""
+    units = {record.work for record in records}
+    if len(units) < 2:
+        units = {record.fact for record in records}
+    chosen = held_out_names(units, settings.dev_share, settings.seed)
+    if not chosen and settings.dev_share > 0 and len(units) > 1:
+        chosen = {hash_order(units, settings.seed)[0]}
+    return chosen

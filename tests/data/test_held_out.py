@@ -1,56 +1,173 @@
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from animelm.data.held_out import QUESTION_SETS, SplitSettings, split_general, split_questions
-from animelm.data.split import split_qa
+from animelm.corpus.cleaning.text_key import letters
+from animelm.data.held_out import QUESTION_SETS, QuestionSplit, SplitSettings, split_questions
+from animelm.data.sources.qa import QARecord
+from animelm.data.split import held_out_names, split_qa
 from animelm.errors import UserError
 
-SETTINGS = SplitSettings(seed=1, held_out_wordings=0.25, held_out_works=0.25)
+SETTINGS = SplitSettings(
+    seed=1, held_out_wordings=0.25, held_out_works=0.25, held_out_subjects=0.25, dev_share=0.25
+)
 
 
-def test_each_set_is_what_the_split_by_wording_and_work_holds_out(make_records):
-    anime, general = make_records(8, 4), make_records(5, 4, "general")
-    questions = split_questions(anime, general, general, SETTINGS)
-    split = split_qa(anime, 0.25, 0.25, seed=1)
-    assert tuple(questions.held_out) == QUESTION_SETS
-    assert questions.held_out["anime_unseen_wording"] == split.unseen_wording
-    assert questions.held_out["anime_only_read"] == split.only_read
+def of_set(split: QuestionSplit, name: str) -> list[QARecord]:
+    return [*split.dev.get(name, []), *split.test.get(name, [])]
+
+
+def works(records: Sequence[QARecord]) -> set[str]:
+    return {record.work for record in records}
+
+
+def test_the_anime_sets_are_what_the_split_by_wording_and_work_holds_out(make_records):
+    anime = make_records(8, 4)
+    questions, split = split_questions(anime, [], SETTINGS), split_qa(anime, 0.25, 0.25, seed=1)
     assert questions.train == split.train
+    for name, held_out in (
+        ("anime_unseen_wording", split.unseen_wording),
+        ("anime_only_read", split.only_read),
+    ):
+        assert sorted(r.id for r in of_set(questions, name)) == sorted(r.id for r in held_out)
 
 
-def test_of_general_questions_wordings_are_held_out_and_no_subject(make_records):
+def test_a_share_of_the_general_subjects_is_never_replayed(make_records):
+    general = make_records(8, 4, "general")
+    questions = split_questions([], general, SETTINGS)
+    unrehearsed = held_out_names(works(general), 0.25, 1)
+    assert questions.unrehearsed == unrehearsed
+    assert works(of_set(questions, "general_unrehearsed")) == unrehearsed
+    assert works(questions.replay) == works(of_set(questions, "general_rehearsed"))
+    assert works(questions.replay) == works(general) - unrehearsed
+
+
+def test_a_replayed_record_that_names_an_unrehearsed_subject_is_left_out(make_records):
+    general = make_records(8, 4, "general")
+    [subject, *_] = held_out_names(works(general), 0.25, 1)
+    named = replace(general[0], work="山", fact="山/国", answers=(f"山があるのは{subject}です。",))
+    questions = split_questions([], [*general, named], SETTINGS)
+    assert questions.unrehearsed >= {subject}
+    assert "山" not in works(questions.replay) | works(of_set(questions, "general_rehearsed"))
+
+
+def test_without_replay_every_general_subject_is_unrehearsed(make_records):
     general = make_records(5, 4, "general")
-    questions = split_questions([], general, general, SETTINGS)
-    assert {record.work for record in questions.held_out["general"]} == {r.work for r in general}
-    assert {record.work for record in questions.replay} == {r.work for r in general}
-    assert questions.replay == split_general(general, SETTINGS).train
+    questions = split_questions([], general, replace(SETTINGS, held_out_subjects=None))
+    assert questions.replay == [] and questions.unrehearsed == works(general)
+    assert set(questions.test) == {"general_unrehearsed"}
+    assert works(of_set(questions, "general_unrehearsed")) == works(general)
 
 
-def test_a_question_that_is_trained_elsewhere_is_not_asked(make_records):
+def test_works_whose_article_is_held_out_are_not_called_only_read(make_records):
+    anime = make_records(8, 4)
+    held_out = works(of_set(split_questions(anime, [], SETTINGS), "anime_only_read"))
+    unread = sorted(held_out)[:1]
+    left = works(of_set(split_questions(anime, [], SETTINGS, unread), "anime_only_read"))
+    assert left == held_out - set(unread)
+
+
+def test_dev_and_test_share_no_work(make_records):
+    questions = split_questions(make_records(16, 4), make_records(16, 4, "general"), SETTINGS)
+    assert set(questions.dev) == set(questions.test) == set(QUESTION_SETS)
+    for name in QUESTION_SETS:
+        dev, test = works(questions.dev[name]), works(questions.test[name])
+        assert not dev & test
+        assert len(dev) == max(1, round(0.25 * len(dev | test)))
+
+
+def test_of_a_single_work_dev_and_test_share_no_fact(make_records):
+    anime = [replace(r, work="銀魂") for r in make_records(8, 4)]
+    questions = split_questions(anime, [], replace(SETTINGS, held_out_works=0.0))
+    facts = [
+        {record.fact for record in part["anime_unseen_wording"]}
+        for part in (questions.dev, questions.test)
+    ]
+    assert len(facts[0]) == 2 and len(facts[1]) == 6 and not facts[0] & facts[1]
+
+
+def test_a_held_out_question_that_is_trained_in_another_spelling_is_not_asked(make_records):
     anime = make_records(8, 4)
     held_out = split_qa(anime, 0.25, 0.25, seed=1).unseen_wording[0]
-    copy = replace(held_out, id="copy", work="other", fact="other/x", domain="general")
-    alone = split_questions(anime, [], [], SETTINGS).held_out
-    assert held_out in alone["anime_unseen_wording"]
-    replayed = split_questions(anime, [], [copy], SETTINGS).held_out
-    assert held_out not in replayed["anime_unseen_wording"]
+    spelled = held_out.question.replace("?", "？ ").upper()
+    copy = replace(held_out, id="copy", work="other", fact="other/x", question=spelled)
+    assert held_out in of_set(split_questions(anime, [], SETTINGS), "anime_unseen_wording")
+    trained = split_questions(anime, [copy], replace(SETTINGS, held_out_subjects=0.0))
+    assert copy in trained.replay
+    assert held_out not in of_set(trained, "anime_unseen_wording")
 
 
-def test_empty_sets_are_left_out(make_records):
-    settings = SplitSettings(seed=1, held_out_wordings=0.25, held_out_works=0.0)
-    assert list(split_questions(make_records(8, 4), [], [], settings).held_out) == [
-        "anime_unseen_wording"
-    ]
-    assert split_questions(make_records(8, 4), [], [], SplitSettings()).held_out == {}
+def test_without_shares_nothing_is_held_out(make_records):
+    questions = split_questions(make_records(8, 4), [], SplitSettings())
+    assert questions.dev == questions.test == {}
 
 
 def test_the_settings_survive_json():
     assert SplitSettings(**json.loads(json.dumps(asdict(SETTINGS)))) == SETTINGS
 
 
-@pytest.mark.parametrize("name", ["held_out_wordings", "held_out_works", "validation_share"])
+@pytest.mark.parametrize(
+    "name",
+    ["held_out_wordings", "held_out_works", "held_out_subjects", "dev_share", "validation_share"],
+)
 def test_a_share_outside_0_to_1_is_refused(name):
     with pytest.raises(UserError, match=name):
         SplitSettings(**{name: 1.0})
+
+
+NAMES = st.text("東京大阪アイウ金銀", min_size=1, max_size=4)
+SPELLINGS = st.sampled_from([str, str.upper, lambda text: text.replace("?", "？"), "『{}』".format])
+
+
+@st.composite
+def question_files(draw: st.DrawFn, domain: str) -> list[QARecord]:
+    """Records whose works, facts, wordings and spellings collide as often as possible."""
+    records = []
+    for number in range(draw(st.integers(0, 14))):
+        work, value, kind = draw(NAMES), draw(NAMES), draw(st.integers(0, 2))
+        question = draw(SPELLINGS)(f"{work}の首都{kind}は?a")
+        answer = f"{value}です。"
+        records.append(
+            QARecord(
+                id=f"{domain}{number}",
+                work=work,
+                fact=f"{work}/{draw(st.integers(0, 1))}",
+                direction=draw(st.sampled_from(["forward", "reverse"])),
+                wording=f"capital/{kind}",
+                domain=domain,
+                question=question,
+                answers=(answer,),
+                keys=(value,),
+            )
+        )
+    return records
+
+
+SHARES = st.sampled_from([0.0, 0.25, 0.5, 0.9])
+
+
+@settings(max_examples=1000)
+@given(question_files("anime"), question_files("general"), SHARES, SHARES, SHARES, st.integers(0, 9))
+def test_nothing_that_is_asked_as_held_out_is_trained(
+    anime, general, wordings, held_out_works, subjects, seed
+):
+    split = split_questions(
+        anime, general, SplitSettings(seed, wordings, held_out_works, subjects, 0.25)
+    )
+    trained = [*split.train, *split.replay]
+    keys = {letters(record.question) for record in trained}
+    for name in QUESTION_SETS:
+        assert all(letters(record.question) not in keys for record in of_set(split, name))
+    assert not works(of_set(split, "anime_only_read")) & works(trained)
+    facts = {record.fact for record in split.train}
+    assert {record.fact for record in of_set(split, "anime_unseen_wording")} <= facts
+    assert works(of_set(split, "general_unrehearsed")) <= split.unrehearsed
+    for record in split.replay:
+        assert record.work not in split.unrehearsed
+        for subject in split.unrehearsed:
+            named = f"「{subject}」" if len(subject) == 1 else subject
+            assert named not in record.question + record.answers[0]
