@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from animelm.data.datamodules.articles import MarkdownDataModule
+from animelm.data.datamodules.qa import QADataModule
 
 from animelm.cli.configs import find_configs
 from animelm.cli.quiet import quiet_libraries
 from animelm.cli.trainer import TrainerCLI
-from animelm.data.datamodules.articles import MarkdownDataModule
-from animelm.data.datamodules.qa import QADataModule
 from animelm.evaluate.settings import CompareSettings
 
 FOLDER = Path(__file__).parent.parent.parent / "configs"

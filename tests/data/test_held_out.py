@@ -151,7 +151,9 @@ SHARES = st.sampled_from([0.0, 0.25, 0.5, 0.9])
 
 
 @settings(max_examples=1000)
-@given(question_files("anime"), question_files("general"), SHARES, SHARES, SHARES, st.integers(0, 9))
+@given(
+    question_files("anime"), question_files("general"), SHARES, SHARES, SHARES, st.integers(0, 9)
+)
 def test_nothing_that_is_asked_as_held_out_is_trained(
     anime, general, wordings, held_out_works, subjects, seed
 ):

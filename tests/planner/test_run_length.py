@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from animelm.data.batches.batch import Document
-from animelm.data.batches.loaders import training_loader
+from animelm.data.batches.loaders import TrainingSource, training_loader
 from animelm.errors import UserError
 from animelm.planner.run_length import run_length
 
@@ -14,11 +14,10 @@ def loader(replay_share: float = 0.0):
         Document(np.ones(n, dtype=np.int32), np.ones(n, dtype=np.bool_), str(n)) for n in LENGTHS
     ]
     return training_loader(
-        documents,
-        LENGTHS,
-        own=np.arange(4),
-        rehearsed=np.array([4]),
-        replay_share=replay_share,
+        [
+            TrainingSource(documents, LENGTHS, np.arange(4), passes=1),
+            TrainingSource(documents, LENGTHS, np.array([4]), share=replay_share),
+        ],
         block_size=128,
         blocks_per_batch=2,
         pad_token_id=0,

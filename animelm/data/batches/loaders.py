@@ -7,15 +7,17 @@ themselves.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.data import ConcatDataset, Dataset
 
-from animelm.data.batches.batch import Documents, PackedBatch, QuestionBatch
+from animelm.data.batches.batch import Document, Documents, PackedBatch, QuestionBatch
 from animelm.data.batches.packing import build_batch, pack_selected
-from animelm.data.batches.sampler import BlockSampler, Replay, replay_blocks
+from animelm.data.batches.sampler import BlockSampler, Replay
 from animelm.data.sources.qa import QARecord
 from animelm.data.tokenization.chat import AnswerFrom, ChatFormat
 from animelm.errors import UserError
@@ -59,12 +61,30 @@ class PackedLoader:
         self.sampler.load_state_dict(state)
 
 
+@dataclass(frozen=True)
+class TrainingSource:
+    """Documents of one kind, and how much of an epoch they are.
+
+    Attributes:
+        documents: all documents of the source.
+        lengths: tokens of each, int64 ``[N]``.
+        chosen: the numbers of those to train on.
+        passes: how often each epoch shows all of them.
+        share: share of an epoch's tokens, in [0, 1), that is drawn from them afresh in each epoch;
+            for a source without passes.
+        leads: whether the passes come before all else in an epoch, unmixed.
+    """
+
+    documents: Documents
+    lengths: NDArray[np.int64]
+    chosen: NDArray[np.int64]
+    passes: int = 0
+    share: float = 0.0
+    leads: bool = False
+
+
 def training_loader(
-    documents: Documents,
-    lengths: NDArray[np.int64],
-    own: NDArray[np.int64],
-    rehearsed: NDArray[np.int64],
-    replay_share: float,
+    sources: Sequence[TrainingSource],
     block_size: int,
     blocks_per_batch: int,
     pad_token_id: int,
@@ -72,37 +92,77 @@ def training_loader(
     rank: int,
     world_size: int,
 ) -> PackedLoader:
-    """A shuffled loader of some documents, with replay of others.
+    """A shuffled loader that mixes sources.
+
+    Sources with passes make up the epoch; those with a share are added to it, so that each has its
+    share of the whole.
 
     Args:
-        documents: all documents.
-        lengths: tokens of each, ``[N]``.
-        own: numbers of the documents that each epoch shows once.
-        rehearsed: numbers of those that replay is drawn from.
-        replay_share: share of an epoch's tokens that are replay, in [0, 1).
+        sources: what is trained on. A source without documents is left out.
         block_size: tokens of a block.
         blocks_per_batch: blocks of a batch of one process.
         pad_token_id: token that fills the rest of a block.
-        seed: of the order and of the replay.
+        seed: of the order and of what is drawn.
         rank: this process, from 0.
         world_size: number of processes.
 
     Raises:
-        UserError: as ``BlockSampler``.
+        UserError: the shares leave nothing for the passes; or as ``BlockSampler``.
     """
-    blocks = pack_selected(lengths, own, block_size)
-    count = replay_blocks(int(lengths[own].sum()), replay_share, block_size)
-    replay = Replay(lengths, rehearsed, count) if count and lengths[rehearsed].any() else None
+    sources = [source for source in sources if source.lengths[source.chosen].any()]
+    lengths = np.concatenate([np.empty(0, np.int64), *(source.lengths for source in sources)])
+    first = np.cumsum([0, *(len(source.lengths) for source in sources)])
+    chosen = [source.chosen + begin for source, begin in zip(sources, first[:-1], strict=True)]
+    drawn_share = sum(source.share for source in sources)
+    if drawn_share >= 1:
+        raise UserError(
+            f"the shares of an epoch add up to {drawn_share:g}; expected less than 1, so that "
+            "something is left for what each epoch shows whole"
+        )
+    leading, mixed = (
+        _in_passes(
+            [
+                (numbers, source.passes)
+                for numbers, source in zip(chosen, sources, strict=True)
+                if source.leads == leads
+            ],
+            seed,
+        )
+        for leads in (True, False)
+    )
+    tokens = int(lengths[leading].sum() + lengths[mixed].sum())
+    replays = [
+        Replay(lengths, numbers, _blocks(tokens / (1 - drawn_share) * source.share, block_size))
+        for numbers, source in zip(chosen, sources, strict=True)
+        if source.share
+    ]
     sampler = BlockSampler(
-        blocks,
-        replay,
+        pack_selected(lengths, mixed, block_size),
+        replays,
+        lead=pack_selected(lengths, leading, block_size),
         block_size=block_size,
         blocks_per_batch=blocks_per_batch,
         seed=seed,
         rank=rank,
         world_size=world_size,
     )
+    # A list is data set enough: it has a length and its items by number.
+    parts = [cast(Dataset[Document], source.documents) for source in sources]
+    documents: Documents = ConcatDataset[Document](parts) if parts else []
     return PackedLoader(documents, sampler, pad_token_id)
+
+
+def _blocks(tokens: float, block_size: int) -> int:
+    return max(1, round(tokens / block_size))
+
+
+def _in_passes(parts: Sequence[tuple[NDArray[np.int64], int]], seed: int) -> NDArray[np.int64]:
+    """Numbers of documents, each as often as it is passed; in random order where they repeat."""
+    numbers = [np.tile(chosen, passes) for chosen, passes in parts]
+    together = np.concatenate([np.empty(0, np.int64), *numbers])
+    if [passes for _, passes in parts if passes] == [1]:
+        return together
+    return np.random.default_rng(seed).permutation(together)
 
 
 class QuestionLoader:

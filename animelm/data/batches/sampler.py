@@ -42,16 +42,11 @@ class Replay:
         return blocks[: self.blocks]
 
 
-def replay_blocks(tokens: int, share: float, block_size: int) -> int:
-    """Blocks of replay beside ``tokens`` other tokens, for replay to be ``share`` of them all."""
-    return max(1, round(tokens * share / (1 - share) / block_size)) if share > 0 else 0
-
-
 class BlockSampler:
     """Deals packed blocks out in batches.
 
     Shuffled, every epoch has its own order and its own replay, both from ``(seed, epoch)`` alone;
-    replay is spread evenly over the epoch. Every epoch has the same number of batches.
+    each replay is spread evenly over the epoch. Every epoch has the same number of batches.
 
     With several processes, each global step takes the next ``blocks_per_batch × world_size`` blocks
     and process ``rank`` every ``world_size``-th of them: the shares are disjoint and equally many.
@@ -63,7 +58,7 @@ class BlockSampler:
 
     Args:
         blocks: the packed blocks of an epoch, without replay.
-        replay: documents to mix in, if any.
+        replays: documents to mix in, of as many sources as there are.
         block_size: tokens of a block.
         blocks_per_batch: blocks of one process's batch.
         seed: of the order and the replay.
@@ -80,7 +75,7 @@ class BlockSampler:
     def __init__(
         self,
         blocks: Sequence[Block],
-        replay: Replay | None = None,
+        replays: Sequence[Replay] = (),
         *,
         block_size: int,
         blocks_per_batch: int,
@@ -97,13 +92,13 @@ class BlockSampler:
         self.epoch = 0
         self._blocks = list(blocks)
         self._lead = list(lead)
-        self._replay = replay
+        self._replays = list(replays)
         self._seed = seed
         self._rank, self._world_size = rank, world_size
         self._shuffle = shuffle
         self._next = 0  # batch that comes next
         self._begin = 0  # batch that the next iteration begins with
-        count = len(self._lead) + len(self._blocks) + (replay.blocks if replay else 0)
+        count = len(self._lead) + len(self._blocks) + self._replay_blocks
         if not shuffle:
             count += -count % world_size
         elif count < world_size:
@@ -139,11 +134,10 @@ class BlockSampler:
             return given + [[] for _ in range(self._count - len(given))]
         rng = np.random.default_rng((self._seed, self.epoch))
         parts = [self._blocks]
-        if self._replay:
-            parts.append(self._replay.draw(self.block_size, rng))
+        parts += [replay.draw(self.block_size, rng) for replay in self._replays]
         mixed: list[tuple[float, Block]] = []
         for part in parts:
-            # One place in each n-th of the epoch, so that neither part comes in clumps.
+            # One place in each n-th of the epoch, so that no part comes in clumps.
             places = (np.arange(len(part)) + rng.random(len(part))) / max(1, len(part))
             chosen = rng.permutation(len(part))
             mixed += [(float(p), part[i]) for p, i in zip(places, chosen, strict=True)]
@@ -151,17 +145,21 @@ class BlockSampler:
         return (self._lead + [block for _, block in mixed])[: self._count]
 
     @property
+    def _replay_blocks(self) -> int:
+        return sum(replay.blocks for replay in self._replays)
+
+    @property
     def tokens(self) -> int:
         """Tokens of documents in one epoch of all processes; blocks of replay count as full."""
         own = (piece for block in self._lead + self._blocks for piece in block)
-        replayed = self._replay.blocks * self.block_size if self._replay else 0
+        replayed = self._replay_blocks * self.block_size
         return sum(piece.stop - piece.start for piece in own) + replayed
 
     def __str__(self) -> str:
-        replayed = self._replay.blocks if self._replay else 0
         return (
             f"{len(self._blocks):,} blocks of {self.block_size} tokens "
-            f"({padding_share(self._blocks, self.block_size):.1%} padding) and {replayed:,} blocks "
+            f"({padding_share(self._blocks, self.block_size):.1%} padding) and "
+            f"{self._replay_blocks:,} blocks "
             "of replay in each epoch"
         )
 
@@ -172,7 +170,7 @@ class BlockSampler:
             "blocks_per_batch": self.blocks_per_batch,
             "processes": self._world_size,
             "blocks": len(self._lead) + len(self._blocks),
-            "replay_blocks": self._replay.blocks if self._replay else 0,
+            "replay_blocks": self._replay_blocks,
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -3,19 +3,19 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import cast
 
 import lightning as L
 import numpy as np
-from numpy.typing import NDArray
-from torch.utils.data import ConcatDataset, Dataset
 from transformers import PreTrainedTokenizerBase
 
-from animelm.data.batches.batch import Document, Documents
-from animelm.data.batches.loaders import PackedLoader, QuestionLoader
-from animelm.data.batches.packing import pack_selected
-from animelm.data.batches.sampler import BlockSampler
-from animelm.data.held_out import GENERAL, SplitSettings, split_general
+from animelm.data.batches.batch import Documents
+from animelm.data.batches.loaders import (
+    PackedLoader,
+    QuestionLoader,
+    TrainingSource,
+    training_loader,
+)
+from animelm.data.held_out import REHEARSED, QuestionSplit, SplitSettings, split_questions
 from animelm.data.sources.qa import QARecord, read_qa
 from animelm.data.split import subsample
 from animelm.data.tokenization.chat import ChatFormat
@@ -84,7 +84,10 @@ class MixtureDataModule(L.LightningDataModule):
         self.blocks_per_batch = blocks_per_batch
         self.questions_per_set = questions_per_set
         self.questions_per_batch = questions_per_batch
-        self.split_settings = SplitSettings(seed, held_out_wordings)
+        # All subjects are trained on, and all held-out questions asked.
+        self.split_settings = SplitSettings(
+            seed, held_out_wordings, held_out_subjects=0.0, dev_share=0.0
+        )
         self.seed = seed
         self.workers = workers
         self.cache = cache
@@ -104,10 +107,13 @@ class MixtureDataModule(L.LightningDataModule):
     def _read(self, path: Path) -> Documents:
         if path.is_dir():
             return tokenise_folder(path, self._tokenizer, self.workers, self.cache)
-        split = split_general(read_qa(path, domain="general"), self.split_settings)
+        replay = self._split(read_qa(path, domain="general")).replay
         return self._chat.encode_pairs(
-            [(r.question, answer) for r in split.train for answer in r.answers]
+            [(r.question, answer) for r in replay for answer in r.answers]
         )
+
+    def _split(self, records: list[QARecord]) -> QuestionSplit:
+        return split_questions([], records, self.split_settings)
 
     @property
     def records_for_scoring(self) -> list[QARecord]:
@@ -121,37 +127,32 @@ class MixtureDataModule(L.LightningDataModule):
     def train_dataloader(self) -> PackedLoader:
         """Packed blocks of all sources."""
         rank, world_size = rank_and_world_size(self)
-        parts = self._documents
-        lengths = np.array([len(part[i]) for part in parts for i in range(len(part))], np.int64)
-        sampler = BlockSampler(
-            pack_selected(lengths, self._order(leads=False), self.block_size),
-            lead=pack_selected(lengths, self._order(leads=True), self.block_size),
+        return training_loader(
+            [
+                TrainingSource(
+                    part,
+                    np.array([len(part[i]) for i in range(len(part))], np.int64),
+                    np.arange(len(part)),
+                    passes=source.repeats,
+                    leads=source.leads,
+                )
+                for source, part in zip(self.sources, self._documents, strict=True)
+            ],
             block_size=self.block_size,
             blocks_per_batch=self.blocks_per_batch,
+            pad_token_id=self._chat.pad_token_id,
             seed=self.seed,
             rank=rank,
             world_size=world_size,
         )
-        # A list is data set enough: it has a length and its items by number.
-        documents = ConcatDataset[Document](cast(list[Dataset[Document]], parts))
-        return PackedLoader(documents, sampler, self._chat.pad_token_id)
-
-    def _order(self, leads: bool) -> NDArray[np.int64]:
-        """Numbers of the leading or the other sources' documents, each as often as it comes."""
-        first = np.cumsum([0, *map(len, self._documents)])
-        numbers = [
-            np.tile(np.arange(first[i], first[i + 1]), source.repeats)
-            for i, source in enumerate(self.sources)
-            if source.leads == leads
-        ]
-        together = np.concatenate([np.empty(0, np.int64), *numbers])
-        return np.random.default_rng(self.seed).permutation(together)
 
     def val_dataloader(self) -> list[QuestionLoader]:
         """Held-out wordings of ``asked``."""
-        split = split_general(self.records_for_scoring, self.split_settings)
-        records = subsample(split.unseen_wording, self.questions_per_set, self.seed)
+        held_out = self._split(self.records_for_scoring).test[REHEARSED]
+        records = subsample(held_out, self.questions_per_set, self.seed)
         rank, world_size = rank_and_world_size(self)
         return [
-            QuestionLoader(records, self._chat, GENERAL, self.questions_per_batch, rank, world_size)
+            QuestionLoader(
+                records, self._chat, REHEARSED, self.questions_per_batch, rank, world_size
+            )
         ]

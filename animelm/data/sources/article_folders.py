@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from animelm.data.sources.hub import local_copy
-from animelm.data.sources.markdown import article_names, content_hash, find_articles, read_article
+from animelm.data.sources.markdown import (
+    article_names,
+    content_hash,
+    find_articles,
+    read_article,
+    read_with_front_matter,
+)
 from animelm.data.sources.parquet import Row, column_names, file_hash, find_shards, read_rows
 from animelm.data.text_files import plain_lines
 from animelm.errors import UserError
@@ -28,6 +34,10 @@ class Article(Protocol):
 
     def read(self) -> str:
         """Its text, stripped, with ``\\n`` line ends; empty where there is none."""
+        ...
+
+    def title(self) -> str:
+        """What it is about: its title, else its name."""
         ...
 
 
@@ -89,6 +99,15 @@ class MarkdownArticle:
         """
         return read_article(self.path)
 
+    def title(self) -> str:
+        """The title in the file's front matter, else the file's name.
+
+        Raises:
+            UserError: as ``read_with_front_matter``.
+        """
+        title = read_with_front_matter(self.path)[0].get("title")
+        return self.path.stem if title is None else str(title)
+
 
 class MarkdownFolder:
     """The ``.md`` files of a folder, each an article named by its path below the folder."""
@@ -117,6 +136,10 @@ class ReadArticle:
     def read(self) -> str:
         """The row's text."""
         return self.text
+
+    def title(self) -> str:
+        """The row's name, which is its title where it has one."""
+        return self.name
 
 
 class ParquetFolder:

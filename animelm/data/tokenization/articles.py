@@ -32,6 +32,7 @@ class ArticleCorpus:
 
     Attributes:
         documents: the tokenised articles.
+        names: of each, unique in its folder.
         lengths: tokens of each, int64 ``[N]``.
         pad_token_id: token that fills the rest of a block.
         train: for each folder, the numbers of its articles to train on.
@@ -51,6 +52,7 @@ class ArticleCorpus:
     ) -> None:
         stores = [tokenise_folder(folder, tokenizer, workers, cache) for folder in folders]
         self.documents: Documents = ConcatDataset[Document](stores)
+        self.names: list[str] = [name for store in stores for name in store.names]
         self.lengths: Indices = np.concatenate([store.lengths for store in stores])
         pad = tokenizer.pad_token_id
         self.pad_token_id: int = document_end_token_id(tokenizer) if pad is None else int(pad)
@@ -65,7 +67,6 @@ class ArticleCorpus:
 
     def held_out_blocks(
         self,
-        folders: Sequence[int],
         name: str,
         block_size: int,
         blocks_per_batch: int,
@@ -75,16 +76,14 @@ class ArticleCorpus:
         """Packed blocks of the articles held out, in a fixed order, for the perplexity.
 
         Args:
-            folders: which folders, by their place in ``folders``.
             name: name of the set, written into the batches.
             block_size: tokens of a block.
             blocks_per_batch: blocks of a batch.
             rank: this process, from 0.
             world_size: number of processes.
         """
-        chosen = np.concatenate([self.validation[folder] for folder in folders])
         sampler = BlockSampler(
-            pack_selected(self.lengths, chosen, block_size),
+            pack_selected(self.lengths, np.concatenate(self.validation), block_size),
             block_size=block_size,
             blocks_per_batch=blocks_per_batch,
             rank=rank,

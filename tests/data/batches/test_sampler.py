@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animelm.data.batches.packing import Piece, pack
-from animelm.data.batches.sampler import BlockSampler, Replay, replay_blocks
+from animelm.data.batches.sampler import BlockSampler, Replay
 from animelm.errors import UserError
 
 SIZE = 8
@@ -16,7 +16,7 @@ def own_blocks(count):
 
 
 def sampler_of(count=13, replay=0, **settings):
-    rehearsal = Replay(LENGTHS, np.arange(30, len(LENGTHS)), replay) if replay else None
+    rehearsal = [Replay(LENGTHS, np.arange(30, len(LENGTHS)), replay)] if replay else []
     settings = {"block_size": SIZE, "blocks_per_batch": 2, "seed": 3, **settings}
     return BlockSampler(own_blocks(count), rehearsal, **settings)
 
@@ -119,13 +119,6 @@ def test_replay_repeats_a_document_only_when_all_have_been_drawn():
     drawn = [piece.document for block in blocks for piece in block]
     counts = [drawn.count(document) for document in range(30, 40)]
     assert min(counts) >= 1 and max(counts) - min(counts) <= 2
-
-
-@pytest.mark.parametrize("share", [0.01, 0.2, 0.5])
-def test_the_share_of_replay_is_a_share_of_all_tokens(share):
-    blocks = replay_blocks(512 * 4000, share, 512)
-    assert blocks / (4000 + blocks) == pytest.approx(share, abs=1e-3)
-    assert replay_blocks(512 * 4000, 0.0, 512) == 0
 
 
 def test_wrong_sizes_are_told():

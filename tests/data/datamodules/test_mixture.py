@@ -93,7 +93,7 @@ def test_validation_asks_held_out_wordings_no_more_than_wanted(
         asked = [record.id for batch in model.validated for record in batch.records]
         assert len(asked) == len(set(asked)) == expected
         assert set(asked) <= held_out
-        assert {batch.held_out_set for batch in model.validated} == {"general"}
+        assert {batch.held_out_set for batch in model.validated} == {"general_rehearsed"}
         assert all(len(batch) <= 4 for batch in model.validated)
 
 

@@ -1,0 +1,218 @@
+"""Articles and questions on one domain, and general text, as a LightningDataModule."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import lightning as L
+from lightning.pytorch.utilities import rank_zero_info
+
+from animelm.data.batches.loaders import (
+    PackedLoader,
+    QuestionLoader,
+    TrainingSource,
+    training_loader,
+)
+from animelm.data.domain import DataPaths, DomainData, Shares, SourceName
+from animelm.data.held_out import SplitSettings
+from animelm.data.sources.qa import QARecord
+from animelm.data.split import subsample
+from animelm.data.tokenization.chat import AnswerFrom
+from animelm.data.tokenization.tokenizer import load_tokenizer
+from animelm.data.world import rank_and_world_size
+from animelm.errors import UserError
+
+
+class DomainDataModule(L.LightningDataModule):
+    """Articles and questions on one domain, mixed with general text to rehearse.
+
+    An epoch shows one of the sources whole, and of each other one the share that is asked for.
+    Articles end with the end-of-document token and are trained on every token; questions are
+    trained in the base's chat format, on the answer and its end token. All are packed: documents
+    share a block without seeing each other.
+
+    Held out are some articles (for the perplexity), some wordings of every fact, some works that
+    are never asked about in any source, and some general subjects that occur in no source at all.
+    Validation asks the dev part of these sets, test the test part.
+
+    Args:
+        base: Checkpoint folder or Hugging Face hub name of the base model, for its tokenizer and
+            chat template.
+        folder: Folder of articles on the domain: Markdown files (.md, UTF-8), also in folders below
+            it, whose YAML front matter is not trained on; or Parquet files with a column text, a
+            row for each article (a column title or id names it); or a dataset on the Hugging Face
+            hub as hf://datasets/owner/name.
+        records: Questions and answers on the domain: JSON Lines of records or of 質問/出力 or
+            question/answer pairs, CSV with the columns 質問,出力, text with 質問: and 出力: lines
+            (UTF-8), or Parquet with such columns.
+        general_folders: Folders of general articles, in the forms of folder.
+        general_records: General questions and answers, in the forms of records.
+        epoch: Which source an epoch shows whole, articles (continual pre-training) or questions
+            (fine-tuning).
+        shares: How much of an epoch the other sources are.
+        block_size: Tokens of a block. Longer articles are cut into pieces of it; a question must
+            fit with its answer.
+        blocks_per_batch: Blocks of a batch on each device.
+        held_out_wordings: Share of each fact's wordings, 0 to 1, that are never trained on.
+        held_out_works: Share of the works, 0 to 1, that are never asked about in training.
+        held_out_subjects: Share of the general subjects, 0 to 1, that occur in nothing that is
+            trained on. They show what is forgotten where nothing is rehearsed.
+        dev_share: Share of each held-out set's works, 0 to 1, that validation asks about; test and
+            comparisons ask about the others.
+        validation_share: Share of the articles, 0 to 1, that are held out.
+        seed: Decides what is held out, and the order of training.
+        questions_per_batch: Questions that are answered together.
+        questions_per_set: Questions of each held-out set that validation asks. Default: all.
+        answer_from: Where a question's prompt ends. final: where the answer begins, as it is
+            trained here. start: where the assistant's turn begins, so that gpt-oss may think first;
+            to measure a base that was not fine-tuned here. Ignored by models without channels.
+        workers: Processes that tokenize.
+        cache: Folder for tokenized articles. Default: ~/.cache/animelm.
+
+    Raises:
+        UserError: a setting has no meaning, or the source that an epoch shows is not given.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        folder: Path | None = None,
+        records: Path | None = None,
+        general_folders: list[Path] | None = None,
+        general_records: Path | None = None,
+        epoch: Literal["articles", "questions"] = "articles",
+        shares: Shares = Shares(),  # noqa: B008 (frozen)
+        block_size: int = 512,
+        blocks_per_batch: int = 8,
+        held_out_wordings: float = 0.25,
+        held_out_works: float = 0.25,
+        held_out_subjects: float = 0.25,
+        dev_share: float = 0.25,
+        validation_share: float = 0.05,
+        seed: int = 0,
+        questions_per_batch: int = 32,
+        questions_per_set: int | None = None,
+        answer_from: AnswerFrom = "final",
+        workers: int = 2,
+        cache: Path | None = None,
+    ) -> None:
+        super().__init__()
+        if (folder if epoch == "articles" else records) is None:
+            missing = "folder" if epoch == "articles" else "records"
+            raise UserError(f"data.epoch is {epoch}, but data.{missing} is not set")
+        self.base = base
+        self.paths = DataPaths(folder, records, tuple(general_folders or ()), general_records)
+        self.epoch, self.shares = epoch, shares
+        self.split_settings = SplitSettings(
+            seed,
+            held_out_wordings,
+            held_out_works,
+            held_out_subjects if shares.rehearse else None,
+            dev_share,
+            validation_share,
+        )
+        self.block_size, self.blocks_per_batch, self.seed = block_size, blocks_per_batch, seed
+        self.questions_per_batch, self.questions_per_set = questions_per_batch, questions_per_set
+        self.answer_from: AnswerFrom = answer_from
+        self.workers, self.cache = workers, cache
+
+    @cached_property
+    def data(self) -> DomainData:
+        """The articles and questions, split."""
+        return DomainData(
+            self.paths, load_tokenizer(self.base), self.split_settings, self.workers, self.cache
+        )
+
+    @property
+    def records_for_scoring(self) -> list[QARecord]:
+        """Every record, trained on or held out: distractors are found among them."""
+        return [*self.data.records, *self.data.general_records]
+
+    @property
+    def validation_names(self) -> list[str]:
+        """Names of the validation sets, in the order of the loaders."""
+        return [*self.data.held_out_articles, *self.data.questions.dev]
+
+    def prepare_data(self) -> None:
+        """Tokenizes, on one process of each machine."""
+        _ = self.data.articles, self.data.general_articles
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads all data, so that an error in them is found before the model is loaded."""
+        _ = self.data.articles, self.data.general_articles, self.data.questions
+
+    def train_dataloader(self) -> PackedLoader:
+        """Packed blocks of all sources; resumes at the next batch.
+
+        Raises:
+            UserError: of the source that an epoch shows, nothing is left to train on.
+        """
+        sources = self.data.training_sources(self.block_size)
+        main = sources[self.epoch]
+        if not main.lengths[main.chosen].any():
+            raise UserError(f"nothing is left of the {self.epoch} to train on; hold out less")
+        rank, world_size = rank_and_world_size(self)
+        loader = training_loader(
+            [self._weighted(name, source) for name, source in sources.items()],
+            block_size=self.block_size,
+            blocks_per_batch=self.blocks_per_batch,
+            pad_token_id=self.data.chat.pad_token_id,
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
+        )
+        rank_zero_info(f"{_counts(sources)}: {loader.sampler}")
+        return loader
+
+    def _weighted(self, name: str, source: TrainingSource) -> TrainingSource:
+        if name == self.epoch:
+            return replace(source, passes=1)
+        return replace(source, share=getattr(self.shares, name))
+
+    def val_dataloader(self) -> list[PackedLoader | QuestionLoader]:
+        """Blocks of held-out articles, and the dev questions, ``questions_per_set`` at most."""
+        return self._article_loaders() + self._question_loaders(
+            self.data.questions.dev, self.questions_per_set
+        )
+
+    def test_dataloader(self) -> list[PackedLoader | QuestionLoader]:
+        """Blocks of held-out articles, and all test questions."""
+        return self._article_loaders() + self._question_loaders(self.data.questions.test, None)
+
+    def predict_dataloader(self) -> list[PackedLoader | QuestionLoader]:
+        """All test questions, to be answered without scores."""
+        return self._question_loaders(self.data.questions.test, None)
+
+    def _article_loaders(self) -> list[PackedLoader | QuestionLoader]:
+        rank, world_size = rank_and_world_size(self)
+        return [
+            corpus.held_out_blocks(name, self.block_size, self.blocks_per_batch, rank, world_size)
+            for name, corpus in self.data.held_out_articles.items()
+        ]
+
+    def _question_loaders(
+        self, sets: Mapping[str, Sequence[QARecord]], count: int | None
+    ) -> list[PackedLoader | QuestionLoader]:
+        rank, world_size = rank_and_world_size(self)
+        return [
+            QuestionLoader(
+                subsample(records, count, self.seed),
+                self.data.chat,
+                name,
+                self.questions_per_batch,
+                rank,
+                world_size,
+                self.answer_from,
+            )
+            for name, records in sets.items()
+        ]
+
+
+def _counts(sources: Mapping[SourceName, TrainingSource]) -> str:
+    return ", ".join(
+        f"{len(source.chosen):,} {name.replace('_', ' ')}"
+        for name, source in sources.items()
+        if len(source.chosen)
+    )

@@ -1,0 +1,204 @@
+"""The data of one domain, and general data beside them: read, split, and made into sources."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from animelm.corpus.cleaning.text_key import letters
+from animelm.data.batches.batch import Document
+from animelm.data.batches.loaders import TrainingSource
+from animelm.data.held_out import (
+    ANIME_ARTICLES,
+    GENERAL_ARTICLES,
+    QuestionSplit,
+    SplitSettings,
+    split_questions,
+)
+from animelm.data.mentions import Mentions
+from animelm.data.sources.article_folders import open_articles
+from animelm.data.sources.qa import QARecord, read_qa
+from animelm.data.split import check_share
+from animelm.data.tokenization.articles import ArticleCorpus
+from animelm.data.tokenization.chat import ChatFormat
+from animelm.errors import UserError
+
+SourceName = Literal["articles", "questions", "general_articles", "general_questions"]
+
+
+@dataclass(frozen=True)
+class DataPaths:
+    """Where the data lie.
+
+    Attributes:
+        articles: folder of articles on the domain.
+        questions: file of questions on the domain.
+        general_articles: folders of other articles.
+        general_questions: file of other questions.
+    """
+
+    articles: Path | None = None
+    questions: Path | None = None
+    general_articles: tuple[Path, ...] = ()
+    general_questions: Path | None = None
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How much of an epoch's tokens each source is, beside what the epoch shows whole.
+
+    Every epoch draws afresh; nothing is drawn twice before all has been drawn once.
+
+    Args:
+        articles: Share of articles on the domain, 0 to 1. Fine-tuning on questions alone wipes out
+            what was read.
+        questions: Share of questions on the domain, 0 to 1. Beside the articles they teach to
+            answer from what was read.
+        general_articles: Share of general articles, 0 to 1, so that less is forgotten.
+        general_questions: Share of general questions, 0 to 1, so that less is forgotten.
+
+    Raises:
+        UserError: a share is not in [0, 1).
+    """
+
+    articles: float = 0.0
+    questions: float = 0.0
+    general_articles: float = 0.0
+    general_questions: float = 0.0
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            check_share(f"shares.{each.name}", getattr(self, each.name))
+
+    @property
+    def rehearse(self) -> bool:
+        """Whether anything general is trained on."""
+        return self.general_articles > 0 or self.general_questions > 0
+
+
+class DomainData:
+    """The articles and questions of a run, read and split when they are first asked for.
+
+    Args:
+        paths: where they lie.
+        tokenizer: a fast tokenizer with a chat template.
+        split: what is held out.
+        workers: processes that tokenize.
+        cache: folder of tokenized articles; None for the default one.
+
+    Raises:
+        UserError: on access, where a file or folder is missing or malformed.
+    """
+
+    def __init__(
+        self,
+        paths: DataPaths,
+        tokenizer: PreTrainedTokenizerBase,
+        split: SplitSettings,
+        workers: int = 1,
+        cache: Path | None = None,
+    ) -> None:
+        self.paths, self.split = paths, split
+        self.chat = ChatFormat(tokenizer)
+        self._workers, self._cache = workers, cache
+
+    @cached_property
+    def records(self) -> list[QARecord]:
+        """Every question on the domain."""
+        return read_qa(self.paths.questions) if self.paths.questions else []
+
+    @cached_property
+    def general_records(self) -> list[QARecord]:
+        """Every other question."""
+        path = self.paths.general_questions
+        return read_qa(path, domain="general") if path else []
+
+    @cached_property
+    def questions(self) -> QuestionSplit:
+        """All questions, split."""
+        return split_questions(self.records, self.general_records, self.split, self._unread())
+
+    @cached_property
+    def articles(self) -> ArticleCorpus | None:
+        """The tokenized articles on the domain."""
+        return self._corpus([self.paths.articles] if self.paths.articles else [])
+
+    @cached_property
+    def general_articles(self) -> ArticleCorpus | None:
+        """The tokenized general articles."""
+        return self._corpus(self.paths.general_articles)
+
+    @property
+    def held_out_articles(self) -> dict[str, ArticleCorpus]:
+        """The corpora of which articles are held out, by the name of the set."""
+        corpora = {ANIME_ARTICLES: self.articles, GENERAL_ARTICLES: self.general_articles}
+        return {
+            name: corpus
+            for name, corpus in corpora.items()
+            if corpus is not None and any(map(len, corpus.validation))
+        }
+
+    def training_sources(self, block_size: int) -> dict[SourceName, TrainingSource]:
+        """What may be trained on, by kind; none of it is held out.
+
+        Args:
+            block_size: tokens that a question must fit into with its answer.
+
+        Raises:
+            UserError: a question is longer.
+        """
+        return {
+            "articles": _articles_of(self.articles),
+            "questions": self._pairs(self.questions.train, block_size),
+            "general_articles": _articles_of(self.general_articles, self._naming()),
+            "general_questions": self._pairs(self.questions.replay, block_size),
+        }
+
+    def _corpus(self, folders: Sequence[Path]) -> ArticleCorpus | None:
+        if not folders:
+            return None
+        return ArticleCorpus(folders, self.chat.tokenizer, self.split, self._workers, self._cache)
+
+    def _unread(self) -> set[str]:
+        """Works whose article is held out, so that training has not read it."""
+        if self.articles is None or self.paths.articles is None or not self.records:
+            return set()
+        names = {self.articles.names[number] for number in self.articles.validation[0]}
+        articles = open_articles(self.paths.articles)
+        titles = {letters(article.title()) for article in articles if article.name in names}
+        return {record.work for record in self.records if letters(record.work) in titles}
+
+    def _naming(self) -> set[int]:
+        """Numbers of the general articles that name a subject which nothing may rehearse."""
+        mentions = Mentions(self.questions.unrehearsed)
+        articles = (a for folder in self.paths.general_articles for a in open_articles(folder))
+        texts = (f"「{article.title()}」\n{article.read()}" for article in articles)
+        return {number for number, text in enumerate(texts) if mentions.any_in(text)}
+
+    def _pairs(self, records: Sequence[QARecord], block_size: int) -> TrainingSource:
+        pairs = [(record.question, answer) for record in records for answer in record.answers]
+        documents = self.chat.encode_pairs(pairs)
+        longest = max(documents, key=len, default=None)
+        if longest is not None and len(longest) > block_size:
+            raise UserError(
+                f"the question {longest.name!r} takes {len(longest)} tokens with its answer, more "
+                f"than a block holds; set block_size to {len(longest)} or more, or shorten it"
+            )
+        return TrainingSource(documents, _lengths(documents), np.arange(len(documents)))
+
+
+def _lengths(documents: Sequence[Document]) -> NDArray[np.int64]:
+    return np.array([len(document) for document in documents], dtype=np.int64)
+
+
+def _articles_of(corpus: ArticleCorpus | None, without: Collection[int] = ()) -> TrainingSource:
+    if corpus is None:
+        return TrainingSource([], _lengths([]), np.arange(0))
+    numbers = np.concatenate(corpus.train)
+    kept = np.array([number for number in numbers if number not in without], dtype=np.int64)
+    return TrainingSource(corpus.documents, corpus.lengths, kept)

@@ -1,0 +1,357 @@
+import copy
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from animelm.corpus.cleaning.text_key import letters
+from animelm.data.batches.batch import IGNORED, PackedBatch
+from animelm.data.datamodules.domain import DomainDataModule
+from animelm.data.domain import Shares
+from animelm.data.sources.markdown import find_articles, read_article
+from animelm.data.split import held_out_names, split_articles, split_qa
+from animelm.data.tokenization.chat import ChatFormat
+from animelm.errors import UserError
+
+MIXED = Shares(questions=0.2, general_articles=0.2, general_questions=0.2)
+
+
+@pytest.fixture
+def general_articles(tmp_path):
+    """An article on each general subject, ``general0`` to ``general9``."""
+    folder = tmp_path / "general"
+    folder.mkdir()
+    for i in range(10):
+        text = f"---\ntitle: general{i}\n---\n国{i}の首都は都市{i}です。"
+        (folder / f"{i:02d}.md").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def make_module(base, articles, general_articles, tmp_path, make_records, write_records):
+    records = write_records(tmp_path / "anime.jsonl", make_records(8, 4))
+    general = write_records(tmp_path / "general.jsonl", make_records(10, 4, "general"))
+
+    def make(**settings):
+        defaults = {
+            "folder": articles,
+            "records": records,
+            "general_folders": [general_articles],
+            "general_records": general,
+            "shares": MIXED,
+            "block_size": 256,
+            "blocks_per_batch": 2,
+            "validation_share": 0.1,
+            "cache": tmp_path / "cache",
+        }
+        return DomainDataModule(base, **defaults | settings)
+
+    return make
+
+
+def texts_of(batches, tokenizer):
+    return tokenizer.decode([t for b in batches for row in b for t in row])
+
+
+def shown_by(module, tokenizer, epochs=1):
+    loader, texts = module.train_dataloader(), []
+    for epoch in range(epochs):
+        loader.sampler.set_epoch(epoch)
+        texts += [tokenizer.decode(b.input_ids.flatten()) for b in loader]
+    return "".join(texts)
+
+
+def answers_of(loader, tokenizer):
+    """The texts that a loader's batches have as targets, with the end token after each."""
+    texts = [tokenizer.decode(b.targets[b.targets != IGNORED]) for b in loader]
+    return "".join(texts).split("<|return|>")[:-1]
+
+
+def test_an_epoch_of_articles_shows_all_that_are_not_held_out(make_module, tokenizer):
+    train, held_out = split_articles([f"work-{i:02d}.md" for i in range(20)], 0.1, 0)
+    heads = {name: f"# 作品{int(name[5:7])}\n" for name in (*train, *held_out)}
+    shown = shown_by(make_module(), tokenizer)
+    assert all(heads[name] in shown for name in train)
+    assert not any(heads[name] in shown for name in held_out)
+
+
+def test_an_epoch_of_questions_shows_every_right_answer_of_every_training_question(
+    make_module, make_records, tokenizer
+):
+    module = make_module(epoch="questions", shares=Shares())
+    trained = answers_of(module.train_dataloader(), tokenizer)
+    train = split_qa(make_records(8, 4)).train
+    assert sorted(trained) == sorted(answer for r in train for answer in r.answers)
+
+
+def test_each_source_has_the_share_that_is_asked_for(make_module, tokenizer):
+    shares = Shares(articles=0.5, general_questions=0.25)
+    module = make_module(epoch="questions", shares=shares, block_size=72)
+    kinds = {"#": 0, "general": 0, "anime": 0}
+    for batch in module.train_dataloader():
+        for row in batch.input_ids:
+            text = tokenizer.decode(row)
+            kinds["general" if "general" in text else "anime" if "anime" in text else "#"] += 1
+    total = sum(kinds.values())
+    assert kinds["#"] / total == pytest.approx(0.5, abs=0.06)
+    assert kinds["general"] / total == pytest.approx(0.25, abs=0.06)
+
+
+def test_fit_validates_on_held_out_articles_and_asks_the_dev_questions(
+    make_module, recorder, trainer
+):
+    model, module = recorder(), make_module()
+    trainer(max_epochs=1).fit(model, datamodule=module)
+    names = {b.name if isinstance(b, PackedBatch) else b.held_out_set for b in model.validated}
+    assert names == set(module.validation_names)
+    assert names >= {"anime_articles", "general_articles", "anime_only_read"}
+    asked = {r.id for b in model.validated if not isinstance(b, PackedBatch) for r in b.records}
+    assert asked == {r.id for records in module.data.questions.dev.values() for r in records}
+
+
+def test_test_asks_the_test_questions_and_none_of_dev(make_module, recorder, trainer):
+    model, module = recorder(), make_module(questions_per_set=3)
+    trainer().test(model, datamodule=module, verbose=False)
+    asked = {r.id for b in model.validated if not isinstance(b, PackedBatch) for r in b.records}
+    questions = module.data.questions
+    assert asked == {r.id for records in questions.test.values() for r in records}
+    assert not asked & {r.id for records in questions.dev.values() for r in records}
+
+
+def test_validation_can_be_kept_short(make_module, recorder, trainer):
+    model, module = recorder(), make_module(questions_per_set=1)
+    trainer().validate(model, datamodule=module, verbose=False)
+    batches = [batch for batch in model.validated if not isinstance(batch, PackedBatch)]
+    assert sum(map(len, batches)) == len(module.data.questions.dev) == 4
+
+
+def test_unrehearsed_subjects_occur_in_no_source(make_module, tokenizer):
+    module = make_module(shares=Shares(0.0, 0.0, 0.3, 0.3), validation_share=0.0)
+    unrehearsed = held_out_names((f"general{i}" for i in range(10)), 0.25, 0)
+    assert module.data.questions.unrehearsed == unrehearsed
+    shown = shown_by(module, tokenizer, epochs=6)
+    for i in range(10):
+        rehearsed = f"general{i}" not in unrehearsed
+        assert (f"国{i}の首都" in shown) == rehearsed
+        assert (f"0: general{i}の主人公" in shown) == rehearsed
+
+
+def test_a_general_article_that_names_an_unrehearsed_subject_is_not_replayed(
+    make_module, general_articles, tokenizer
+):
+    [subject, *_] = held_out_names((f"general{i}" for i in range(10)), 0.25, 0)
+    (general_articles / "mountain.md").write_text(f"山があるのは{subject}です。", encoding="utf-8")
+    module = make_module(shares=Shares(general_articles=0.5), validation_share=0.0)
+    shown = shown_by(module, tokenizer, epochs=4)
+    assert "国" in shown and "山が" not in shown
+
+
+def test_a_work_whose_article_is_held_out_is_not_called_only_read(
+    make_module, articles, make_records
+):
+    only_read = {r.work for r in split_qa(make_records(8, 4)).only_read}
+    [unread, *_] = sorted(only_read)
+    _, [held_out, *_] = split_articles([f"work-{i:02d}.md" for i in range(20)], 0.1, 0)
+    (articles / held_out).write_text(f"---\ntitle: {unread}\n---\n本文", encoding="utf-8")
+    questions = make_module().data.questions
+    asked = {
+        r.work for part in (questions.dev, questions.test) for r in part.get("anime_only_read", [])
+    }
+    assert asked == only_read - {unread}
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_a_run_resumes_at_the_next_batch(make_module, recorder, trainer, tmp_path, step):
+    whole = recorder()
+    trainer(max_epochs=2).fit(whole, datamodule=make_module())
+    keep = ModelCheckpoint(tmp_path, filename="kept", every_n_train_steps=step, save_top_k=1)
+    stopped = recorder()
+    options = {"max_epochs": 2, "enable_checkpointing": True, "callbacks": [keep]}
+    trainer(**options, max_steps=step).fit(stopped, datamodule=make_module())
+    resumed = recorder()
+    trainer(max_epochs=2).fit(
+        resumed, datamodule=make_module(), ckpt_path=tmp_path / "kept.ckpt", weights_only=True
+    )
+    assert stopped.trained + resumed.trained == whole.trained
+
+
+@pytest.mark.parametrize("at_the_train_end", [True, False])
+def test_a_run_resumes_between_two_epochs(
+    make_module, recorder, trainer, tmp_path, at_the_train_end
+):
+    whole = recorder()
+    trainer(max_epochs=2).fit(whole, datamodule=make_module())
+    keep = ModelCheckpoint(tmp_path, filename="kept", save_on_train_epoch_end=at_the_train_end)
+    stopped, resumed = recorder(), recorder()
+    trainer(max_epochs=1, enable_checkpointing=True, callbacks=[keep]).fit(
+        stopped, datamodule=make_module()
+    )
+    trainer(max_epochs=2).fit(
+        resumed, datamodule=make_module(), ckpt_path=tmp_path / "kept.ckpt", weights_only=True
+    )
+    assert stopped.trained + resumed.trained == whole.trained
+
+
+def test_parquet_is_split_and_mixed_like_markdown_and_json_lines(
+    make_module, articles, general_articles, make_records, write_parquet, tmp_path
+):
+    def in_parquet(folder):
+        rows = [{"title": p.name, "text": read_article(p)} for p in find_articles(folder)]
+        return write_parquet(tmp_path / f"{folder.name}-parquet" / "a.parquet", rows).parent
+
+    def batches_of(module):
+        loaders = [module.train_dataloader(), *module.val_dataloader()]
+        return [[batch.input_ids.tolist() for batch in loader] for loader in loaders]
+
+    own = [vars(record) for record in make_records(8, 4)]
+    write_parquet(tmp_path / "own" / "0.parquet", own[:30])
+    write_parquet(tmp_path / "own" / "1.parquet", own[30:])
+    streamed = make_module(
+        folder=in_parquet(articles),
+        records=tmp_path / "own",
+        general_folders=[in_parquet(general_articles)],
+        # The titles of these rows are file names, so that no article is left out for its title.
+        held_out_subjects=0.0,
+    )
+    assert batches_of(streamed) == batches_of(make_module(held_out_subjects=0.0))
+
+
+def test_each_process_has_its_own_share(make_module):
+    class OneOfTwo:
+        world_size = 2
+
+        def __init__(self, rank):
+            self.global_rank = rank
+
+    def rows_of(module):
+        return [row for b in module.train_dataloader() for row in b.input_ids.tolist()]
+
+    shares = []
+    for rank in range(2):
+        module = make_module(shares=Shares())
+        module.trainer = OneOfTwo(rank)
+        shares.append(rows_of(module))
+    whole = rows_of(make_module(shares=Shares()))
+    assert len(shares[0]) == len(shares[1]) == len(whole) // 2
+    both = [row for share in shares for row in share]
+    assert all(row in whole for row in both)
+    assert len({tuple(row) for row in both}) == len(both)
+
+
+def test_questions_are_asked_where_answer_from_says(make_module, tokenizer):
+    handing_over = copy.deepcopy(tokenizer)
+    final = "<|channel|>final<|message|>{% endif %}"
+    assert handing_over.chat_template.endswith(final)
+    handing_over.chat_template = handing_over.chat_template.replace(final, "{% endif %}")
+    for answer_from, last in (("final", "<|message|>"), ("start", "assistant")):
+        module = make_module(answer_from=answer_from)
+        module.data.chat = ChatFormat(handing_over)
+        [batch, *_] = module.val_dataloader()[-1]
+        assert {tokenizer.decode(ids).endswith(last) for ids in batch.input_ids} == {True}
+
+
+def test_sets_that_are_empty_are_left_out(make_module):
+    module = make_module(
+        records=None, general_records=None, general_folders=None, validation_share=0.0
+    )
+    assert module.validation_names == [] and module.val_dataloader() == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"epoch": "questions", "records": None}, "epoch is questions, but data.records is not"),
+        ({"folder": None}, "epoch is articles, but data.folder is not set"),
+        ({"held_out_works": 1.0}, "held_out_works must be"),
+        ({"held_out_subjects": -1}, "held_out_subjects must be"),
+        ({"validation_share": 1.5}, "validation_share must be"),
+        ({"dev_share": 1.0}, "dev_share must be"),
+    ],
+)
+def test_a_wrong_setting_is_named(make_module, wrong, message):
+    with pytest.raises(UserError, match=message):
+        make_module(**wrong)
+
+
+def test_a_share_outside_0_to_1_is_named():
+    with pytest.raises(UserError, match=r"shares\.questions must be"):
+        Shares(questions=1.0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"block_size": 0}, "block_size"),
+        ({"blocks_per_batch": 0}, "blocks_per_batch"),
+        ({"block_size": 16}, "set block_size to"),
+        ({"shares": Shares(questions=0.5, general_questions=0.5)}, "add up to 1"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused(make_module, wrong, message):
+    with pytest.raises(UserError, match=message):
+        make_module(**wrong).train_dataloader()
+
+
+def test_wrong_data_are_found_at_setup(make_module, base, tmp_path, articles):
+    (tmp_path / "empty.csv").write_text("質問,出力\n", encoding="utf-8")
+    with pytest.raises(UserError, match="holds no question"):
+        make_module(general_records=tmp_path / "empty.csv").setup()
+    with pytest.raises(UserError, match="no such folder"):
+        make_module(folder=tmp_path / "absent").setup()
+    with pytest.raises(UserError, match="base 'absent'"):
+        DomainDataModule("absent", articles).setup()
+
+
+SUBJECTS = ["日本", "南日本", "フランス", "金", "銀", "リン", "ベルリン", "山"]
+
+
+@st.composite
+def corpora(draw):
+    """General articles and questions that name each other's subjects, and a seed."""
+
+    def text():
+        named = draw(st.lists(st.sampled_from(SUBJECTS), max_size=2))
+        return "".join(f"「{name}」に近い。" for name in named) + "おわり。"
+
+    articles = {name: text() for name in draw(st.sets(st.sampled_from(SUBJECTS), min_size=2))}
+    return articles, [text() for _ in SUBJECTS], draw(st.integers(0, 50))
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(corpora())
+def test_no_unrehearsed_subject_and_no_held_out_question_stands_in_any_batch(
+    base, articles, tokenizer, tmp_path_factory, made
+):
+    texts, answers, seed = made
+    place = Path(tmp_path_factory.mktemp("corpus"))
+    (place / "general").mkdir()
+    for number, (title, text) in enumerate(texts.items()):
+        content = f"---\ntitle: {title}\n---\n{title}とは。{text}"
+        (place / "general" / f"{number}.md").write_text(content, encoding="utf-8")
+    with (place / "general.jsonl").open("w", encoding="utf-8") as file:
+        for number, (subject, answer) in enumerate(zip(SUBJECTS, answers, strict=True)):
+            for wording in range(3):
+                record = {"id": f"{number}/{wording}", "work": subject, "fact": f"{subject}/x"}
+                record |= {"direction": "forward", "wording": f"x/{wording}", "domain": "general"}
+                record |= {"question": f"「{subject}」は何番{wording}?", "keys": ["番"]}
+                record |= {"answers": [answer]}
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    module = DomainDataModule(
+        base,
+        articles,
+        general_folders=[place / "general"],
+        general_records=place / "general.jsonl",
+        shares=Shares(general_articles=0.3, general_questions=0.3),
+        seed=seed,
+        cache=place / "cache",
+    )
+    shown = shown_by(module, tokenizer, epochs=2)
+    questions = module.data.questions
+    for subject in questions.unrehearsed:
+        assert (f"「{subject}」" if len(subject) == 1 else subject) not in shown
+    for part in (questions.dev, questions.test):
+        for records in part.values():
+            assert all(letters(record.question) not in letters(shown) for record in records)
