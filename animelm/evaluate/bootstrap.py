@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binomtest
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,13 @@ def bootstrap_interval(
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
+    bounds: tuple[float, float] = (0.0, 1.0),
 ) -> Interval:
     """Bootstraps the mean score, drawing whole works with replacement.
+
+    Where all scores are equal, every resample would be, too, and the interval a point. It then
+    reaches as far from them as the exact interval of Clopper and Pearson (Biometrika 26, 1934) does
+    for as many works without an exception: to 0.045 for 80 works that are all answered wrongly.
 
     Args:
         scores: [Q] one per question.
@@ -43,6 +49,7 @@ def bootstrap_interval(
         level: share of the resampled means inside the interval, between 0 and 1.
         resamples: R.
         seed: of the draw; the same seed gives the same interval.
+        bounds: the lowest and the highest score there is.
 
     Raises:
         ValueError: no scores, or not one work for each.
@@ -55,6 +62,10 @@ def bootstrap_interval(
     names, members = np.unique(np.asarray(works), return_inverse=True)
     if len(names) < 2:
         return Interval(float(values.mean()), float("nan"), float("nan"))
+    if np.ptp(values) == 0:
+        reach = binomtest(0, len(names)).proportion_ci(level, method="exact").high
+        low, high = np.clip([values[0] - reach, values[0] + reach], *bounds)
+        return Interval(float(values[0]), float(low), float(high))
     sums = np.bincount(members, weights=values)  # [W]
     counts = np.bincount(members)  # [W]
     share = np.full(len(names), 1 / len(names))
@@ -83,4 +94,4 @@ def paired_difference(
     if len(scores) != len(reference):
         raise ValueError(f"paired scores differ in number: {len(scores)} and {len(reference)}")
     differences = np.subtract(np.asarray(scores, float), np.asarray(reference, float))
-    return bootstrap_interval(differences.tolist(), works, level, resamples, seed)
+    return bootstrap_interval(differences.tolist(), works, level, resamples, seed, (-1.0, 1.0))

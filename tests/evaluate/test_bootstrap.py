@@ -50,6 +50,27 @@ def test_one_work_says_nothing_of_the_spread() -> None:
     assert math.isnan(interval.low) and math.isnan(interval.high)
 
 
+@pytest.mark.parametrize(("score", "low", "high"), [(0.0, 0.0, 0.0451), (1.0, 0.9549, 1.0)])
+def test_equal_scores_leave_room_for_an_exception(score: float, low: float, high: float) -> None:
+    works = [str(i % 80) for i in range(240)]
+    interval = bootstrap_interval([score] * 240, works)
+    assert interval.mean == score
+    assert (interval.low, interval.high) == (
+        pytest.approx(low, abs=1e-4),
+        pytest.approx(high, abs=1e-4),
+    )
+    # Solved for: so seldom would none of 80 works be an exception.
+    assert (1 - (high - low)) ** 80 == pytest.approx(0.025, abs=1e-4)
+
+
+def test_equal_answers_of_two_models_leave_room_for_a_difference_either_way() -> None:
+    works = [str(i) for i in range(80)]
+    interval = paired_difference([1.0] * 80, [1.0] * 80, works)
+    assert interval.mean == 0.0 and interval.high == -interval.low == pytest.approx(
+        0.0451, abs=1e-4
+    )
+
+
 def test_no_scores_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         bootstrap_interval([], [])
