@@ -4,6 +4,7 @@ import importlib
 import sys
 from types import ModuleType
 
+from animelm import __version__
 from animelm.cli.parsing import errors_in_one_message
 from animelm.cli.quiet import quiet_libraries
 from animelm.errors import UserError
@@ -55,6 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
         stream; 143 for a run that SIGTERM ended.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments == ["--version"]:
+        print(f"animelm {__version__}")
+        return 0
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview())
         return 0 if arguments else 2

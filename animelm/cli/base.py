@@ -45,5 +45,5 @@ def make_base(
     if not train:
         return
     config = find_configs(["--config=base.yaml"])
-    run_trainer("fit", [*config, f"--model.base={checkpoint}", f"--data.base={checkpoint}"])
+    run_trainer("fit", [*config, f"--model.base={checkpoint}"])
     shutil.copy2(_WORK / "adapter" / "model.safetensors", checkpoint / "model.safetensors")

@@ -104,7 +104,7 @@ def _experiment(
         output / "sft",
         "sft.yaml",
         [
-            f"--model.init_adapter={output / 'cpt' / 'adapter'}",
+            f"--model.adapter.init_from={output / 'cpt' / 'adapter'}",
             f"--data.records={anime / 'qa.jsonl'}",
             f"--data.replay_records={general / 'qa.jsonl'}",
             *fine_tuning,
@@ -131,8 +131,4 @@ def _experiment(
 
 
 def _fit(folder: Path, config: str, options: list[str]) -> None:
-    own_folders = [
-        f"--trainer.default_root_dir={folder}",
-        f"--trainer.logger.init_args.save_dir={folder.parent}",
-    ]
-    run_trainer("fit", [f"--config={config}", *own_folders, *options])
+    run_trainer("fit", [f"--config={config}", f"--trainer.default_root_dir={folder}", *options])

@@ -50,7 +50,7 @@ def config_parser(command: str, description: str, config: str) -> argparse.Argum
         prog=f"python -m animelm {command}",
         description=description,
         epilog="Every option of `fit` is understood as well, such as "
-        "--model.target_modules=[q_proj,gate_proj].",
+        "--model.lora.target_modules=[q_proj,gate_proj].",
         allow_abbrev=False,
     )
     parser.add_argument(

@@ -42,7 +42,7 @@ class DataParallelStrategy(DDPStrategy):
 class FullyShardedStrategy(ModelParallelStrategy):
     """Every process holds a part of every layer (FSDP2); see ``shard_layers``.
 
-    A checkpoint is one file with what is trained, put together, and each process's optimiser
+    A checkpoint is one file with what is trained, put together, and each process's optimizer
     states.
 
     Args:

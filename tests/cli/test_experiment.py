@@ -44,7 +44,7 @@ def test_fine_tuning_goes_on_from_the_adapter_that_articles_trained(
 ) -> None:
     experiment.demo(tmp_path / "run")
     adapter = Path(handed_on["cpt"]["--trainer.default_root_dir"]) / "adapter"
-    assert handed_on["sft"]["--model.init_adapter"] == str(adapter)
+    assert handed_on["sft"]["--model.adapter.init_from"] == str(adapter)
     assert handed_on["compare"].cpt_adapter == adapter
     assert handed_on["compare"].sft_adapter == tmp_path / "run" / "sft" / "adapter"
 

@@ -21,7 +21,7 @@ class AdapterCheckpoint(Callback):
     Args:
         dirpath: folder that receives ``adapter``; None: the trainer's
             ``default_root_dir``, so that the next step finds it whatever the log's version.
-        every_n_steps: period in optimiser steps; None: at the end only.
+        every_n_steps: period in optimizer steps; None: at the end only.
 
     Raises:
         UserError: ``every_n_steps`` is below 1.

@@ -1,16 +1,16 @@
-"""When a callback that acts every few optimiser steps is due."""
+"""When a callback that acts every few optimizer steps is due."""
 
 from animelm.errors import UserError
 
 
 class EveryNSteps:
-    """Says yes once for each optimiser step that is a multiple of ``every_n_steps``.
+    """Says yes once for each optimizer step that is a multiple of ``every_n_steps``.
 
-    Under gradient accumulation several micro-batches end at the same optimiser step, and a resumed
+    Under gradient accumulation several micro-batches end at the same optimizer step, and a resumed
     run begins at a step whose turn has passed: neither may act twice.
 
     Args:
-        every_n_steps: period in optimiser steps.
+        every_n_steps: period in optimizer steps.
         name: the setting's name, for the error message.
 
     Raises:
@@ -19,7 +19,7 @@ class EveryNSteps:
 
     def __init__(self, every_n_steps: int, name: str = "every_n_steps") -> None:
         if every_n_steps < 1:
-            raise UserError(f"{name} is {every_n_steps}, expected 1 or more optimiser steps")
+            raise UserError(f"{name} is {every_n_steps}, expected 1 or more optimizer steps")
         self.every_n_steps = every_n_steps
         self._done = 0
 

@@ -13,17 +13,17 @@ from animelm.train.callbacks.schedule import EveryNSteps
 
 
 class Throughput(Callback):
-    """Logs speed and filling of the batches over windows of optimiser steps.
+    """Logs speed and filling of the batches over windows of optimizer steps.
 
     ``train/tokens_per_second``: tokens that are not padding, per second of training (validation's
     time is left out). ``train/padding_share``: padding's share of all positions.
-    ``train/supervised_tokens``: tokens that give loss, mean per optimiser step. All are taken over
+    ``train/supervised_tokens``: tokens that give loss, mean per optimizer step. All are taken over
     all processes together.
 
     The counts stay on the device until a window ends, so measuring does not slow the run down.
 
     Args:
-        every_n_steps: length of a window in optimiser steps; None: the trainer's
+        every_n_steps: length of a window in optimizer steps; None: the trainer's
             ``log_every_n_steps``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Optimisers that step on the part of each parameter that lies on this process.
+"""Optimizers that step on the part of each parameter that lies on this process.
 
 bitsandbytes knows no sharded tensors, and torch's AdamW takes a detour through them for every
 parameter. Both compute element by element (or in blocks of 256), so a part can be stepped alone.
@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 
 class _OnShards(Optimizer):
-    """Gives the optimiser beside it in the bases this process's parts as plain parameters.
+    """Gives the optimizer beside it in the bases this process's parts as plain parameters.
 
     Outside ``step`` the groups hold the sharded parameters themselves: gradients are clipped by
     their norm over all processes. States are kept, saved and loaded for the parts alone.
@@ -56,7 +56,7 @@ class _OnShards(Optimizer):
     def _part(self, parameter: Parameter) -> Parameter:
         known: dict[Parameter, Parameter] = self.__dict__.setdefault("_known_parts", {})
         local = _local(parameter)
-        # One object for the whole run: the optimiser finds its states by it.
+        # One object for the whole run: the optimizer finds its states by it.
         part = known.setdefault(parameter, Parameter(local))
         part.data = local
         # A process whose part is empty has nothing to step.

@@ -1,8 +1,10 @@
 """A model whose parameters lie in parts on several processes (FSDP2)."""
 
+import re
 from collections.abc import Iterable
 
 import torch
+from peft import PeftModel
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
@@ -10,6 +12,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn import Parameter
 
 from animelm.model.architecture import CausalLM
+
+_ADAPTER_PART = re.compile(r"\.(lora_|modules_to_save\.)")
 
 
 def shard_layers(model: CausalLM, mesh: DeviceMesh) -> None:
@@ -49,6 +53,12 @@ def whole_tensors(parameters: Iterable[tuple[str, Parameter]]) -> dict[str, Tens
         tensor = parameter.detach()
         whole[name] = (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu()
     return whole
+
+
+def whole_adapter(model: PeftModel) -> dict[str, Tensor]:
+    """The weights of all adapters in a model, as ``whole_tensors`` gives them."""
+    named = model.named_parameters()
+    return whole_tensors((name, p) for name, p in named if _ADAPTER_PART.search(name))
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -23,7 +23,7 @@ TABLE_NAME = "router_statistics.csv"
 
 
 class RouterStatistics(Callback):
-    """Logs each layer's load, entropy and drift every few optimiser steps.
+    """Logs each layer's load, entropy and drift every few optimizer steps.
 
     Counted are the tokens of the training forward alone: not padding, not validation or generation,
     and not what activation checkpointing runs again in the backward pass (the decoder's own forward
@@ -40,7 +40,7 @@ class RouterStatistics(Callback):
     first one's window is kept; the table's column ``tokens`` tells what was counted.
 
     Args:
-        every_n_steps: logging period in optimiser steps.
+        every_n_steps: logging period in optimizer steps.
         probe: named texts, or a JSON file with an object of them; None: a default text on anime and
             one on other subjects; an empty dict: no drift.
         folder: where the table is written; None: the trainer's log folder.
@@ -73,7 +73,6 @@ class RouterStatistics(Callback):
         log_dir = trainer.log_dir  # asked on every process, since it broadcasts
         self._routers = RouterLayers.find(pl_module)
         if self._routers is None:
-            rank_zero_info("The model has no routers: router statistics are off.")
             return
         self.schedule.start(trainer.global_step)
         self._window = RouterWindow(len(self._routers.routers))

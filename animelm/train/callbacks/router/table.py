@@ -51,7 +51,7 @@ class RouterTable:
         os.replace(partial, self.path)
 
     def append(self, step: int, layers: Iterable[int], summary: RouterSummary) -> None:
-        """Writes the rows of one window, which ended at optimiser step ``step``."""
+        """Writes the rows of one window, which ended at optimizer step ``step``."""
         statistics = list(summary.per_layer().values())
         with self.path.open("a", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
