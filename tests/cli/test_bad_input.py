@@ -231,7 +231,7 @@ def test_a_config_with_a_key_that_is_not_known(refused, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (["fit"], "required: model.base; a config has them, such as --config cpt.yaml"),
+        (["fit"], "required: model.base; they are set in a config, such as --config cpt.yaml"),
         (["validate"], "such as --config sft.yaml"),
         (["compare"], "such as --config compare.yaml"),
         (["ask", "質問"], "such as --base checkpoints/nano-gpt-oss-ja --adapter runs/sft/adapter"),

@@ -16,12 +16,13 @@ from animelm.train.callbacks.throughput import Throughput
 
 @dataclass(frozen=True)
 class Periods:
-    """How often the default callbacks act, in optimizer steps.
+    """How often the default callbacks act; one in trainer.callbacks replaces that of its class.
 
     Args:
-        checkpoint: Period at which a checkpoint and the adapter are written. By default a
-            checkpoint is written at the end of each epoch, and the adapter at the end of training.
-        router_statistics: Period at which the routers' statistics are logged.
+        checkpoint: Number of optimizer steps after which a checkpoint and the adapter are written.
+            By default a checkpoint is written at the end of each epoch, and the adapter at the end
+            of training.
+        router_statistics: Number of optimizer steps after which router statistics are logged.
 
     Raises:
         UserError: a period is below 1.
