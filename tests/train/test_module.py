@@ -1,7 +1,6 @@
 """AdaptedLM under a Trainer, on a tiny 4-bit base."""
 
 import csv
-import json
 import re
 from dataclasses import replace
 from functools import cache
@@ -11,32 +10,23 @@ import lightning as L
 import pytest
 import torch
 from lightning.pytorch.plugins.io import AsyncCheckpointIO
-from lightning.pytorch.strategies import SingleDeviceStrategy
-from lightning.pytorch.trainer.call import _call_configure_model
-from peft import LoraConfig, get_peft_model
 from resumable_loader import ResumableLoader
 from safetensors.torch import load_file
-from tiny_base import write_tiny_base
 from torch import Tensor
-from transformers import GptOssForCausalLM
 
 from animelm.data.batches.batch import IGNORED, PackedBatch
 from animelm.errors import UserError
 from animelm.model import compile as compile_module
 from animelm.model import loss as loss_module
-from animelm.model.checkpoint.load import load_base
 from animelm.model.compile import compiled
 from animelm.model.embedding_offload import HostEmbedding
-from animelm.model.lora.adapters import LoraSettings, load_adapter
-from animelm.model.moe import swiglu as gate_module
-from animelm.train import build as build_module
+from animelm.model.lora.adapters import LoraSettings
+from animelm.model.moe import swiglu
 from animelm.train.callbacks import RouterStatistics
 from animelm.train.checkpoint_io import AtomicCheckpointIO
-from animelm.train.initial_adapter import AdapterSource
 from animelm.train.module import AdaptedLM
 from animelm.train.optimizer import OptimizerSettings
 from animelm.train.settings import ComputeSettings, MemorySettings
-from tests.layouts import write_mxfp4
 
 PARTS_OF_BATCH = ("input_ids", "position_ids", "targets", "is_padding")
 NO_DROPOUT = LoraSettings(dropout=0.0)
@@ -156,13 +146,13 @@ def test_compiled_kernels_are_used_and_change_neither_loss_nor_gradients(
 ) -> None:
     plain = recorded(fit, batches, 0.0)
     used: list[str] = []
-    for module in (gate_module, loss_module):
+    for module in (swiglu, loss_module):
         monkeypatch.setattr(module, "compiled", named_when_called(used))
         monkeypatch.setattr(module, "_fused", cache(module._fused.__wrapped__))
     monkeypatch.setattr(compile_module, "compiled", named_when_called(used))
     fused = recorded(fit, batches, 0.0, compute=ComputeSettings("float32", True))
-    gated_unit, norm = {"gated_unit", "gated_unit_backward"}, {"forward"}
-    assert set(used) - {"trial"} == {"cross_entropy", *gated_unit, *norm}
+    gated_unit, norm = {"gated_unit", "gated_unit_backward"}, {"trial", "forward"}
+    assert set(used) == {"cross_entropy", *gated_unit, *norm}
     assert fused.losses == pytest.approx(plain.losses, rel=1e-6)
     assert_equal_gradients(fused, plain)
 
@@ -178,11 +168,6 @@ def test_embeddings_on_the_cpu_change_neither_loss_nor_gradients_and_are_not_tra
     assert_equal_gradients(kept, plain)
     model.save_adapter(tmp_path / "adapter")
     assert "embed" not in " ".join(load_file(tmp_path / "adapter" / "adapter_model.safetensors"))
-
-
-def test_embeddings_that_are_trained_cannot_stay_on_the_cpu(fit, batches) -> None:
-    with pytest.raises(UserError, match=r"embeddings_on_cpu .* neither with model\.from_scratch"):
-        fit(batches(1), from_scratch=True, memory=ON_CPU)
 
 
 def test_activation_checkpointing_really_runs_the_layers_again(fit, batches) -> None:
@@ -324,50 +309,11 @@ def test_the_logged_loss_is_the_mean_over_the_tokens_of_an_optimizer_step(fit, b
     assert recorder.losses[-1] == pytest.approx(sum(alone) / (78 + 3 + 40), rel=1e-5)
 
 
-def test_all_processes_compute_in_the_type_that_the_first_has_found(
-    fit, batches, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(SingleDeviceStrategy, "broadcast", lambda *_: torch.bfloat16)
-    model = fit(batches(1), compute=ComputeSettings("float32"), optimizer=PLAIN)
-    assert model.model.dtype == torch.bfloat16
-
-
-def test_a_base_is_made_on_the_cpu_for_the_device_that_it_will_run_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    released = GptOssForCausalLM.from_pretrained(write_tiny_base(tmp_path))
-    (tmp_path / "model.safetensors").unlink()
-    write_mxfp4(released, tmp_path)
-    asked: list[str] = []
-
-    def choose(requested: str, device: str, *widths: int) -> torch.dtype:
-        asked.append(device)
-        return torch.float32
-
-    monkeypatch.setattr(build_module, "choose_compute_dtype", choose)
-    monkeypatch.setattr(build_module, "require_compiler", lambda d: asked.append(d.type))
-    model = AdaptedLM(str(tmp_path), compute=ComputeSettings(compile_kernels=True))
-    # The meta device in the place of a GPU: Lightning makes either the default for new tensors.
-    strategy = SingleDeviceStrategy(torch.device("meta"))
-    trainer = L.Trainer(accelerator="cpu", strategy=strategy, logger=False)
-    strategy.connect(model)
-    model.trainer = trainer
-    _call_configure_model(trainer)
-    assert asked == ["meta", "meta"]
-    made = [*model.model.parameters(), *model.model.buffers()]
-    assert {tensor.device.type for tensor in made} == {"cpu"}
-
-
 def test_checkpoints_are_written_whole_unless_a_plugin_writes_them(fit, batches) -> None:
     assert isinstance(fit(batches(1)).trainer.strategy.checkpoint_io, AtomicCheckpointIO)
     own = AsyncCheckpointIO()
     trainer = fit(batches(1), trainer={"plugins": [own]}).trainer
     assert trainer.strategy.checkpoint_io is own
-
-
-def test_mixed_precision_is_refused_for_the_compute_type(fit, batches) -> None:
-    with pytest.raises(UserError, match=r"bf16-mixed.*--model\.compute\.dtype"):
-        fit(batches(1), trainer={"precision": "bf16-mixed"})
 
 
 def test_every_part_of_every_adapter_has_a_gradient(fit, batches) -> None:
@@ -386,61 +332,9 @@ def test_the_learning_rate_and_the_loss_are_logged(fit, batches) -> None:
     assert 0 < logged["train/loss"] < 20
 
 
-def test_the_adapter_and_its_ancestry_are_written_and_continued(
-    fit, batches, tiny_base: str, tmp_path: Path
-) -> None:
-    cpt = fit(batches(2), optimizer=PLAIN)
-    cpt.save_adapter(tmp_path / "cpt")
-    sft = fit(batches(1), step_name="sft", adapter=AdapterSource(tmp_path / "cpt"), optimizer=PLAIN)
-    sft.save_adapter(tmp_path / "sft")
-    ancestry = json.loads((tmp_path / "sft" / "ancestry.json").read_text(encoding="utf-8"))
-    assert ancestry == [
-        {"step": "cpt", "base": tiny_base, "optimizer_steps": "2"},
-        {
-            "step": "sft",
-            "base": tiny_base,
-            "optimizer_steps": "1",
-            "init_adapter": str(tmp_path / "cpt"),
-            "init_mode": "continue",
-        },
-    ]
-
-
-def test_an_adapter_with_a_head_of_its_own_can_be_stacked_on(
-    fit, batches, tiny_base: str, tmp_path: Path
-) -> None:
-    config = LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=["lm_head"])
-    below = get_peft_model(load_base(tiny_base), config)
-    torch.nn.init.normal_(below.get_base_model().lm_head.weight)
-    below.save_pretrained(tmp_path / "below")
-    fitted = fit(batches(1), adapter=AdapterSource(tmp_path / "below", "stack"), optimizer=PLAIN)
-    fitted.save_adapter(tmp_path / "stacked")
-    again = load_adapter(load_base(tiny_base), tmp_path / "stacked", trainable=False)
-    assert torch.equal(again.get_base_model().lm_head.weight, below.get_base_model().lm_head.weight)
-
-
 def test_a_run_without_an_end_is_refused(fit, batches) -> None:
     with pytest.raises(UserError, match=r"set trainer\.max_epochs or max_steps"):
         fit(batches(1), trainer={"max_epochs": -1})
-
-
-def test_a_base_trained_whole_is_written_as_stock_transformers_reads_it(
-    fit, batches, tmp_path: Path
-) -> None:
-    model = fit(batches(2), from_scratch=True, quantization="none", optimizer=PLAIN)
-    model.save_adapter(tmp_path / "base")
-    stock = GptOssForCausalLM.from_pretrained(tmp_path / "base", dtype=torch.float32)
-    ids = batches(1)[0].input_ids[:, :20]
-    with torch.no_grad():
-        ours = model.model.eval()(input_ids=ids).logits
-        difference = stock(input_ids=ids).logits - ours
-    assert difference.std() < 0.03 * ours.std()  # written in bf16
-    assert len(load_file(tmp_path / "base" / "model.safetensors")) == len(stock.state_dict())
-
-
-def test_a_base_trained_whole_starts_from_the_seed_alone(fit, batches) -> None:
-    one, other = (trained_weights(fit(batches(1), from_scratch=True)) for _ in range(2))
-    assert one and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_a_model_that_was_not_loaded_says_so(tiny_base: str, batches) -> None:
