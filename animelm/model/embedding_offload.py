@@ -40,6 +40,6 @@ def keep_embeddings_on_cpu(model: CausalLM) -> None:
     if model.config.tie_word_embeddings:
         raise UserError(
             f"{model.name_or_path}: its head has the embeddings' matrix (tie_word_embeddings), "
-            "which must be where the products are; use --model.embeddings_on_cpu=false"
+            "which must be where the products are; use --model.memory.embeddings_on_cpu=false"
         )
     model.model.embed_tokens = HostEmbedding(embedding)

@@ -43,18 +43,18 @@ def by_option(savings: tuple[Saving, ...]) -> dict[str, Saving]:
 def test_each_change_is_told_with_what_it_saves_alone(wasteful: RunSettings) -> None:
     found = by_option(find_savings(wasteful, plan_memory))
     assert list(found) == [
-        "--model.activation_checkpointing",
+        "--model.memory.activation_checkpointing",
         "--data.blocks_per_batch",
-        "--model.embeddings_on_cpu",
+        "--model.memory.embeddings_on_cpu",
         "--model.quantization",
         "--data.block_size",
-        "--model.rank",
-        "--model.target_modules",
+        "--model.lora.rank",
+        "--model.lora.target_modules",
     ]
-    # Not --model.optimiser.kind: adapters as small as these keep their states in 32 bits.
+    # Not --model.optimizer.kind: adapters as small as these keep their states in 32 bits.
     alone = plan_memory(replace(wasteful, checkpointing=True)).training_peak
     saved = plan_memory(wasteful).training_peak - alone
-    assert found["--model.activation_checkpointing"].saves == saved > 0
+    assert found["--model.memory.activation_checkpointing"].saves == saved > 0
 
 
 def test_the_peaks_fall_as_the_changes_add_up(wasteful: RunSettings) -> None:
@@ -106,7 +106,7 @@ def test_embeddings_are_sent_to_the_cpu_only_from_a_gpu_that_has_them_whole(
     wasteful: RunSettings, device: str, processes: Processes
 ) -> None:
     elsewhere = replace(wasteful, device=device, processes=processes)
-    assert "--model.embeddings_on_cpu" not in by_option(find_savings(elsewhere, plan_memory))
+    assert "--model.memory.embeddings_on_cpu" not in by_option(find_savings(elsewhere, plan_memory))
 
 
 def test_what_is_frugal_already_is_left_alone(wasteful: RunSettings) -> None:
@@ -116,7 +116,7 @@ def test_what_is_frugal_already_is_left_alone(wasteful: RunSettings) -> None:
 def test_activations_that_are_kept_are_given_up_first(wasteful: RunSettings) -> None:
     kept = replace(wasteful, checkpointing=True, kept_bytes=2**40)
     first = find_savings(kept, plan_memory)[0]
-    assert first.options == ("--model.kept_activations_gib=0",)
+    assert first.options == ("--model.memory.stored_activations_gib=0",)
     assert first.peak == plan_memory(replace(kept, kept_bytes=0)).training_peak
 
 
@@ -126,8 +126,8 @@ def test_checkpointing_is_not_taken_back_by_activations_that_are_kept(
     kept = replace(wasteful, kept_bytes=2**40)
     first = find_savings(kept, plan_memory)[0]
     assert first.options == (
-        "--model.activation_checkpointing=true",
-        "--model.kept_activations_gib=0",
+        "--model.memory.activation_checkpointing=true",
+        "--model.memory.stored_activations_gib=0",
     )
     forgetting = replace(kept, checkpointing=True, kept_bytes=0)
     assert first.peak == plan_memory(forgetting).training_peak
@@ -152,10 +152,10 @@ def test_a_change_that_lowers_the_peak_only_after_others_comes_after_them() -> N
     savings = find_savings(settings, plan_memory)
     assert list(by_option(savings)) == [
         "--data.blocks_per_batch",
-        "--model.kept_activations_gib",
+        "--model.memory.stored_activations_gib",
         "--model.quantization",
-        "--model.rank",
-        "--model.target_modules",
+        "--model.lora.rank",
+        "--model.lora.target_modules",
         "--data.block_size",
     ]
     assert savings[1].saves == 0

@@ -48,7 +48,7 @@ PLAN = RunPlan(
 TIGHT = replace(
     PLAN,
     device=Device("cuda", 16 * GIB),
-    savings=(Saving(("--model.target_modules=[q_proj]",), 2 * GIB, 15 * GIB),),
+    savings=(Saving(("--model.lora.target_modules=[q_proj]",), 2 * GIB, 15 * GIB),),
     length="corpus/anime: no such folder",
 )
 
@@ -82,7 +82,7 @@ def test_a_run_without_an_end_is_told_to_have_none() -> None:
 def test_what_does_not_fit_is_told_with_what_to_change() -> None:
     text = printed(TIGHT)
     assert "Does not fit on a GPU with 16.0 GiB." in text
-    assert ["--model.target_modules=[q_proj]", "2.00", "15.00"] in rows(text)
+    assert ["--model.lora.target_modules=[q_proj]", "2.00", "15.00"] in rows(text)
     assert "Steps and tokens are not counted: corpus/anime: no such folder" in text
 
 
