@@ -12,9 +12,10 @@ from transformers import GptOssConfig
 
 from animelm.model.architecture import Config
 from animelm.model.checkpoint.hub import load_config
+from animelm.model.kept_activations import AdapterShape, BatchShape
 from animelm.model.lora.adapters import LoraSettings, TargetAudit
 from animelm.model.quantization.linear4bit import Quantization
-from animelm.planner.activation_memory import Activations, Adapters, BatchShape, activations
+from animelm.planner.activation_memory import Activations, activations
 from animelm.planner.parallelism import ONE_PROCESS, Processes
 from animelm.planner.static_memory import Counted, Lasting, OptimiserKind, count_base, lasting_part
 
@@ -176,7 +177,7 @@ def _holes(config: Config, settings: RunSettings, batch: Activations) -> int:
     if tokens * config.hidden_size * settings.dtype.itemsize >= _HEAP_BLOCK:
         return 0
     share = _HOLES_OF_EXPERTS if isinstance(config, GptOssConfig) else _HOLES_OF_DENSE
-    return round(share * (batch.layer + batch.dequantised) + _HOLES_OF_KEPT * batch.kept)
+    return round(share * (batch.layer + batch.dequantized) + _HOLES_OF_KEPT * batch.kept)
 
 
 def _kernels(config: Config, settings: RunSettings) -> int:
@@ -214,11 +215,11 @@ def _largest_released(config: Config) -> int:
 
 def _training(settings: RunSettings, lasting: Lasting, batch: Activations) -> int:
     """The most that exists beside weights and adapters at any moment of a step."""
-    computed = max(batch.loss, batch.layer + batch.dequantised)
+    computed = max(batch.loss, batch.layer + batch.dequantized)
     gradients = lasting.gradients
     if settings.accumulation > 1:  # those of earlier batches are there while activations are full
         return lasting.optimiser_states + gradients + batch.kept + computed
-    last_layer = gradients + batch.layer + batch.dequantised
+    last_layer = gradients + batch.layer + batch.dequantized
     return lasting.optimiser_states + max(batch.kept + computed, last_layer)
 
 
@@ -233,5 +234,5 @@ def _activations(config: Config, settings: RunSettings, audit: TargetAudit) -> A
         settings.kept_bytes,
         settings.compiled,
     )
-    adapters = Adapters.of(settings.lora, audit)
+    adapters = AdapterShape.of(settings.lora, audit)
     return activations(config, adapters, shape, settings.quantization != "none")

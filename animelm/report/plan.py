@@ -77,7 +77,7 @@ class RunPlan:
             "one layer at work": batch.layer,
             "layers and head gathered": self.memory.gathered,
             "gradients averaged": self.memory.exchanged,
-            "weights dequantised": batch.dequantised,
+            "weights dequantised": batch.dequantized,
             "logits and loss": batch.loss,
             "compiled products": self.memory.kernels,
             "holes of the allocator": self.memory.holes,

@@ -31,6 +31,7 @@ from animelm.model.checkpoint.hub import check_vocabulary
 from animelm.model.checkpoint.load import initial_model, load_base, load_config, save_base
 from animelm.model.compile import compile_norms, require_compiler
 from animelm.model.embedding_offload import keep_embeddings_on_cpu
+from animelm.model.kept_activations import AdapterShape
 from animelm.model.lora.adapters import (
     DEFAULT_TARGETS,
     LoraSettings,
@@ -42,7 +43,6 @@ from animelm.model.loss import chunked_cross_entropy
 from animelm.model.moe.experts import compile_gates
 from animelm.model.precision import ComputeType, choose_compute_dtype
 from animelm.model.quantization.linear4bit import Quantization
-from animelm.planner.activation_memory import Adapters
 from animelm.report.audit import print_audit
 from animelm.train.accumulation import Window
 from animelm.train.checkpoint_io import WholeFiles
@@ -191,7 +191,7 @@ class AdaptedLM(L.LightningModule):
             compile_gates(self._causal)
             compile_norms(self._causal)
         if self.activation_checkpointing:
-            adapters = Adapters.of(self.lora, self.audit)
+            adapters = AdapterShape.of(self.lora, self.audit)
             recompute_activations(
                 self._causal, adapters, self.kept_activation_bytes, self.compile_kernels
             )

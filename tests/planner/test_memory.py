@@ -28,7 +28,7 @@ RELEASED = RunSettings(
 TRAIN = """
 import json, sys
 import torch
-from animelm.planner.activation_memory import Adapters
+from animelm.model.kept_activations import AdapterShape
 from animelm.model.lora.adapters import LoraSettings, add_adapter, audit_targets
 from animelm.model.attention.documents import packed_hidden_states
 from animelm.model.checkpoint.load import load_base
@@ -51,7 +51,8 @@ found["loading"] = peak()
 lora = LoraSettings()
 model = add_adapter(base, lora)
 if checkpointing:
-    recompute_activations(base, Adapters.of(lora, audit_targets(model, lora.target_modules)))
+    audit = audit_targets(model, lora.target_modules)
+    recompute_activations(base, AdapterShape.of(lora, audit))
 model.train()
 optimiser = build_optimiser(model.parameters(), OptimiserSettings())
 for step in range(2):

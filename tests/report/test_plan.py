@@ -27,7 +27,7 @@ MEMORY = MemoryPlan(
         gradients=GIB,
         optimiser_states=GIB // 2,
     ),
-    Activations(kept=GIB, layer=GIB // 4, dequantised=GIB // 20, loss=GIB // 8),
+    Activations(kept=GIB, layer=GIB // 4, dequantized=GIB // 20, loss=GIB // 8),
     largest_stored=GIB,
     process=GIB // 2,
     touched=GIB // 16,
