@@ -10,9 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from animelm.model.lora.linear import LowRank
-from animelm.model.moe.expert_pass import Adapted, ExpertLayers, expert_pass
-from animelm.model.moe.swiglu import Gate
+from animelm.model.lora.linear import ActiveLora
+from animelm.model.moe.expert_pass import ExpertLayers, expert_pass
+from animelm.model.moe.projection import AdaptedLinear
+from animelm.model.moe.swiglu import SwiGLU
 from animelm.model.quantization.linear4bit import Linear4bit
 
 ComputeType = Literal["auto", "float32", "bfloat16"]
@@ -83,7 +84,7 @@ def _expert_seconds(dtype: torch.dtype, hidden: int, intermediate: int) -> float
         weights = torch.ones(tokens, 1, dtype=dtype, requires_grad=True)
         chosen = torch.zeros(tokens, 1, dtype=torch.int64)
         begin = time.thread_time()
-        out = expert_pass(x, weights, chosen, [expert], Gate(1.7, 7.0), recompute=False)
+        out = expert_pass(x, weights, chosen, [expert], SwiGLU(1.7, 7.0), recompute=False)
         torch.autograd.grad(out, [x, weights, *expert.parameters], out)
         return time.thread_time() - begin
 
@@ -91,7 +92,7 @@ def _expert_seconds(dtype: torch.dtype, hidden: int, intermediate: int) -> float
     return min(sum(map(run, _TOKENS)) for _ in range(2))
 
 
-def _adapted(inputs: int, outputs: int) -> Adapted:
+def _adapted(inputs: int, outputs: int) -> AdaptedLinear:
     layer = Linear4bit(inputs, outputs, bias=True)
     layer.load_packed(torch.zeros_like(layer.weight), torch.ones_like(layer.scales))
     assert layer.bias is not None
@@ -100,4 +101,6 @@ def _adapted(inputs: int, outputs: int) -> Adapted:
     def random(*shape: int) -> Tensor:
         return torch.randn(shape).mul_(0.01).requires_grad_()
 
-    return Adapted(layer, LowRank(random(_RANK, inputs), random(outputs, _RANK), 2.0, _DROPOUT))
+    return AdaptedLinear(
+        layer, ActiveLora(random(_RANK, inputs), random(outputs, _RANK), 2.0, _DROPOUT)
+    )

@@ -40,7 +40,7 @@ from animelm.model.lora.adapters import (
     save_adapter,
 )
 from animelm.model.loss import chunked_cross_entropy
-from animelm.model.moe.experts import compile_gates
+from animelm.model.moe.experts import compile_swiglu
 from animelm.model.precision import ComputeType, choose_compute_dtype
 from animelm.model.quantization.linear4bit import Quantization
 from animelm.report.audit import print_audit
@@ -188,7 +188,7 @@ class AdaptedLM(L.LightningModule):
         with torch.device("cpu"):
             self.model = self._whole_model() if self.whole else self._adapted_model()
         if self.compile_kernels:
-            compile_gates(self._causal)
+            compile_swiglu(self._causal)
             compile_norms(self._causal)
         if self.activation_checkpointing:
             adapters = AdapterShape.of(self.lora, self.audit)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from animelm.errors import UserError
 from animelm.model.architecture import CausalLM
 from animelm.model.lora.files import ANCESTRY_FILE, StoredAdapter
-from animelm.model.lora.linear import Dropout, use_low_rank_linear
+from animelm.model.lora.linear import Dropout, use_lora_linear
 
 HEAD = "lm_head"
 DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -161,7 +161,7 @@ def add_adapter(model: CausalLM | PeftModel, settings: LoraSettings) -> PeftMode
     """Puts a fresh, trainable LoRA adapter on the model."""
     plain = model.get_base_model() if isinstance(model, PeftModel) else model
     rows = resolve_targets(plain, tuple(settings.target_modules))
-    config = use_low_rank_linear(
+    config = use_lora_linear(
         LoraConfig(
             r=settings.rank,
             lora_alpha=settings.alpha,
@@ -300,7 +300,7 @@ def _load_one(model: CausalLM | PeftModel, folder: Path, trainable: bool, name: 
                 str(folder),
                 adapter_name=name,
                 is_trainable=trainable,
-                config=use_low_rank_linear(stored.config),
+                config=use_lora_linear(stored.config),
             )
     except (RuntimeError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{folder}: the adapter does not fit this base: {error}") from error

@@ -10,7 +10,7 @@ from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
 from animelm.model.checkpoint.load import load_base
 from animelm.model.lora.adapters import LoraSettings, add_adapter
-from animelm.model.moe import expert_pass
+from animelm.model.moe import projection
 from animelm.model.moe.experts import Experts
 from animelm.model.quantization.linear4bit import weight_in
 
@@ -130,7 +130,7 @@ def test_under_stacked_adapters_an_expert_without_tokens_has_gradients_of_zero(
 def test_experts_that_have_answered_in_inference_mode_can_be_trained(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expert_pass, "_WORKSPACES", {})
+    monkeypatch.setattr(projection, "_WORKSPACES", {})
     # In fp16 weights are unpacked as on a GPU: by an operator, into memory that is kept.
     model = add_adapter(load_base(str(checkpoint), compute_dtype=torch.float16), LoraSettings())
     tokens = torch.arange(8)[None]
