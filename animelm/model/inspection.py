@@ -11,7 +11,8 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from animelm.model.architecture import CausalLM, empty_model
 from animelm.model.checkpoint.hub import load_config
-from animelm.model.lora.adapters import LoraSettings, TargetAudit, add_adapter, audit_targets
+from animelm.model.lora.adapters import LoraSettings, add_adapter
+from animelm.model.lora.targets import TargetAudit, audit_targets
 from animelm.model.quantization.linear4bit import Quantization, bits_per_weight
 from animelm.model.quantization.packed_linear import PackedLinear
 

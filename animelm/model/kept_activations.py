@@ -15,7 +15,8 @@ from transformers import GptOssConfig
 
 from animelm.model.architecture import Config
 from animelm.model.attention.documents import attends_by_rows
-from animelm.model.lora.adapters import LoraSettings, TargetAudit
+from animelm.model.lora.adapters import LoraSettings
+from animelm.model.lora.targets import TargetAudit
 from animelm.model.moe.expert_pass import rows_filled_to
 
 _FLOAT32, _INT64 = 4, 8

@@ -13,7 +13,8 @@ from transformers import GptOssConfig
 from animelm.model.architecture import Config
 from animelm.model.checkpoint.hub import load_config
 from animelm.model.kept_activations import AdapterShape, BatchShape
-from animelm.model.lora.adapters import LoraSettings, TargetAudit
+from animelm.model.lora.adapters import LoraSettings
+from animelm.model.lora.targets import TargetAudit
 from animelm.model.quantization.linear4bit import Quantization
 from animelm.planner.activation_memory import Activations, activations
 from animelm.planner.parallelism import ONE_PROCESS, Processes

@@ -11,7 +11,8 @@ from torch import nn
 from animelm.model.architecture import empty_model
 from animelm.model.checkpoint.hub import load_config
 from animelm.model.inspection import count_parameters
-from animelm.model.lora.adapters import LoraSettings, TargetAudit, add_adapter, audit_targets
+from animelm.model.lora.adapters import LoraSettings, add_adapter
+from animelm.model.lora.targets import TargetAudit, audit_targets
 from animelm.model.quantization.linear4bit import Quantization
 from animelm.model.quantization.packed_linear import PackedLinear
 from animelm.planner.parallelism import Processes

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from animelm.model.lora.adapters import TargetAudit
+from animelm.model.lora.targets import TargetAudit
 
 
 def print_audit(audit: TargetAudit, console: Console | None = None) -> None:

@@ -32,13 +32,8 @@ from animelm.model.checkpoint.load import initial_model, load_base, load_config,
 from animelm.model.compile import compile_norms, require_compiler
 from animelm.model.embedding_offload import keep_embeddings_on_cpu
 from animelm.model.kept_activations import AdapterShape
-from animelm.model.lora.adapters import (
-    DEFAULT_TARGETS,
-    LoraSettings,
-    TargetAudit,
-    audit_targets,
-    save_adapter,
-)
+from animelm.model.lora.adapters import LoraSettings, save_adapter
+from animelm.model.lora.targets import DEFAULT_TARGETS, TargetAudit, audit_targets
 from animelm.model.loss import chunked_cross_entropy
 from animelm.model.moe.experts import compile_swiglu
 from animelm.model.precision import ComputeType, choose_compute_dtype

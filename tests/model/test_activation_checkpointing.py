@@ -9,7 +9,8 @@ from animelm.model.architecture import new_model
 from animelm.model.attention.documents import packed_hidden_states
 from animelm.model.checkpoint.load import load_base
 from animelm.model.kept_activations import AdapterShape
-from animelm.model.lora.adapters import LoraSettings, add_adapter, audit_targets
+from animelm.model.lora.adapters import LoraSettings, add_adapter
+from animelm.model.lora.targets import audit_targets
 
 NOTHING, EVERYTHING = 0, 2**30
 

@@ -14,7 +14,8 @@ from animelm.model.attention.documents import packed_hidden_states
 from animelm.model.checkpoint.load import load_base
 from animelm.model.compile import compile_norms
 from animelm.model.kept_activations import AdapterShape, BatchShape
-from animelm.model.lora.adapters import DEFAULT_TARGETS, LoraSettings, add_adapter, audit_targets
+from animelm.model.lora.adapters import LoraSettings, add_adapter
+from animelm.model.lora.targets import DEFAULT_TARGETS, audit_targets
 from animelm.planner.activation_memory import activations
 
 TOKENS = 384

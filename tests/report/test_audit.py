@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from animelm.model.lora.adapters import TargetAudit, TargetRow
+from animelm.model.lora.targets import TargetAudit, TargetRow
 from animelm.report.audit import print_audit
 
 AUDIT = TargetAudit(

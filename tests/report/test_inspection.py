@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from animelm.model.inspection import Inspection, ModuleRow
-from animelm.model.lora.adapters import TargetAudit, TargetRow
+from animelm.model.lora.targets import TargetAudit, TargetRow
 from animelm.report.inspection import print_inspection
 
 EXPERTS = tuple(

@@ -5,7 +5,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from animelm.model.lora.adapters import LoraSettings, TargetAudit, TargetRow
+from animelm.model.lora.adapters import LoraSettings
+from animelm.model.lora.targets import TargetAudit, TargetRow
 from animelm.planner.activation_memory import Activations
 from animelm.planner.memory import MemoryPlan, RunSettings
 from animelm.planner.parallelism import Processes
