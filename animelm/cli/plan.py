@@ -155,7 +155,7 @@ def _tensor_sizes(base: str) -> Sequence[int]:
     """Bytes of the tensors of a checkpoint folder, from its headers; empty for a hub id."""
     if not any(Path(base).glob("*.safetensors")):
         return ()
-    return [tensor.bytes for tensor in Checkpoint.in_folder(Path(base))]
+    return [tensor.bytes for tensor in Checkpoint.from_folder(Path(base))]
 
 
 def _length(cli: TrainerCLI, settings: RunSettings) -> RunLength | str:

@@ -157,7 +157,7 @@ def _activate_stack(model: PeftModel, trainable: bool) -> PeftModel:
 
 
 def _load_one(model: CausalLM | PeftModel, folder: Path, trainable: bool, name: str) -> PeftModel:
-    stored = StoredAdapter.in_folder(folder)
+    stored = StoredAdapter.from_folder(folder)
     if any(f".{HEAD}.lora_" in tensor for tensor in stored.tensors):
         raise UserError(
             f"{folder}: this adapter has LoRA on {HEAD}, and the loss is computed from the "

@@ -32,7 +32,7 @@ class StoredAdapter:
     tensors: frozenset[str]
 
     @staticmethod
-    def in_folder(folder: Path) -> "StoredAdapter":
+    def from_folder(folder: Path) -> "StoredAdapter":
         """The adapter that ``save_adapter`` or PEFT wrote.
 
         Raises:
