@@ -14,10 +14,10 @@ import torch
 from transformers import GptOssConfig
 
 from animelm.model.architecture import Config
-from animelm.model.attention.documents import attends_by_rows
+from animelm.model.attention.documents import uses_tiled_attention
 from animelm.model.lora.adapters import LoraSettings
 from animelm.model.lora.targets import TargetAudit
-from animelm.model.moe.expert_pass import rows_filled_to
+from animelm.model.moe.expert_pass import row_multiple
 
 _FLOAT32, _INT64 = 4, 8
 
@@ -146,12 +146,12 @@ class KeptByExpertLayer(KeptByLayer):
         super().__init__(config, adapters, shape)
         self.chosen, self.experts = config.num_experts_per_tok, config.num_local_experts
         rows = shape.tokens * self.chosen
-        multiple = rows_filled_to(rows, self.experts, shape.dtype, shape.device)
+        multiple = row_multiple(rows, self.experts, shape.dtype, shape.device)
         self.rows = rows + self.experts * (multiple - 1) // 2
         window = config.sliding_window or shape.document
         sliding = (config.layer_types or []).count("sliding_attention")
         self.masked_layers = sliding if shape.document > window else 0
-        self.tiled = attends_by_rows(shape.device, shape.dtype)
+        self.tiled = uses_tiled_attention(shape.device, shape.dtype)
 
     def attention_function(self) -> int:
         """Tiled attention keeps query, key and value."""

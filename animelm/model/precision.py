@@ -1,4 +1,4 @@
-"""Which compute type is fast here.
+"""Chooses the compute type that is faster on this machine.
 
 It is measured, because bf16 is 3.5 times faster on one server and 260 times slower on another.
 """
@@ -18,12 +18,12 @@ from animelm.model.quantization.linear4bit import Linear4bit
 
 ComputeType = Literal["auto", "float32", "bfloat16"]
 _RANK, _DROPOUT = 16, 0.05
-# Experts get another number of tokens at every step; a library that prepares each new shape pays
-# for it each time.
+# Experts get a different number of tokens at every step, which costs a library that compiles each
+# new shape.
 _TOKENS = (150, 190, 230)
-# Wider experts are no other case, and would take seconds.
+# Wider experts would take seconds and give the same answer.
 _WIDEST = 2048
-# A processor that emulates bf16 shows it in one small product, long before an expert is through.
+# A processor that only emulates bf16 is recognized by one small product.
 _EMULATED = 4.0
 
 
@@ -32,10 +32,11 @@ def choose_compute_dtype(
 ) -> torch.dtype:
     """The requested type; for "auto", the faster of fp32 and bf16 on ``device``.
 
-    One 4-bit expert of the model's widths is run forward and backward in both types, with all that
-    belongs to it: unpacking, LoRA, dropout. Bare products are no guide: at a width of 256 they are
-    twice as fast in bf16 on a server where training in it is slower. Processor time of one thread
-    counts, so other work on the machine does not decide. It takes from milliseconds to a second.
+    One 4-bit expert of the model's widths is run forward and backward in both types, including
+    dequantization, LoRA and dropout. Matrix products alone would mislead: at a width of 256 they
+    are twice as fast in bf16 on a server where training in bf16 is slower. The processor time of
+    one thread is measured, so that other work on the machine does not matter. It takes from
+    milliseconds to a second.
 
     Args:
         requested: a type by name, or "auto".

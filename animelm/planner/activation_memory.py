@@ -10,7 +10,7 @@ attention heads, N rows of all experts, n rows of one expert.
 from dataclasses import dataclass
 
 from animelm.model.architecture import Config
-from animelm.model.attention.tiled import ROWS, filled
+from animelm.model.attention.tiled import TILE_ROWS, padded
 from animelm.model.kept_activations import (
     AdapterShape,
     BatchShape,
@@ -105,8 +105,8 @@ def _expert_layer(layer: KeptByExpertLayer) -> int:
 def _tile_scores(layer: KeptByLayer) -> int:
     """The scores of all heads for the last rows of a document, which see all of its keys."""
     document = layer.shape.document
-    rows = layer.config.num_attention_heads * filled(min(ROWS, document))
-    return layer.states(filled(document + 1), rows)
+    rows = layer.config.num_attention_heads * padded(min(TILE_ROWS, document))
+    return layer.states(padded(document + 1), rows)
 
 
 def _one_expert(layer: KeptByExpertLayer) -> int:

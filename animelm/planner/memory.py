@@ -37,7 +37,7 @@ _HEAP_BLOCK = 32 * 2**20
 _FRAGMENTED_EXPERTS, _FRAGMENTED_DENSE, _FRAGMENTED_KEPT = 0.7, 1.5, 0.2
 # oneDNN compiles bf16 products for each shape, and keeps the last 1,024. Each was measured to take
 # this much, whatever the width. An expert has 20 products, forward and backward, for about 16
-# different numbers of rows, since they are rounded (``expert_pass.rows_filled_to``); with few
+# different numbers of rows, since they are rounded (``expert_pass.row_multiple``); with few
 # experts, about half of them have a number of their own.
 _KERNEL_BYTES, _MOST_KERNELS = 650_000, 1024
 _PRODUCTS_OF_EXPERT, _NUMBERS_OF_ROWS = 20, 16

@@ -55,14 +55,14 @@ if checkpointing:
     audit = audit_targets(model, lora.target_modules)
     recompute_activations(base, AdapterShape.of(lora, audit))
 model.train()
-optimiser = build_optimiser(model.parameters(), OptimiserSettings())
+optimizer = build_optimiser(model.parameters(), OptimiserSettings())
 for step in range(2):
     ids = torch.randint(0, base.config.vocab_size, (1, tokens))
     hidden = packed_hidden_states(model, ids, torch.arange(tokens)[None])
     chunked_cross_entropy(hidden, base.lm_head.weight, ids).backward()
     del hidden
-    optimiser.step()
-    optimiser.zero_grad()
+    optimizer.step()
+    optimizer.zero_grad()
 found["training"] = peak()
 print(json.dumps(found))
 """
@@ -107,13 +107,13 @@ def test_static_memory_is_counted_to_the_byte(
 @pytest.mark.parametrize("kind", ["adamw_8bit", "adamw"])
 def test_the_optimizers_states_are_counted_to_the_byte(kind) -> None:
     trained = [torch.nn.Parameter(torch.ones(n)) for n in (100, 4095, 4096, 5000)]
-    optimiser = build_optimiser(trained, OptimiserSettings(kind=kind))
+    optimizer = build_optimiser(trained, OptimiserSettings(kind=kind))
     for parameter in trained:
         parameter.grad = torch.ones_like(parameter)
-    optimiser.step()
+    optimizer.step()
     states = [
         value.nbytes
-        for state in optimiser.state.values()
+        for state in optimizer.state.values()
         for name, value in state.items()
         # All tensors share one table of levels; the count of steps is a number each.
         if isinstance(value, torch.Tensor) and name != "step" and not name.startswith("qmap")

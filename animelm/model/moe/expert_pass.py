@@ -1,7 +1,7 @@
 """All experts of a layer with their LoRA updates, as one differentiable operation.
 
-Tokens are sorted by expert. Each expert dequantises its two weights once in the forward and once in
-the backward pass, computes the rows routed to it, and drops the weights. No autograd graph is kept
+Tokens are sorted by expert. Each expert dequantizes its two weights once in the forward and once in
+the backward pass, computes the rows routed to it, and drops the weights. There is no autograd graph
 inside, nothing is concatenated, and the routed outputs are weighted and summed in one pass.
 
 Legend: T tokens, K experts chosen per token, N = T·K rows sorted by expert, n rows of one expert,
@@ -42,7 +42,7 @@ class ExpertLayers:
 class _ExpertPass(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weights, indices, experts, swiglu, recompute, *parameters):
-        multiple = rows_filled_to(indices.numel(), len(experts), hidden.dtype, hidden.device.type)
+        multiple = row_multiple(indices.numel(), len(experts), hidden.dtype, hidden.device.type)
         routing = Routing.from_indices(indices, len(experts), multiple)
         rows = hidden.new_empty(len(routing.token), hidden.shape[1])
         kept = None if recompute else _new_gate_up(experts[0], rows)
@@ -51,7 +51,7 @@ class _ExpertPass(torch.autograd.Function):
             _draw_seed(layers) if n else None
             for layers, n in zip(experts, routing.counts, strict=True)
         ]
-        for expert, x, place in _each(routing, hidden):
+        for expert, x, place in _experts_with_rows(routing, hidden):
             gate_up = _new_gate_up(experts[expert], x) if kept is None else kept[place]
             state = _forward(experts[expert], swiglu, x, seeds[expert], gate_up, rows[place])
             saved += [] if recompute else state
@@ -65,11 +65,11 @@ class _ExpertPass(torch.autograd.Function):
         hidden, weights, _, kept, *saved = ctx.saved_tensors
         routing: Routing = ctx.routing
         grad_rows = hidden.new_empty(len(routing.token), hidden.shape[1])
-        row_weights = grad_rows.new_zeros(len(grad_rows))  # filling rows count for nothing
+        row_weights = grad_rows.new_zeros(len(grad_rows))  # padding keeps weight 0
         row_weights[routing.place] = weights.to(grad_rows.dtype)
         grad_row_weights = torch.empty_like(row_weights)
         grads: dict[int, list[Tensor]] = {}
-        for number, (expert, x, place) in enumerate(_each(routing, hidden)):
+        for number, (expert, x, place) in enumerate(_experts_with_rows(routing, hidden)):
             grad_y = grad_out.index_select(0, routing.token[place])
             state = None if kept is None else (kept[place], *saved[2 * number : 2 * number + 2])
             grads[expert], grad_row_weights[place] = _backward(
@@ -82,8 +82,8 @@ class _ExpertPass(torch.autograd.Function):
                 row_weights[place],
                 grad_rows[place],
             )
-        # An expert without tokens has gradients too, of zero: what other processes compute for it
-        # must meet something.
+        # An expert without tokens has gradients of zero, because other processes may have others to
+        # average with.
         parameter_grads = [
             grad
             for expert, layers in enumerate(ctx.experts)
@@ -94,11 +94,11 @@ class _ExpertPass(torch.autograd.Function):
         return grad_hidden, grad_weights, None, None, None, None, *parameter_grads
 
 
-def rows_filled_to(rows: int, experts: int, dtype: torch.dtype, device: str) -> int:
-    """What each expert's rows are filled up to a multiple of, where all have ``rows`` together.
+def row_multiple(rows: int, experts: int, dtype: torch.dtype, device: str) -> int:
+    """The multiple that each expert's rows are padded to, for ``rows`` of all experts together.
 
     For bf16 on a CPU, oneDNN compiles a kernel for every new number of rows and keeps the last
-    1,024, of 0.65 MB each. Rounded to about an eighth of an expert's mean, the numbers come again.
+    1,024, of 0.65 MB each. Rounded to about an eighth of an expert's mean, the numbers recur.
     """
     if dtype != torch.bfloat16 or device != "cpu":
         return 1
@@ -107,18 +107,18 @@ def rows_filled_to(rows: int, experts: int, dtype: torch.dtype, device: str) -> 
 
 
 def _new_gate_up(layers: ExpertLayers, rows: Tensor) -> Tensor:
-    """[n, 2F], not yet filled, for rows [n, C].
+    """An uninitialized [n, 2F] for rows [n, C].
 
-    What is kept of all experts is one piece: pieces of every size, most of them about a MiB, would
-    leave holes in the heap that no later ones fit into.
+    The stored values of all experts share one tensor: many tensors of different sizes, most of
+    about a MiB, would fragment the heap.
     """
     return rows.new_empty(len(rows), layers.gate_up.layer.out_features)
 
 
-def _each(routing: Routing, hidden: Tensor) -> Iterator[tuple[int, Tensor, slice]]:
-    """Expert, its input rows [n, C], and the slice of all rows that is its own.
+def _experts_with_rows(routing: Routing, hidden: Tensor) -> Iterator[tuple[int, Tensor, slice]]:
+    """Each expert with tokens, its input rows [n, C], and its slice of all rows.
 
-    Experts with as many rows follow each other, and find the products compiled.
+    Experts with equal numbers of rows follow each other and reuse the compiled products.
     """
     ends = list(accumulate(routing.counts))
     for expert in sorted(range(len(ends)), key=routing.counts.__getitem__):
@@ -128,7 +128,7 @@ def _each(routing: Routing, hidden: Tensor) -> Iterator[tuple[int, Tensor, slice
 
 
 def _draw_seed(layers: ExpertLayers) -> int | None:
-    """Seed of this pass's dropout; the backward pass draws the same masks from it again."""
+    """Seed of this pass's dropout, from which the backward pass draws the same masks."""
     has_dropout = any(lora.dropout for lora in layers.adapters)
     return int(torch.randint(2**62, ())) if has_dropout else None
 
@@ -142,7 +142,7 @@ class _Masks:
             self.generator = torch.Generator(device).manual_seed(seed)
 
     def next(self, like: Tensor, linear: AdaptedLinear) -> Tensor | None:
-        """The next mask, of the shape and dtype of ``like``; None where nothing is dropped."""
+        """The next mask, of the shape and dtype of ``like``; None without dropout."""
         rate = linear.lora.dropout if linear.lora else 0.0
         return dropout_mask(like, rate, self.generator) if rate else None
 
@@ -153,12 +153,12 @@ def _forward(
     """One expert over its rows x [n, C]; writes ``gate_up`` [n, 2F] and ``out`` [n, C].
 
     Returns:
-        The adapters' values [n, R], of gate_up and of down, for the backward pass.
+        The adapters' A·x [n, R], of gate_up and of down, for the backward pass.
     """
     masks = _Masks(seed, x.device)
     first = Projection(layers.gate_up, x.dtype, even_rows_first=True)
     gate_up_hidden = first.forward(x, masks.next(x, layers.gate_up), gate_up)
-    del first  # one dequantised weight at a time
+    del first  # one dequantized weight at a time
     unit = swiglu.forward(gate_up)
     second = Projection(layers.down, x.dtype)
     down_hidden = second.forward(unit, masks.next(unit, layers.down), out)
@@ -178,16 +178,15 @@ def _backward(
     """Gradients of one expert.
 
     Args:
-        layers, swiglu, x, seed: as ``_forward`` got them.
-        state: gate_up [n, 2F] and what ``_forward`` returned; None: its first half is computed
-            again.
+        layers, swiglu, x, seed: as in ``_forward``.
+        state: gate_up [n, 2F] and what ``_forward`` returned; None: gate and up are recomputed.
         grad_out: [n, C], gradient of the tokens' sums, not yet weighted.
         row_weights: [n], routing weights.
-        grad_x: [n, C], is filled.
+        grad_x: [n, C], receives the gradient of x.
 
     Returns:
         Gradients of the adapters in the order of ``layers.parameters``, and of the routing weights
-        [n]. The latter is ⟨grad_out, y⟩ for y = W·unit + b, and y is not computed again for it:
+        [n]. The latter is ⟨grad_out, y⟩ for y = W·unit + b, and it needs no second down projection:
         ⟨grad_out, y⟩ = ⟨Wᵀ·grad_out, unit⟩ + ⟨grad_out, b⟩.
     """
     masks = _Masks(seed, x.device)
@@ -239,8 +238,8 @@ def expert_pass(
         indices: [T, K] int64, chosen experts.
         experts: the layers of every expert.
         swiglu: the gated unit.
-        recompute: keep nothing inside the experts for the backward pass but compute the gate and up
-            projections again; the down projection is not needed twice.
+        recompute: whether the backward pass recomputes the gate and up projections instead of
+            storing them; the down projection is not needed twice.
 
     Returns:
         [T, C].

@@ -1,8 +1,8 @@
 """gpt-oss experts as one linear layer each, run over tokens sorted by expert.
 
 Stock transformers keeps the experts of a layer as 3-D parameters, which bitsandbytes cannot
-quantise and LoRA cannot reach. Here each expert has two linear layers of its own (4-bit or not), so
-both can.
+quantize and LoRA cannot adapt. Here each expert has two linear layers of its own (4-bit or not),
+with which both can work.
 
 Legend: T tokens, K experts chosen per token, E experts, C hidden width, F intermediate width.
 """
@@ -21,7 +21,7 @@ from animelm.model.quantization.linear4bit import Quantization, make_linear
 
 
 def compile_swiglu(model: nn.Module) -> None:
-    """Makes every layer's experts compute their gated unit in compiled loops."""
+    """Compiles the gated unit of every layer's experts."""
     for module in model.modules():
         if isinstance(module, Experts):
             module.swiglu = replace(module.swiglu, fused=True)
@@ -72,9 +72,9 @@ class Experts(nn.Module):
     def _through_modules(
         self, hidden_states: Tensor, router_indices: Tensor, routing_weights: Tensor
     ) -> Tensor:
-        """For what ``expert_pass`` does not know: weights that are trained, several adapters."""
-        # In training an expert without rows has gradients too, of zero: what other processes
-        # compute for it must meet something.
+        """For what ``expert_pass`` does not support: trained weights, several adapters."""
+        # In training an expert without rows runs too and gets gradients of zero, because other
+        # processes may have others to average with.
         routing = Routing.from_indices(router_indices, self.num_experts)
         inputs = hidden_states.index_select(0, routing.token)
         outputs = [

@@ -18,7 +18,7 @@ _Gradients = tuple[Tensor, Tensor, Tensor]
 
 
 class _Parts(NamedTuple):
-    """What the unit is the product of, each [n, F]: gate · sigmoid, and the clamped up + 1."""
+    """Parts of the unit, each [n, F]: sigmoid, gate · sigmoid, and the clamped up + 1."""
 
     sigmoid: Tensor
     glu: Tensor
@@ -27,11 +27,11 @@ class _Parts(NamedTuple):
 
 @dataclass(frozen=True)
 class SwiGLU:
-    """The gated unit of one model. Gates are clamped above at ``limit``, ups both ways.
+    """The gated unit of one model. Gates are clamped from above at ``limit``, ups on both sides.
 
     Attributes:
         alpha: factor inside the sigmoid.
-        limit: where gates and ups are clamped.
+        limit: bound at which gates and ups are clamped.
         fused: whether each pass is compiled into one loop.
     """
 
@@ -44,12 +44,12 @@ class SwiGLU:
         return _fused(self)[0](gate_up) if self.fused else _unit(self, gate_up)
 
     def backward(self, gate_up: Tensor, grad: Tensor, weights: Tensor) -> _Gradients:
-        """Gradients through weights[:, None] · unit; the unit is computed on the way.
+        """Gradients through weights[:, None] · unit, and the unit itself.
 
         Args:
-            gate_up: [n, 2F], as ``forward`` got it.
+            gate_up: [n, 2F], the input of ``forward``.
             grad: [n, F], of the weighted unit.
-            weights: [n], one a row.
+            weights: [n], one per row.
 
         Returns:
             Gradients of ``gate_up`` [n, 2F] and of the weights [n], and the unit [n, F].
@@ -87,7 +87,7 @@ def _gradients(swiglu: SwiGLU, gate_up: Tensor, grad: Tensor, weights: Tensor) -
 
 @cache
 def _fused(swiglu: SwiGLU) -> tuple[Callable[..., Tensor], Callable[..., _Gradients]]:
-    """Both passes, compiled with the gate's constants in them."""
+    """Forward and backward pass, compiled with the unit's constants."""
 
     def gated_unit(gate_up: Tensor) -> Tensor:
         return _unit(swiglu, gate_up)

@@ -18,7 +18,7 @@ def logits(model: GptOssForCausalLM) -> torch.Tensor:
         return model(input_ids=ids).logits
 
 
-def test_an_unquantised_base_gives_the_stock_models_logits(
+def test_an_unquantized_base_gives_the_stock_models_logits(
     checkpoint: Path, stock_model: GptOssForCausalLM
 ) -> None:
     torch.testing.assert_close(

@@ -79,8 +79,8 @@ def test_dropout_keeps_the_mean_and_drops_at_the_rate_in_every_column(rate: floa
     assert set(mask.unique().tolist()) == {0.0, torch.tensor(1 / (1 - rate)).item()}
     dropped = (mask == 0).double().mean(0)
     assert (dropped - rate).abs().max() < 5 * (rate * (1 - rate) / 20_000) ** 0.5
-    neighbours = ((mask[:, :-1] == 0) & (mask[:, 1:] == 0)).double().mean()
-    assert abs(neighbours - rate**2) < 0.006
+    neighbors = ((mask[:, :-1] == 0) & (mask[:, 1:] == 0)).double().mean()
+    assert abs(neighbors - rate**2) < 0.006
 
 
 def test_pefts_own_forward_draws_the_same_fast_dropout() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from animelm.model.lora.linear import ActiveLora
-from animelm.model.moe.expert_pass import ExpertLayers, _each, expert_pass
+from animelm.model.moe.expert_pass import ExpertLayers, _experts_with_rows, expert_pass
 from animelm.model.moe.projection import AdaptedLinear
 from animelm.model.moe.routing import Routing
 from animelm.model.moe.swiglu import SwiGLU
@@ -123,8 +123,8 @@ def test_layers_without_adapters_pass_the_gradient_on() -> None:
 
 
 def test_experts_with_as_many_rows_follow_each_other() -> None:
-    """They find the products compiled."""
+    """Then they reuse the compiled products."""
     indices = torch.tensor([[0], [0], [0], [1], [2], [2], [2], [3]])
     routing = Routing.from_indices(indices, 5)
-    run = [(expert, len(x)) for expert, x, _ in _each(routing, torch.zeros(8, 2))]
+    run = [(expert, len(x)) for expert, x, _ in _experts_with_rows(routing, torch.zeros(8, 2))]
     assert run == [(1, 1), (3, 1), (0, 3), (2, 3)]

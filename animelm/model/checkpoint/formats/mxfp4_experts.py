@@ -55,8 +55,9 @@ def _load(path: str, blocks: StoredTensor, scales: StoredTensor, loader: WeightL
         rows, (groups, rest) = layer.out_features, divmod(layer.in_features, BLOCK)
         if rest:
             raise blocks.error(
-                f"is in MXFP4, in blocks of {BLOCK} values, and its rows have {layer.in_features} by "
-                f"config.json; expected hidden_size and intermediate_size in multiples of {BLOCK}"
+                f"is in MXFP4, in blocks of {BLOCK} values, and its rows have {layer.in_features} "
+                "by config.json; expected hidden_size and intermediate_size in multiples of "
+                f"{BLOCK}"
             )
         _expect(packed, (rows, groups, BLOCK // 2), blocks)
         _expect(exponents, (rows, groups), scales)
