@@ -1,4 +1,4 @@
-"""How fast a dump becomes articles, beside wikiextractor and a plain mwparserfromhell loop.
+"""Speed of turning a dump into articles, beside wikiextractor and a plain mwparserfromhell loop.
 
     python benchmarks/corpus_speed.py --dump DUMP.xml.bz2 --wikiextractor VENV/bin/wikiextractor
 
@@ -38,7 +38,7 @@ from animelm.corpus.dump.reader import survey, unpacked
 MEGABYTE = 1_000_000
 ROOT = Path(__file__).resolve().parent.parent
 CHOSEN = "一パーセント"
-# wikiextractor gives no article where it is not told what templates are called.
+# wikiextractor writes no article without the name of the template namespace.
 HEAD = """<mediawiki xml:lang="ja">
   <siteinfo>
     <base>https://example.org/wiki/Main_Page</base>
@@ -127,7 +127,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "--dump", default="../shared/data/dumps/jawiki-countries.xml.bz2", help="a small dump"
     )
-    parser.add_argument("--wikiextractor", help="its command, in a virtual environment of its own")
+    parser.add_argument(
+        "--wikiextractor", help="path of its command, in a separate virtual environment"
+    )
     parser.add_argument("--all-megabytes", type=float, default=30, help="XML, every page wanted")
     parser.add_argument("--one-percent-megabytes", type=float, default=200, help="XML, 1 %% wanted")
     parser.add_argument(

@@ -32,7 +32,8 @@ from animelm.evaluate.summary import (
 from animelm.files import make_folder
 from animelm.model.architecture import CausalLM
 from animelm.model.checkpoint.hub import check_vocabulary
-from animelm.model.lora.adapters import DEFAULT_TARGETS, audit_targets, load_adapter
+from animelm.model.lora.adapters import load_adapter
+from animelm.model.lora.targets import DEFAULT_TARGETS, audit_targets
 
 __all__ = ["CompareSettings", "compare"]
 

@@ -20,10 +20,11 @@ from animelm.model.checkpoint.hub import check_vocabulary
 from animelm.model.checkpoint.load import load_base, load_config
 from animelm.model.compile import compile_norms, require_compiler
 from animelm.model.embedding_offload import keep_embeddings_on_cpu
-from animelm.model.lora.adapters import TargetAudit, audit_targets, save_adapter
-from animelm.model.moe.experts import compile_gates
+from animelm.model.kept_activations import AdapterShape
+from animelm.model.lora.adapters import save_adapter
+from animelm.model.lora.targets import TargetAudit, audit_targets
+from animelm.model.moe.experts import compile_swiglu
 from animelm.model.precision import choose_compute_dtype
-from animelm.planner.activation_memory import Adapters
 from animelm.report.audit import print_audit
 from animelm.train.fsdp.sharding import shard_layers, whole_adapter
 from animelm.train.pretrain import Pretraining
@@ -166,10 +167,10 @@ def _prepare(built: BuiltModel, settings: ModelSettings, mesh: DeviceMesh | None
     """Compiles kernels, sets up activation checkpointing and shards the model."""
     model, memory, compiled = built.causal, settings.memory, settings.compute.compile_kernels
     if compiled:
-        compile_gates(model)
+        compile_swiglu(model)
         compile_norms(model)
     if memory.activation_checkpointing:
-        adapters = Adapters.of(settings.lora, built.audit)
+        adapters = AdapterShape.of(settings.lora, built.audit)
         recompute_activations(model, adapters, memory.stored_activation_bytes, compiled)
     if mesh is not None:
         shard_layers(model, mesh["data_parallel"])

@@ -20,7 +20,8 @@ from animelm.evaluate.generate import Answer, answer_questions
 from animelm.evaluate.scoring import Rivals
 from animelm.model.architecture import CausalLM
 from animelm.model.attention.documents import packed_hidden_states
-from animelm.model.lora.adapters import LoraSettings, TargetAudit
+from animelm.model.lora.adapters import LoraSettings
+from animelm.model.lora.targets import TargetAudit
 from animelm.model.loss import chunked_cross_entropy
 from animelm.model.quantization.linear4bit import Quantization
 from animelm.train import resume

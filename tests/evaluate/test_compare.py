@@ -15,7 +15,8 @@ from animelm.evaluate.compare import CompareSettings, adapted, compare
 from animelm.evaluate.loading import load_to_answer
 from animelm.evaluate.results import read_results
 from animelm.model.checkpoint.load import load_base
-from animelm.model.lora.adapters import DEFAULT_TARGETS, LoraSettings, add_adapter, save_adapter
+from animelm.model.lora.adapters import LoraSettings, add_adapter, save_adapter
+from animelm.model.lora.targets import DEFAULT_TARGETS
 
 WORKS = 8
 
