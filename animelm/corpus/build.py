@@ -46,7 +46,7 @@ class BuildSettings:
         dump: MediaWiki exports (.xml, .xml.bz2, .xml.gz) of one wiki; patterns such as
             'parts/*.bz2' are understood.
         out: Folder of the corpus; an earlier corpus in it is replaced when the new one is whole.
-        license: Licence of the dump's text, written into every article and the card.
+        license: License of the dump's text, written into every article and the card.
         workers: Processes that scan and render; null for one on each core.
         cache: Folder of what scans have found, so that another choice from the same dump needs no
             scan; null for ~/.cache/animelm.

@@ -23,13 +23,13 @@ _CARD = """\
 |---|---:|
 {table}
 
-## Licence and attribution
+## License and attribution
 
 The articles are the work of the authors of {host}, under {license}{deed}. Each file names its page
 in `source` and the revision in `revision`; the page's history there lists its authors. The text was
 changed: wikitext was turned into Markdown; references, navigation and files were removed. Whoever
 passes articles on, or a work made from them, must name these authors, say what was changed, and use
-the same licence.
+the same license.
 
 ## How the articles were chosen
 
@@ -44,7 +44,7 @@ the same licence.
 - `articles/`: one UTF-8 Markdown file an article, with `title`, `page_id`, `revision`,
   `categories`, `source` and `license` in its YAML front matter.
 - `manifest.jsonl`: a line for each article: its file and SHA-256, page, revision, characters,
-  categories, why it was chosen, licence.
+  categories, why it was chosen, license.
 - `left_out.jsonl`: a line for each article that was chosen and is not here, with the reason.
 - `contaminated.jsonl`: passages that contain evaluation questions.
 - `build.json`: how the corpus was built; it is written last.
@@ -118,7 +118,7 @@ def dataset_card(
     conditions = {name: value for name, value in asdict(choice).items() if value is not None}
     if choice == Choice(depth=choice.depth, match=choice.match):
         conditions = {}
-    deed = f" ([text of the licence]({_DEEDS[license]}))" if license in _DEEDS else ""
+    deed = f" ([text of the license]({_DEEDS[license]}))" if license in _DEEDS else ""
     host = wiki.rpartition("/")[0] or "the wiki that the dumps are of"
     rows = [
         ("articles in the dumps", counts.articles),

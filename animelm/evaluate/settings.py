@@ -65,7 +65,7 @@ class CompareSettings:
         blocks_per_batch: Blocks whose perplexity is measured at once.
         quantization: as in training, or none for a base held in the compute type.
         compute_type: float32, bfloat16, or auto to measure which is faster on this machine.
-        cache: Folder of tokenised articles; null for the one that training uses by default.
+        cache: Folder of tokenized articles; null for the one that training uses by default.
         output: Folder for results.jsonl (every answer) and summary.json.
         seconds_before: Time that belongs to this comparison and passed before it, such as the
             training of the adapters; added to "seconds" in the summary.

@@ -46,7 +46,7 @@ def test_every_article_is_a_file_that_the_manifest_describes(build: Callable):
     assert written == {entry["file"].removeprefix("articles/") for entry in manifest}
 
 
-def test_the_card_counts_and_names_whom_the_licence_asks_to_name(build: Callable):
+def test_the_card_counts_and_names_whom_the_license_asks_to_name(build: Callable):
     corpus = build(export(PAGES), ANIME)
     card = frontmatter.loads((corpus.out / "README.md").read_text(encoding="utf-8"))
     assert card["license"] == "cc-by-sa-4.0" and card["language"] == ["ja"]

@@ -29,7 +29,7 @@ class Duplicate:
 
 
 class Duplicates:
-    """Remembers texts and recognises what repeats one of them.
+    """Remembers texts and recognizes what repeats one of them.
 
     Texts are nearly the same when the sets of their runs of five letters have an estimated Jaccard
     similarity of at least ``threshold`` (MinHash, with locality-sensitive hashing; a pair close to

@@ -14,7 +14,7 @@ _LINK = re.compile(rb"\[\[([^\[\]{}|\n]+)")
 _INVISIBLE = dict.fromkeys(map(ord, "\u200e\u200f\u202a\u202b\u202c\u202d\u202e"))
 
 
-def normalise_title(title: str) -> str:
+def normalize_title(title: str) -> str:
     """A title as MediaWiki stores it: spaces for underscores, its first letter a capital.
 
     Only the first letter of the name counts; the name of a namespace before it is left alone.
@@ -62,7 +62,7 @@ class CategoryLinks:
             decoded = _decode(name)
             if "{{" in decoded:
                 decoded = decoded.replace("{{PAGENAME}}", title.rpartition(":")[2])
-            if normal := normalise_title(decoded):
+            if normal := normalize_title(decoded):
                 names[normal] = None
         return tuple(names)
 
@@ -76,7 +76,7 @@ def linked_titles(text: bytes) -> tuple[str, ...]:
     targets = (
         _decode(target).partition("#")[0].lstrip(" :") for target in _LINK.findall(_seen(text))
     )
-    return tuple(dict.fromkeys(normal for target in targets if (normal := normalise_title(target))))
+    return tuple(dict.fromkeys(normal for target in targets if (normal := normalize_title(target))))
 
 
 def _seen(text: bytes) -> bytes:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from html import unescape
 
-from animelm.corpus.dump.links import CategoryLinks, normalise_title
+from animelm.corpus.dump.links import CategoryLinks, normalize_title
 from animelm.corpus.dump.reader import Segment
 from animelm.errors import UserError
 
@@ -119,5 +119,5 @@ def describe(segment: Segment, offset: int, span: bytes, links: CategoryLinks) -
     has_categories = namespace in (ARTICLES, CATEGORIES) and not redirect and text >= 0
     categories = links.of(span[text:], title) if has_categories else ()
     return PageEntry(
-        offset, len(span), int(head[3]), namespace, title, normalise_title(redirect), categories
+        offset, len(span), int(head[3]), namespace, title, normalize_title(redirect), categories
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from animelm.corpus.dump.index import DumpIndex
-from animelm.corpus.dump.links import normalise_title
+from animelm.corpus.dump.links import normalize_title
 
 
 class CategoryTree:
@@ -52,4 +52,4 @@ class CategoryTree:
 
 
 def _bare_name(title: str) -> str:
-    return normalise_title(title.partition(":")[2])
+    return normalize_title(title.partition(":")[2])

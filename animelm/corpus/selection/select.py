@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from animelm.corpus.dump.index import DumpIndex
-from animelm.corpus.dump.links import linked_titles, normalise_title
+from animelm.corpus.dump.links import linked_titles, normalize_title
 from animelm.corpus.dump.page_entry import ARTICLES, PageEntry
 from animelm.corpus.selection.category_tree import CategoryTree
 from animelm.errors import UserError
@@ -105,7 +105,7 @@ class Selector:
         Args:
             title: as it stands on the page, or in its address.
         """
-        wanted = normalise_title(title)
+        wanted = normalize_title(title)
         similar: list[str] = []
         for index in self._indexes:
             for page in index.pages():
@@ -168,7 +168,7 @@ class Selector:
     def _make_tree(self, names: list[str]) -> CategoryTree | None:
         if not names:
             return None
-        roots = [normalise_title(self._without_namespace(name)) for name in names]
+        roots = [normalize_title(self._without_namespace(name)) for name in names]
         return CategoryTree(roots, self.choice.depth, self._indexes)
 
     def _without_namespace(self, name: str) -> str:
@@ -193,7 +193,7 @@ class Selector:
         return linked
 
     def _links_of(self, title: str) -> tuple[str, ...]:
-        wanted = normalise_title(title)
+        wanted = normalize_title(title)
         for _ in range(2):  # the page, or a redirect to it
             for index in self._indexes:
                 page = next((page for page in index.pages() if page.title == wanted), None)

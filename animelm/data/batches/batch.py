@@ -1,4 +1,4 @@
-"""What the data room hands to the model: tokenised documents and batches of them."""
+"""What the data room hands to the model: tokenized documents and batches of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -17,7 +17,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Document:
-    """One tokenised text.
+    """One tokenized text.
 
     Attributes:
         input_ids: int32 array ``[T]``.

@@ -18,7 +18,7 @@ from animelm.data.world import rank_and_world_size
 class MarkdownDataModule(L.LightningDataModule):
     """A folder of articles, for continual pre-training.
 
-    Articles are tokenised once, in parallel, and cached on disk by their content and the tokenizer;
+    Articles are tokenized once, in parallel, and cached on disk by their content and the tokenizer;
     a second run begins at once. Each ends with the end-of-document token, every token is trained,
     and several share a block without seeing each other. Some articles are held out whole: their
     loss is the validation loss. Replay articles (general text) keep the model from forgetting what
@@ -38,8 +38,8 @@ class MarkdownDataModule(L.LightningDataModule):
         blocks_per_batch: Blocks of a batch on each device.
         validation_share: Share of the articles, 0 to 1, that are held out.
         seed: Decides which articles are held out, and the order of training.
-        workers: Processes that tokenise.
-        cache: Folder for tokenised articles. Default: ~/.cache/animelm.
+        workers: Processes that tokenize.
+        cache: Folder for tokenized articles. Default: ~/.cache/animelm.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class MarkdownDataModule(L.LightningDataModule):
 
     @cached_property
     def corpus(self) -> ArticleCorpus:
-        """The tokenised articles; tokenises them when first asked."""
+        """The tokenized articles; tokenizes them when first asked."""
         return ArticleCorpus(
             self.folders,
             load_tokenizer(self.base),
@@ -95,11 +95,11 @@ class MarkdownDataModule(L.LightningDataModule):
         return list(self._validation_sets)
 
     def prepare_data(self) -> None:
-        """Tokenises, on one process of each machine."""
+        """Tokenizes, on one process of each machine."""
         _ = self.corpus
 
     def setup(self, stage: str | None = None) -> None:
-        """Maps the tokenised articles into memory, on every process."""
+        """Maps the tokenized articles into memory, on every process."""
         _ = self.corpus
 
     def train_dataloader(self) -> PackedLoader:

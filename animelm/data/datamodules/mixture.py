@@ -19,7 +19,7 @@ from animelm.data.held_out import GENERAL, SplitSettings, split_general
 from animelm.data.sources.qa import QARecord, read_qa
 from animelm.data.split import subsample
 from animelm.data.tokenization.chat import ChatFormat
-from animelm.data.tokenization.token_store import tokenise_folder
+from animelm.data.tokenization.token_store import tokenize_folder
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.data.world import rank_and_world_size
 from animelm.errors import UserError
@@ -56,8 +56,8 @@ class MixtureDataModule(L.LightningDataModule):
         questions_per_set: Questions that a validation asks.
         questions_per_batch: Questions that are answered together.
         seed: Decides which wordings are held out, and the order of training.
-        workers: Processes that tokenise.
-        cache: Folder for tokenised articles. Default: ~/.cache/animelm.
+        workers: Processes that tokenize.
+        cache: Folder for tokenized articles. Default: ~/.cache/animelm.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class MixtureDataModule(L.LightningDataModule):
 
     def _read(self, path: Path) -> Documents:
         if path.is_dir():
-            return tokenise_folder(path, self._tokenizer, self.workers, self.cache)
+            return tokenize_folder(path, self._tokenizer, self.workers, self.cache)
         split = split_general(read_qa(path, domain="general"), self.split_settings)
         return self._chat.encode_pairs(
             [(r.question, answer) for r in split.train for answer in r.answers]
@@ -115,7 +115,7 @@ class MixtureDataModule(L.LightningDataModule):
         return read_qa(self.asked, domain="general")
 
     def prepare_data(self) -> None:
-        """Tokenises, on one process of each machine."""
+        """Tokenizes, on one process of each machine."""
         _ = self._documents
 
     def train_dataloader(self) -> PackedLoader:

@@ -1,4 +1,4 @@
-"""Articles of several folders, tokenised, split into those trained on and those held out."""
+"""Articles of several folders, tokenized, split into those trained on and those held out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from animelm.data.batches.packing import pack_selected
 from animelm.data.batches.sampler import BlockSampler
 from animelm.data.held_out import SplitSettings
 from animelm.data.split import split_articles
-from animelm.data.tokenization.token_store import TokenStore, tokenise_folder
+from animelm.data.tokenization.token_store import TokenStore, tokenize_folder
 from animelm.data.tokenization.tokenizer import document_end_token_id
 
 Indices = NDArray[np.int64]
@@ -27,18 +27,18 @@ class ArticleCorpus:
         folders: folders of articles, as ``open_articles`` finds them.
         tokenizer: a fast tokenizer.
         split: which share of each folder's articles is held out; a share of None is 0.
-        workers: processes that tokenise.
-        cache: folder of the tokenised articles; None for the default one.
+        workers: processes that tokenize.
+        cache: folder of the tokenized articles; None for the default one.
 
     Attributes:
-        documents: the tokenised articles.
+        documents: the tokenized articles.
         lengths: tokens of each, int64 ``[N]``.
         pad_token_id: token that fills the rest of a block.
         train: for each folder, the numbers of its articles to train on.
         validation: for each folder, the numbers of its articles held out.
 
     Raises:
-        UserError: as ``tokenise_folder`` and ``split_articles``.
+        UserError: as ``tokenize_folder`` and ``split_articles``.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class ArticleCorpus:
         workers: int = 1,
         cache: Path | None = None,
     ) -> None:
-        stores = [tokenise_folder(folder, tokenizer, workers, cache) for folder in folders]
+        stores = [tokenize_folder(folder, tokenizer, workers, cache) for folder in folders]
         self.documents: Documents = ConcatDataset[Document](stores)
         self.lengths: Indices = np.concatenate([store.lengths for store in stores])
         pad = tokenizer.pad_token_id

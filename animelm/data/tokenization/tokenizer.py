@@ -16,7 +16,7 @@ def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
     """Loads the tokenizer.json of a base, as it is: of a folder, or a name on the Hugging Face hub.
 
     A class named in tokenizer_config.json is not asked: transformers' own Llama class would put
-    its normaliser and pre-tokenizer in the place of the file's (llm-jp's are its own).
+    its normalizer and pre-tokenizer in the place of the file's (llm-jp's are its own).
 
     Raises:
         UserError: there is no such folder or name, or it holds no tokenizer.json.
@@ -68,7 +68,7 @@ class TextEncoder:
     """Encodes what users and articles write; ``<|end|>`` in it stays the characters it is.
 
     ``split_special_tokens`` does this for byte-level BPE. It is not enough everywhere: a Unigram
-    vocabulary holds ``</s>`` as an ordinary piece, a normaliser may compose one, and added tokens
+    vocabulary holds ``</s>`` as an ordinary piece, a normalizer may compose one, and added tokens
     that are not marked special are still matched. So the tokens are looked at, and a text that gave
     a control token is encoded in two halves, and so on, until its spelling has been cut apart.
 

@@ -15,7 +15,7 @@ OTHER = "料理人をめざす双子が山あいの温泉宿で客をもてな�
 SHORT = CleaningSettings(minimum_characters=10)
 
 
-def test_an_article_that_is_kept_is_normalised_to_nfc_and_else_unchanged():
+def test_an_article_that_is_kept_is_normalized_to_nfc_and_else_unchanged():
     article = f"# 題\n\n{unicodedata.normalize('NFD', PROSE)}  \n\n| a | b |\n"
     verdict = Cleaner(SHORT).judge("題", article)
     assert verdict == Verdict(True, "", unicodedata.normalize("NFC", article))

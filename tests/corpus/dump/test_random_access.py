@@ -5,8 +5,6 @@ from collections.abc import Callable
 import pytest
 from exports import Spec, article, export, multistream
 
-from animelm.corpus.dump import random_access
-
 PAGES = [article(f"題{number}", text=f"本文{number}" * 40) for number in range(12)]
 XML = export(PAGES)
 PACKED = {
@@ -43,6 +41,8 @@ def test_streams_that_end_within_a_page_are_read_over(index: Callable):
 def test_only_the_streams_with_chosen_pages_are_unpacked(index: Callable, monkeypatch):
     made = index(multistream([Spec(f"題{n}", "あ" * 5000) for n in range(40)], 1))
     origins = []
+    from animelm.corpus.dump import random_access
+
     original = random_access.unpacked
 
     def counted(segment):

@@ -14,7 +14,7 @@ from animelm.corpus.wikitext.templates.template_rules import BOX_KINDS, is_infob
 
 _HEADERS = {"ja": ("項目", "内容"), "en": ("Field", "Value")}
 _KIND = {"ja": "種類", "en": "kind"}
-# Files, sizes and colours say how a box looks.
+# Files, sizes and colors say how a box looks.
 _LOOK = re.compile(
     r"(?:[^|\n]*\.(?:svg|jpe?g|png|gif|webp|tiff?|og[gvag]|webm|mp[34]))"
     r"|(?:\d+(?:x\d*)?|x\d+)\s*px|#[0-9a-f]{3,8}|1[ _]E\d+",
@@ -73,7 +73,7 @@ def _box_name(block: str, context: Context) -> str:
 
 
 def is_look(field: str, value: str) -> bool:
-    """Whether a field says how a box looks: a file, a size, a colour; ``field`` may be empty."""
+    """Whether a field says how a box looks: a file, a size, a color; ``field`` may be empty."""
     if _LOOK.fullmatch(value) or (not field and _PLACE.fullmatch(value)):
         return True
     return len(value) <= _LOOK_LENGTH and _LOOK_FIELD.search(field) is not None
