@@ -12,7 +12,7 @@ from animelm.model.quantization.linear4bit import Quantization
 AnswerFromSetting = Literal["auto", "final", "start"]
 
 
-def answer_place(setting: AnswerFromSetting, fine_tuned: bool) -> AnswerFrom:
+def resolve_answer_from(setting: AnswerFromSetting, fine_tuned: bool) -> AnswerFrom:
     """Where a model's prompts end; for auto, by what it was trained on.
 
     A model that was fine-tuned here has learned to answer at once, right behind the place where

@@ -20,34 +20,35 @@ from animelm.errors import UserError
 
 
 class QADataModule(L.LightningDataModule):
-    """Question-answer records, for supervised fine-tuning and for asking.
+    """Question-answer records, for supervised fine-tuning and for evaluation.
 
-    Every right answer of every training question is trained, in the base's chat format, with the
-    loss on the answer and its end token only. Records are split by fact and by work, never by line.
-    Validation asks wordings never trained on of facts that are (anime_unseen_wording), works that
-    training never asks about (anime_only_read), and general questions (general) to see what was
-    forgotten.
+    Every accepted answer of every training question is trained on, in the chat format of the base,
+    with the loss on the answer and its end token only. Records are split by fact and by work, not
+    by line. Validation asks new wordings of trained facts (anime_unseen_wording), about works that
+    training never asks about (anime_only_read), and general questions, to measure forgetting
+    (general).
 
     Args:
         base: Checkpoint folder or Hugging Face hub name of the base model, for its tokenizer and
             chat template.
         records: Questions and answers: JSON Lines of records or of 質問/出力 or question/answer
-            pairs, CSV with the columns 質問,出力, or text with 質問: and 出力: lines (UTF-8); or
-            Parquet with such columns: a file, a folder of them, or a dataset on the Hugging Face
-            hub as hf://datasets/owner/name.
+            pairs, CSV with the columns 質問,出力, or text with 質問: and 出力: lines, all UTF-8;
+            or Parquet with such columns, as a file, a folder, or a dataset on the Hugging Face
+            hub, written as hf://datasets/owner/name.
         replay_records: General questions and answers to mix in, in the same formats.
-        replay_share: Share of the training tokens of an epoch, 0 to 1, that are replay. Every epoch
-            draws other replay pairs.
-        block_size: Tokens of a block. Questions share it without seeing each other; none may be
-            longer with its answer.
-        blocks_per_batch: Blocks of a batch on each device.
-        held_out_wordings: Share of each fact's wordings, 0 to 1, that are never trained.
-        held_out_works: Share of the works, 0 to 1, that are never asked about in training.
-        seed: Decides what is held out, and the order of training.
-        questions_per_batch: Questions that are answered together in validation.
-        questions_per_set: Questions of each held-out set that validation asks. Default: all.
-        general_records: General questions for validation, of which the held-out wordings are asked.
-            Default: those of replay_records, whose held-out wordings are not trained either.
+        replay_share: Share of replay in the training tokens of an epoch, 0 to 1. Every epoch draws
+            different replay pairs.
+        block_size: Tokens per block. A block is packed with several pairs, which do not attend to
+            each other; no pair may be longer.
+        blocks_per_batch: Blocks per batch on each device.
+        held_out_wordings: Share of each fact's wordings to hold out, 0 to 1.
+        held_out_works: Share of the works to hold out, 0 to 1. Training never asks about them.
+        seed: Seed of the choice of what is held out, and of the training order.
+        questions_per_batch: Number of questions to answer in one batch in validation.
+        questions_per_set: Number of questions of each held-out set to ask in validation. Default:
+            all.
+        general_records: General questions for validation; their held-out wordings are asked.
+            Default: replay_records, whose held-out wordings are not trained on.
         answer_from: Where a question's prompt ends. final: where the answer begins, as it is
             trained here. start: where the assistant's turn begins, so that gpt-oss may think first;
             to measure a base that was not fine-tuned here. Other bases know no difference.
@@ -99,7 +100,7 @@ class QADataModule(L.LightningDataModule):
 
     @cached_property
     def questions(self) -> QuestionSplit:
-        """The records, split."""
+        """The split of the records."""
         own_replay = self.replay_records != self.general_records
         replay = _read_general(self.replay_records) if own_replay else self._general
         return split_questions(self._anime, self._general, replay, self.split_settings)
@@ -115,14 +116,16 @@ class QADataModule(L.LightningDataModule):
         return list(self.questions.held_out)
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads the records, so that what is wrong with them is told before the model is loaded."""
+        """Reads the records, so that mistakes in them are reported before the model is loaded."""
         _ = self.chat, self.questions
 
     def train_dataloader(self) -> PackedLoader:
-        """Packed question-answer pairs and replay; resumes at the next batch."""
+        """Packed question-answer pairs and replay; a resumed run gets the next batch."""
         own = self._pairs(self.questions.train)
         if not own:
-            raise UserError(f"{self.records}: nothing is left to train; hold out a smaller share")
+            raise UserError(
+                f"{self.records}: no training question is left; hold out a smaller share"
+            )
         replay = self._pairs(self.questions.replay)
         lengths = np.array([len(pair) for pair in own + replay], dtype=np.int64)
         numbers = np.arange(len(lengths))
@@ -131,7 +134,7 @@ class QADataModule(L.LightningDataModule):
             own + replay,
             lengths,
             own=numbers[: len(own)],
-            rehearsed=numbers[len(own) :],
+            replayed=numbers[len(own) :],
             replay_share=self.replay_share,
             block_size=self.block_size,
             blocks_per_batch=self.blocks_per_batch,
@@ -176,8 +179,8 @@ class QADataModule(L.LightningDataModule):
         longest = max(documents, key=len, default=None)
         if longest is not None and len(longest) > self.block_size:
             raise UserError(
-                f"the question {longest.name!r} takes {len(longest)} tokens with its answer, more "
-                f"than a block holds; set block_size to {len(longest)} or more, or shorten it"
+                f"the question {longest.name!r} has {len(longest)} tokens with its answer, more "
+                f"than block_size; set block_size to {len(longest)} or more, or shorten it"
             )
         return documents
 

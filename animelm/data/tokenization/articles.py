@@ -1,4 +1,4 @@
-"""Articles of several folders, tokenized, split into those trained on and those held out."""
+"""Tokenized articles of several folders, split into training and held-out articles."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,24 +21,24 @@ Indices = NDArray[np.int64]
 
 
 class ArticleCorpus:
-    """The articles of one folder or more, numbered through.
+    """The tokenized articles of one or more folders, numbered consecutively.
 
     Args:
-        folders: folders of articles, as ``open_articles`` finds them.
+        folders: folders of articles, see ``open_articles``.
         tokenizer: a fast tokenizer.
         split: which share of each folder's articles is held out; a share of None is 0.
-        workers: processes that tokenize.
-        cache: folder of the tokenized articles; None for the default one.
+        workers: number of processes that tokenize.
+        cache: folder of the tokenized articles; None for ``default_cache()``.
 
     Attributes:
         documents: the tokenized articles.
-        lengths: tokens of each, int64 ``[N]``.
+        lengths: number of tokens of each, int64 ``[N]``.
         pad_token_id: token that fills the rest of a block.
-        train: for each folder, the numbers of its articles to train on.
-        validation: for each folder, the numbers of its articles held out.
+        train: for each folder, the indices of its training articles.
+        validation: for each folder, the indices of its held-out articles.
 
     Raises:
-        UserError: as ``tokenize_folder`` and ``split_articles``.
+        UserError: as for ``tokenize_folder``.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ class ArticleCorpus:
         rank: int = 0,
         world_size: int = 1,
     ) -> PackedLoader:
-        """Packed blocks of the articles held out, in a fixed order, for the perplexity.
+        """Packed blocks of the held-out articles, in a fixed order, for the perplexity.
 
         Args:
-            folders: which folders, by their place in ``folders``.
+            folders: indices of the folders.
             name: name of the set, written into the batches.
-            block_size: tokens of a block.
-            blocks_per_batch: blocks of a batch.
+            block_size: tokens per block.
+            blocks_per_batch: blocks per batch.
             rank: this process, from 0.
             world_size: number of processes.
         """
@@ -95,7 +95,7 @@ class ArticleCorpus:
 
 
 def _split(store: TokenStore, share: float, seed: int) -> tuple[Indices, Indices]:
-    """The numbers of the articles to train on and of those held out, within the store."""
+    """The indices of the training and of the held-out articles within the store."""
     kept, held_out = split_articles(store.names, share, seed)
     number = {name: index for index, name in enumerate(store.names)}
     return (

@@ -1,8 +1,8 @@
-"""Tokenized articles on disk: tokenized once, then mapped into memory.
+"""Tokenized articles on disk, which are mapped into memory.
 
 A store is a folder of three files: ``tokens.bin`` (int32, little-endian, article after article),
-``offsets.npy`` (int64, where each begins, and the end) and ``names.json``. Its own name is a hash
-of the articles, the tokenizer and this layout, so a changed article or tokenizer makes a new one.
+``offsets.npy`` (int64, the beginning of each, and the end) and ``names.json``. The name of the
+folder is a hash of the articles, the tokenizer and the layout, so any change makes a new store.
 """
 
 import hashlib
@@ -33,12 +33,12 @@ _LAYOUT = "1"
 _TOKEN = np.dtype("<i4")
 # Starting a worker takes longer than tokenizing this many articles.
 _ARTICLES_PER_WORKER = 200
-_BATCH = 32  # articles; what an encoding takes beside its tokens is some hundred bytes a token
-_BATCHES_AHEAD = 4  # of each worker, so that none waits while an article is read
+_BATCH = 32  # articles; an encoding takes some hundred bytes per token
+_BATCHES_AHEAD = 4  # per worker, so that none waits while an article is read
 
 
 class TokenStore(Dataset[Document]):
-    """The articles of a store; every token is supervised.
+    """The articles of a store; all tokens are supervised.
 
     Args:
         folder: the store.
@@ -59,7 +59,7 @@ class TokenStore(Dataset[Document]):
 
     def __getitem__(self, index: int) -> Document:
         tokens = self._tokens[self._offsets[index] : self._offsets[index + 1]]
-        # One value that looks like an array: a long article is read once for each of its pieces.
+        # A view of one value: a long article is read once for each of its pieces.
         supervised = np.broadcast_to(np.True_, tokens.shape)
         return Document(tokens, supervised, self.names[index])
 
@@ -67,20 +67,20 @@ class TokenStore(Dataset[Document]):
 def tokenize_folder(
     folder: Path, tokenizer: PreTrainedTokenizerBase, workers: int = 1, cache: Path | None = None
 ) -> TokenStore:
-    """Tokenizes the articles of a folder, or finds them in the cache.
+    """Tokenizes the articles of a folder, unless they are in the cache.
 
-    Each article is encoded as plain text and ended with the document's end token. The store
-    appears under its name whole or not at all.
+    Each article is encoded as plain text and followed by the end-of-document token. The store
+    appears whole or not at all.
 
     Args:
-        folder: articles, as ``open_articles`` finds them.
+        folder: folder of articles, see ``open_articles``.
         tokenizer: a fast tokenizer.
-        workers: processes that tokenize, where the articles are many.
-        cache: folder of stores; ``default_cache()`` for None.
+        workers: maximum number of processes that tokenize.
+        cache: folder of the stores; None for ``default_cache()``.
 
     Raises:
-        UserError: no folder, no article, none with any text, or one that cannot be read; or the
-            cache cannot be written.
+        UserError: the folder does not exist or holds no article, no article has any text, an
+            article cannot be read, or the cache cannot be written.
     """
     articles = open_articles(folder)
     end = document_end_token_id(tokenizer)
@@ -95,10 +95,10 @@ def tokenize_folder(
             with whole_folder(store, keep_existing=True) as partial:
                 _write_store(partial, articles, TextEncoder(tokenizer), end, workers)
         except OSError as error:
-            # NumPy's own has no strerror.
+            # NumPy's errors have no strerror.
             raise UserError(
                 f"{store.parent}: cannot be written: {error.strerror or error}; make room there, "
-                "or keep the cache elsewhere (--data.cache, or XDG_CACHE_HOME in the environment)"
+                "or use another folder (--data.cache, or XDG_CACHE_HOME in the environment)"
             ) from error
     return TokenStore(store)
 
@@ -134,11 +134,11 @@ def _tokenize(
     first = list(islice(coming, max(1, workers) * _ARTICLES_PER_WORKER))
     workers = max(1, min(workers, len(first) // _ARTICLES_PER_WORKER))
     batches = _batches(chain(first, coming))
-    if workers == 1:  # the tokenizer has a thread for each core
+    if workers == 1:  # the tokenizer itself uses all cores
         one_by_one = (_tokenize_articles(batch, encoder, end) for batch in batches)
         yield from _with_progress(one_by_one, articles.count)
         return
-    # A worker that is forked shares the vocabulary's memory with this process.
+    # A forked worker shares the memory of the vocabulary with this process.
     pool = ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(encoder, end))
     try:
         yield from _with_progress(_tokenize_in(pool, batches, workers), articles.count)
@@ -154,7 +154,7 @@ def _batches(articles: Iterator[Article]) -> Iterator[list[Article]]:
 def _tokenize_in(
     pool: ProcessPoolExecutor, batches: Iterable[Sequence[Article]], workers: int
 ) -> Iterator[list[_Tokenized]]:
-    """Batches in order. The pool's own ``map`` would read them all before the first is done."""
+    """Yields batches in order. ``pool.map`` would read all articles before the first result."""
     pending: deque[Future[list[_Tokenized]]] = deque()
     for batch in batches:
         pending.append(pool.submit(_tokenize_in_worker, batch))
@@ -191,9 +191,9 @@ _worker: _Worker  # set in the processes that tokenize, and only there
 
 def _start_worker(encoder: TextEncoder, end: int) -> None:
     global _worker
-    # Several processes with a thread for each core would be in each other's way.
+    # Several processes with a thread per core would compete for the cores.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends the others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends the workers
     _worker = _Worker(encoder, end)
 
 

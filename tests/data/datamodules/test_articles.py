@@ -151,7 +151,7 @@ def test_without_articles_held_out_there_is_nothing_to_validate(make_module, rec
     assert model.trained and not model.validated and module.validation_names == []
 
 
-def test_what_the_user_got_wrong_is_told(make_module, base, tmp_path, articles):
+def test_what_the_user_got_wrong_is_reported(make_module, base, tmp_path, articles):
     for settings in ({"replay_share": 1.0}, {"validation_share": -1}):
         with pytest.raises(UserError, match=next(iter(settings))):
             make_module(**settings)

@@ -114,12 +114,12 @@ def test_parquet_is_split_and_trained_like_json_lines(
     assert batches[0] == batches[1]
 
 
-def test_a_question_longer_than_a_block_is_told(make_module):
+def test_a_question_longer_than_a_block_is_reported(make_module):
     with pytest.raises(UserError, match="block_size"):
         make_module(block_size=16).train_dataloader()
 
 
-def test_wrong_records_are_told_at_setup(make_module, tmp_path):
+def test_wrong_records_are_reported_at_setup(make_module, tmp_path):
     (tmp_path / "empty.csv").write_text("質問,出力\n", encoding="utf-8")
     with pytest.raises(UserError, match="holds no question"):
         make_module(replay_records=tmp_path / "empty.csv").setup()

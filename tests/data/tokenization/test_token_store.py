@@ -88,7 +88,7 @@ def test_workers_are_given_articles_only_as_they_keep_up(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_wrong_row_is_told_and_leaves_nothing_behind(
+def test_a_wrong_row_is_reported_and_leaves_nothing_behind(
     tokenizer, write_parquet, tmp_path, monkeypatch, workers
 ):
     monkeypatch.setattr(token_store, "_ARTICLES_PER_WORKER", 1)
@@ -127,7 +127,7 @@ def test_nothing_half_written_stays_behind(tokenizer, articles, tmp_path, monkey
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_wrong_front_matter_is_told_from_a_worker_too(
+def test_wrong_front_matter_is_reported_from_a_worker_too(
     tokenizer, articles, tmp_path, monkeypatch, workers
 ):
     monkeypatch.setattr(token_store, "_ARTICLES_PER_WORKER", 1)
@@ -156,18 +156,18 @@ def half_written(*_args):
 
 
 @pytest.mark.parametrize(
-    ("module", "function", "failure", "told"),
+    ("module", "function", "failure", "expected"),
     [
         (os, "replace", no_space, "No space left"),
         (np, "save", no_space, "No space left"),
         (np, "save", half_written, "4096 requested and 512 written"),
     ],
 )
-def test_a_full_disk_is_told_and_leaves_nothing_behind(
-    tokenizer, articles, tmp_path, monkeypatch, module, function, failure, told
+def test_a_full_disk_is_reported_and_leaves_nothing_behind(
+    tokenizer, articles, tmp_path, monkeypatch, module, function, failure, expected
 ):
     monkeypatch.setattr(module, function, failure)
-    with pytest.raises(UserError, match=rf"cache: cannot be written: {told}.*--data\.cache"):
+    with pytest.raises(UserError, match=rf"cache: cannot be written: {expected}.*--data\.cache"):
         tokenize_folder(articles, tokenizer, cache=tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
