@@ -1,6 +1,5 @@
 """Checkpoint files that are written completely or not at all."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from animelm.errors import UserError
+from animelm.files import whole_file
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -30,15 +30,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         target = Path(path)
-        partial = target.with_name(f".{target.name}.partial")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
+            with whole_file(target) as partial, partial.open("wb") as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, target)
         except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError
             raise UserError(f"{target}: the checkpoint cannot be written ({error})") from error
-        finally:
-            partial.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from animelm.data.batches.batch import PackedBatch, QuestionBatch
 from animelm.evaluate.generate import Answer, answer_questions
-from animelm.evaluate.scoring import Rivals
+from animelm.evaluate.scoring import Distractors
 from animelm.model.architecture import CausalLM
 from animelm.model.attention.documents import packed_hidden_states
 from animelm.model.lora.adapters import LoraSettings
@@ -160,13 +160,13 @@ class AdaptedLM(L.LightningModule):
         """Logs perplexity and answer scores of each held-out set."""
         # Distractors are taken from all records of the data module, trained or not.
         datamodule = getattr(self.trainer, "datamodule", None)
-        rivals = Rivals(list(getattr(datamodule, "records_for_scoring", [])))
-        figures = self._held_out.figures(rivals, self._sum_over_processes)
+        distractors = Distractors(list(getattr(datamodule, "records_for_scoring", [])))
+        figures = self._held_out.figures(distractors, self._sum_over_processes)
         for name, value in figures.items():
             shown = name.startswith("validation/") and name.endswith("/accuracy")
             # All processes have the same figures; sync_dist only keeps Lightning from warning.
             self.log(name, value, prog_bar=shown, sync_dist=True)
-        self.validation_answers = self._held_out.examples(rivals)
+        self.validation_answers = self._held_out.examples(distractors)
 
     def _answers(self, batch: QuestionBatch) -> list[Answer]:
         built, limits = self._ready, asdict(self.generation)

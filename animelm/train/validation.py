@@ -11,7 +11,7 @@ from torchmetrics import MetricCollection
 from animelm.data.sources.qa import DIRECTIONS
 from animelm.evaluate.generate import Answer
 from animelm.evaluate.metrics import answer_metrics
-from animelm.evaluate.scoring import Rivals
+from animelm.evaluate.scoring import Distractors
 
 _NO_ANSWER = "(the final channel was not reached)"
 _LARGEST_EXPONENT = 700.0  # exp of more overflows
@@ -55,14 +55,14 @@ class HeldOutResults:
         """Adds the answers to a batch of questions."""
         self._answers.setdefault(name, []).extend(answers)
 
-    def figures(self, rivals: Rivals, total: SumOverProcesses) -> dict[str, float]:
+    def figures(self, distractors: Distractors, total: SumOverProcesses) -> dict[str, float]:
         """All figures by the names under which they are logged.
 
         Args:
-            rivals: distractors, for the scores of answers.
+            distractors: distractors, for the scores of answers.
             total: sums a tensor over all processes.
         """
-        return {**self.perplexities(total), **self.scores(rivals, total)}
+        return {**self.perplexities(total), **self.scores(distractors, total)}
 
     def perplexities(self, total: SumOverProcesses) -> dict[str, float]:
         """Mean token loss in nats, and perplexity, of each set of blocks."""
@@ -74,33 +74,33 @@ class HeldOutResults:
             figures[f"validation/{name}/perplexity"] = math.exp(min(mean, _LARGEST_EXPONENT))
         return figures
 
-    def scores(self, rivals: Rivals, total: SumOverProcesses) -> dict[str, float]:
+    def scores(self, distractors: Distractors, total: SumOverProcesses) -> dict[str, float]:
         """Scores and number of questions of each set, and of each direction in it."""
         figures: dict[str, float] = {}
         for name, answers in self._answers.items():
-            figures |= self._score(f"validation/{name}", answers, rivals, total)
+            figures |= self._score(f"validation/{name}", answers, distractors, total)
             for direction in DIRECTIONS:
                 chosen = [answer for answer in answers if answer.record.direction == direction]
                 prefix = f"validation_directions/{name}_{direction}"
-                figures |= self._score(prefix, chosen, rivals, total)
+                figures |= self._score(prefix, chosen, distractors, total)
         return figures
 
-    def examples(self, rivals: Rivals) -> list[ValidationAnswer]:
+    def examples(self, distractors: Distractors) -> list[ValidationAnswer]:
         """Every answer of this process, with its scores."""
         return [
-            _validation_answer(answer, rivals)
+            _validation_answer(answer, distractors)
             for answers in self._answers.values()
             for answer in answers
         ]
 
     def _score(
-        self, prefix: str, answers: list[Answer], rivals: Rivals, total: SumOverProcesses
+        self, prefix: str, answers: list[Answer], distractors: Distractors, total: SumOverProcesses
     ) -> dict[str, float]:
         # A process without such a question must still take part in the sums.
         questions = float(total(self._tensor(len(answers))))
         if not questions:
             return {}
-        metrics: MetricCollection = answer_metrics(rivals).to(self._device)
+        metrics: MetricCollection = answer_metrics(distractors).to(self._device)
         metrics.update([answer.output for answer in answers], [answer.record for answer in answers])
         values = {f"{prefix}/{name}": float(value) for name, value in metrics.compute().items()}
         return {**values, f"{prefix}/questions": questions}
@@ -111,8 +111,8 @@ class HeldOutResults:
         return torch.tensor(values, dtype=dtype, device=self._device)
 
 
-def _validation_answer(answer: Answer, rivals: Rivals) -> ValidationAnswer:
-    scores = rivals.score(answer.output, answer.record)
+def _validation_answer(answer: Answer, distractors: Distractors) -> ValidationAnswer:
+    scores = distractors.score(answer.output, answer.record)
     record = answer.record
     return ValidationAnswer(
         record.question,

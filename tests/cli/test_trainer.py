@@ -150,9 +150,10 @@ def test_an_old_name_of_a_setting_ends_the_command_with_the_new_name(call) -> No
 
 def test_cpt_logs_its_loss_and_the_perplexity_of_held_out_articles(runs: Runs) -> None:
     logged = scalars(runs.cpt / "version_0")
-    assert {"validation/articles/perplexity", "validation/replay/perplexity"} <= logged.keys()
+    for name in ("anime_articles", "general_articles"):
+        assert f"validation/{name}/perplexity" in logged
     # Random weights know nothing: about as unsure as the vocabulary is large.
-    assert 1000 < logged["validation/articles/perplexity"] < 100_000
+    assert 1000 < logged["validation/anime_articles/perplexity"] < 100_000
 
 
 def test_validate_logs_accuracy_per_held_out_set_and_direction(
@@ -163,7 +164,7 @@ def test_validate_logs_accuracy_per_held_out_set_and_direction(
     called = call("validate", "--config=sft.yaml", *small(folder), *questions_of, adapter)
     assert called.status == 0, called.err
     logged = scalars(folder / "version_0")
-    sets = ("unseen_wording", "unseen_work", "general")
+    sets = ("anime_unseen_wording", "anime_only_read", "general")
     for name in sets:
         assert {f"validation/{name}/{score}" for score in ("accuracy", "exact_match")} <= set(
             logged
@@ -176,7 +177,7 @@ def test_validate_logs_accuracy_per_held_out_set_and_direction(
         ]
         assert sum(directions) == 8
     assert "LoRA targets" not in called.out  # nothing is trained
-    assert called.out.count("unseen_work, forward") == 1
+    assert called.out.count("anime_only_read, forward") == 1
     assert "Validate metric" not in called.out
 
 
@@ -333,11 +334,11 @@ def test_compare_prints_one_table_and_writes_the_summary(
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert list(summary["models"]) == ["base", "cpt", "sft"]
     for model in summary["models"].values():
-        for name in ("anime_unseen_wording", "anime_unseen_work", "general"):
+        for name in ("anime_unseen_wording", "anime_only_read", "general"):
             assert model[name]["n"] == 6
             assert 0 <= model[name]["accuracy"] <= 1
             # No interval can be drawn from the one work that is never asked about here.
-            assert (model[name]["ci95"] is None) == (name == "anime_unseen_work")
+            assert (model[name]["ci95"] is None) == (name == "anime_only_read")
         assert model["perplexity_anime"] > 1 and model["perplexity_general"] > 1
     assert summary["trainable_parameters_per_target"]["down_proj"] > 0
     answers = (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()

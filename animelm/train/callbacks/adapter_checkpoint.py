@@ -1,13 +1,13 @@
 """Saves the adapter alone, in PEFT's format."""
 
-import os
-import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
+from animelm.files import recover_folder, whole_folder
 from animelm.train.callbacks.schedule import EveryNSteps
 
 
@@ -39,7 +39,7 @@ class AdapterCheckpoint(Callback):
         self._adapter = None if trial else folder / "adapter"
         self._schedule.start(trainer.global_step)
         if self._adapter and trainer.is_global_zero:
-            _clear_leftovers(self._adapter)
+            recover_folder(self._adapter)
 
     def on_train_batch_end(
         self,
@@ -61,37 +61,8 @@ class AdapterCheckpoint(Callback):
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._adapter is None:
             return
-        partial = _beside(self._adapter, "partial")
-        if trainer.is_global_zero:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        writing = trainer.is_global_zero
+        with whole_folder(self._adapter) if writing else nullcontext(self._adapter) as folder:
             # All processes take part; the first one writes.
-            pl_module.save_adapter(partial)  # type: ignore[operator]
-            if trainer.is_global_zero:
-                _move_into_place(partial, self._adapter)
-        finally:
-            if trainer.is_global_zero:
-                shutil.rmtree(partial, ignore_errors=True)
+            pl_module.save_adapter(folder)  # type: ignore[operator]
         trainer.strategy.barrier("adapter-checkpoint")
-
-
-def _beside(adapter: Path, state: str) -> Path:
-    return adapter.with_name(f".{adapter.name}.{state}")
-
-
-def _move_into_place(partial: Path, adapter: Path) -> None:
-    previous = _beside(adapter, "previous")
-    # os.replace cannot replace a folder that holds files, so the old one is moved away first.
-    if adapter.exists():
-        os.replace(adapter, previous)
-    os.replace(partial, adapter)
-    shutil.rmtree(previous, ignore_errors=True)
-
-
-def _clear_leftovers(adapter: Path) -> None:
-    previous = _beside(adapter, "previous")
-    if previous.exists() and not adapter.exists():
-        os.replace(previous, adapter)
-    for folder in (previous, _beside(adapter, "partial")):
-        shutil.rmtree(folder, ignore_errors=True)

@@ -11,8 +11,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from animelm.data.batches.batch import QuestionBatch
 from animelm.errors import UserError
-from animelm.evaluate.results import write_whole
-from animelm.files import make_folder
+from animelm.files import make_folder, write_whole
 
 
 class AnswerWriter(BasePredictionWriter):

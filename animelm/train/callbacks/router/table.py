@@ -1,11 +1,11 @@
 """Router statistics in a CSV file."""
 
 import csv
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from animelm.errors import UserError
+from animelm.files import whole_file
 from animelm.train.callbacks.router.window import RouterSummary
 
 COLUMNS = (
@@ -45,10 +45,11 @@ class RouterTable:
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         kept = list(self._rows_until(step)) if self.path.exists() else []
-        partial = self.path.with_name(f".{self.path.name}.partial")
-        with partial.open("w", encoding="utf-8", newline="") as file:
+        with (
+            whole_file(self.path) as partial,
+            partial.open("w", encoding="utf-8", newline="") as file,
+        ):
             csv.writer(file).writerows([COLUMNS, *kept])
-        os.replace(partial, self.path)
 
     def append(self, step: int, layers: Iterable[int], summary: RouterSummary) -> None:
         """Writes the rows of one window, which ended at optimizer step ``step``."""
