@@ -1,4 +1,4 @@
-"""How fast a dump becomes articles, beside wikiextractor and a plain mwparserfromhell loop.
+"""Speed of turning a dump into articles, beside wikiextractor and a plain mwparserfromhell loop.
 
     python benchmarks/corpus_speed.py --dump DUMP.xml.bz2 --wikiextractor VENV/bin/wikiextractor
 
@@ -33,12 +33,12 @@ from rich.console import Console
 from rich.table import Table
 
 from animelm.corpus.dump.pages import Page, PageStream, parse_page
-from animelm.corpus.dump.reader import survey, unpacked
+from animelm.corpus.dump.reader import describe_dump, unpacked
 
 MEGABYTE = 1_000_000
 ROOT = Path(__file__).resolve().parent.parent
 CHOSEN = "一パーセント"
-# wikiextractor gives no article where it is not told what templates are called.
+# wikiextractor writes no article without the name of the template namespace.
 HEAD = """<mediawiki xml:lang="ja">
   <siteinfo>
     <base>https://example.org/wiki/Main_Page</base>
@@ -127,7 +127,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "--dump", default="../shared/data/dumps/jawiki-countries.xml.bz2", help="a small dump"
     )
-    parser.add_argument("--wikiextractor", help="its command, in a virtual environment of its own")
+    parser.add_argument(
+        "--wikiextractor", help="path of its command, in a separate virtual environment"
+    )
     parser.add_argument("--all-megabytes", type=float, default=30, help="XML, every page wanted")
     parser.add_argument("--one-percent-megabytes", type=float, default=200, help="XML, 1 %% wanted")
     parser.add_argument(
@@ -141,7 +143,7 @@ def parse_options() -> argparse.Namespace:
 
 def read_pages(path: Path) -> Iterator[Page]:
     """The articles of a dump."""
-    [segment] = survey(path).segments
+    [segment] = describe_dump(path).segments
     for _, span in PageStream(segment, unpacked(segment)):
         if b"<ns>0</ns>" in span and b"<redirect" not in span:
             yield parse_page(span)
@@ -210,12 +212,12 @@ def timed(command: list[str], pages: int, megabytes: float) -> Run:
     return Run(pages, megabytes, cpu, wall, peak / 1024)
 
 
-def build_command(dump: Path, out: Path, *choice: str) -> list[str]:
+def build_command(dump: Path, out: Path, *selection: str) -> list[str]:
     """Our build, of whatever it is given: nothing is left out for its length or likeness."""
     lenient = ["--cleaning.minimum_characters=0", "--cleaning.language=any"]
     return [
         *(sys.executable, "-m", "animelm", "corpus", "build", f"--dump={dump}", f"--out={out}"),
-        *(f"--cache={out}-cache", "--workers=1", *lenient, *choice),
+        *(f"--cache={out}-cache", "--workers=1", *lenient, *selection),
         "--cleaning.near_duplicate_threshold=1",
     ]
 
@@ -294,8 +296,8 @@ def measure_memory(source: list[Page], folder: Path, options: argparse.Namespace
         choices = {"one_percent": [f"--category={CHOSEN}"]}
         if options.memory_all:
             choices["all"] = []
-        for name, choice in choices.items():
-            run = timed(build_command(dump, folder / f"{megabytes}-{name}", *choice), *size)
+        for name, selection in choices.items():
+            run = timed(build_command(dump, folder / f"{megabytes}-{name}", *selection), *size)
             measured.append({"wanted": name, **asdict(run)})
         dump.unlink()
     return measured

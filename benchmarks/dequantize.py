@@ -1,10 +1,10 @@
-"""How fast 4-bit weights become numbers to compute with, beside what the memory could carry.
+"""Speed of dequantizing 4-bit weights, compared with the bandwidth of the memory.
 
     python benchmarks/dequantize.py
 
-For each format and compute type: parameters a second of one layer of gpt-oss-20b's experts
+For each format and compute type: parameters per second for one layer of gpt-oss-20b's experts
 (gate and up of 8 experts, [46,080, 2,880]), and the bytes moved (packed bytes and scales read,
-values written) as a share of the bandwidth of a copy of the same size. The last line is JSON.
+values written) as a share of the bandwidth of a large copy. The last line is JSON.
 """
 
 import argparse
@@ -45,14 +45,14 @@ def seconds(work: Callable[[], object], repetitions: int, now: Callable[[], floa
 
 
 def copy_bandwidth(repetitions: int, now: Callable[[], float]) -> float:
-    """Bytes a second of a large copy, read and written."""
+    """Bytes per second of a large copy, read and written."""
     source = torch.zeros(_COPY_BYTES, dtype=torch.uint8)
     target = torch.empty_like(source)
     return 2 * _COPY_BYTES / seconds(lambda: target.copy_(source), repetitions, now)
 
 
 def random_layers(kind: type[PackedLinear]) -> list[PackedLinear]:
-    """Experts' layers with random bytes; as many as no processor's cache holds."""
+    """Experts' layers with random bytes, more than fit into a processor's cache."""
     layers = []
     for seed in range(_EXPERTS):
         generator = torch.Generator().manual_seed(seed)
@@ -65,7 +65,7 @@ def random_layers(kind: type[PackedLinear]) -> list[PackedLinear]:
 
 
 def measure(repetitions: int, now: Callable[[], float]) -> dict[str, Any]:
-    """Parameters a second and share of the bandwidth, for each format and type."""
+    """Parameters per second and share of the bandwidth, for each format and type."""
     bandwidth = copy_bandwidth(repetitions, now)
     found: dict[str, Any] = {"copy_bytes_per_s": bandwidth}
     for name, kind in FORMATS.items():
@@ -92,7 +92,7 @@ def measure(repetitions: int, now: Callable[[], float]) -> dict[str, Any]:
 
 
 def show(found: dict[str, Any]) -> None:
-    """The same as a table."""
+    """Prints the figures as a table."""
     table = Table(title=f"A copy moves {found['copy_bytes_per_s'] / 1e9:.1f} GB/s")
     table.add_column("format and type")
     table.add_column("billion parameters/s", justify="right")

@@ -1,14 +1,13 @@
-"""The real shapes: load in 4 bits, take one optimiser step of the CPT config, answer a question.
+"""The real shapes: load in 4 bits, take one optimizer step of the CPT config, answer a question.
 
     python benchmarks/full_shape.py                          both models
     python benchmarks/full_shape.py --models gpt-oss-20b     one of them
 
-For each model a checkpoint of the full shape with random weights is written in the layout of its
-release (13 and 15 GB, in a temporary folder that is removed), then a process of its own runs
-`fit` as a user does, with the experiment's config and `hardware/cpu.yaml`, for one step on Japanese
-text under the real gpt-oss vocabulary. Peak memory is that of the process, and what `plan` foretold
-of it stands beside it. The last line is JSON; ``gemm_share`` is the time of the step's bare matrix
-products over the step's.
+For each model, a checkpoint of the full shape with random weights is written in the format of its
+release (13 and 15 GB, in a temporary folder that is removed). A separate process then runs `fit`
+with the experiment's config and `hardware/cpu.yaml` for one step, on Japanese text with the gpt-oss
+tokenizer. Peak memory is that of the process, and is compared with the estimate of `plan`. The last
+line is JSON; ``gemm_share`` is the time of the step's matrix products alone over the step's time.
 """
 
 import argparse
@@ -32,7 +31,7 @@ console = Console(width=120)
 
 
 def measure(model: str, options: argparse.Namespace) -> dict[str, object]:
-    """Writes the checkpoint, runs the step in a process of its own, and reads its figures."""
+    """Writes the checkpoint, runs the step in a separate process, and reads its figures."""
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
         folder, articles = Path(scratch) / "checkpoint", Path(scratch) / "articles"
         folder.mkdir()
@@ -41,7 +40,7 @@ def measure(model: str, options: argparse.Namespace) -> dict[str, object]:
         output = Path(scratch) / "figures.json"
         run = [
             *(f"--config={model}/cpt.yaml", "--config=hardware/cpu.yaml"),
-            *(f"--model.base={folder}", f"--data.base={folder}"),
+            f"--model.base={folder}",
             *(f"--data.folder={articles}", f"--data.cache={Path(scratch) / 'cache'}"),
             *(f"--data.block_size={options.tokens}", "--data.workers=1"),
             *("--trainer.max_steps=1", "--trainer.accumulate_grad_batches=1"),
@@ -61,11 +60,11 @@ def measure(model: str, options: argparse.Namespace) -> dict[str, object]:
         )  # fmt: skip
         subprocess.run([*animelm, "fit", *run], check=True, cwd=ROOT, env=environment)
         found = json.loads(output.read_text(encoding="utf-8"))
-        return found | _foretold(json.loads(planned.stdout)["peak_bytes"], found)
+        return found | _estimate_over_measured(json.loads(planned.stdout)["peak_bytes"], found)
 
 
-def _foretold(planned: dict[str, int], found: dict[str, float]) -> dict[str, float]:
-    """What ``plan`` said of both peaks, over what they were."""
+def _estimate_over_measured(planned: dict[str, int], found: dict[str, float]) -> dict[str, float]:
+    """The peaks that ``plan`` estimates, over the measured ones."""
     return {
         "planned_over_load_peak": planned["loading"] / 2**30 / found["load_peak_rss_gib"],
         "planned_over_peak": planned["training"] / 2**30 / found["step_peak_rss_gib"],
@@ -87,14 +86,14 @@ def main() -> None:
         "--text",
         type=Path,
         default=data / "qa" / "jsquad-v1.3-valid.json",
-        help="Japanese text: a file in SQuAD's form",
+        help="Japanese text: a file in SQuAD's format",
     )
-    parser.add_argument("--scratch", type=Path, help="where the temporary folder goes")
+    parser.add_argument("--scratch", type=Path, help="parent of the temporary folder")
     parser.add_argument("--fit", nargs="*", default=[], help="further options of fit")
     options = parser.parse_args()
     for file in (options.tokenizer, options.text):  # before a checkpoint of 13 GiB is written
         if not file.is_file():
-            parser.error(f"{file} is not there; name another with --tokenizer or --text")
+            parser.error(f"{file} does not exist; name another with --tokenizer or --text")
     figures = {}
     for model in options.models:
         console.rule(model)

@@ -1,10 +1,10 @@
-"""From articles to tokenised, packed blocks under the gpt-oss vocabulary.
+"""From articles to tokenized, packed blocks under the gpt-oss vocabulary.
 
     python benchmarks/tokenize_speed.py                   18,000 articles, made of real sentences
     python benchmarks/tokenize_speed.py --folder FOLDER   the Markdown articles of a folder
 
 Beside ours: a plain loop over ``tokenizers.encode_batch`` in one process (with a thread for each
-core), and ``datasets.map`` with as many processes as ours. Both only tokenise; ours also checks
+core), and ``datasets.map`` with as many processes as ours. Both only tokenize; ours also checks
 every file, ends every article, writes the mapped store and packs. Each runs once, in a process of
 its own; loading the tokenizer is left out of the peers' time and is part of ours.
 

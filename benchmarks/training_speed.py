@@ -1,16 +1,16 @@
-"""Training speed and memory beside stock TRL and PEFT, on the same tokens.
+"""Training speed and memory compared with stock TRL and PEFT, on the same tokens.
 
     python benchmarks/training_speed.py                 searches the stock settings, then measures
     python benchmarks/training_speed.py --peers NAME …  measures the named ones (see the search)
 
 A gpt-oss of 110 million parameters with random weights trains on documents with the lengths of
-JSQuAD's paragraphs. Every competitor runs in a process of its own; repetitions take turns, so that
+JSQuAD's paragraphs. Every competitor runs in a separate process; repetitions take turns, so that
 a machine that slows down slows all of them. Only useful tokens count: no padding. animelm keeps its
 experts in 4 bits, stock PEFT keeps them in 16 or 32. Dropout is 0 everywhere, since stock PEFT
 refuses it on experts.
 
-The last line is JSON. ``gemm_share`` is the time of a step's bare matrix products over the step's
-(see ``training_speed_parts/matrix_products.py`` for what is counted).
+The last line is JSON. ``gemm_share`` is the time of a step's matrix products alone over the step's
+(see ``measuring/matrix_products.py`` for what is counted).
 """
 
 import argparse
@@ -28,12 +28,12 @@ from training_speed_parts.report import Results, loss_table, speed_table, summar
 from training_speed_parts.search import search
 from training_speed_parts.setting import Competitor, Measured, Ours, Peer, Run
 
-# Full width also where the output goes to a file.
+# The same width if the output goes to a file.
 console = Console(width=160)
 
 
 def _attempt(run: Run, competitor: Competitor) -> Measured | None:
-    """One measurement, told as it ends; None where the competitor fails."""
+    """Measures a competitor and prints its figures; None if it fails."""
     try:
         measured = measure(run, competitor)
     except CompetitorError as error:
@@ -111,18 +111,22 @@ def _parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--steps", type=int, default=10, help="timed optimiser steps of a repetition")
-    add("--warm-up", type=int, default=3, help="optimiser steps before them, 1 or more")
+    add("--steps", type=int, default=10, help="timed optimizer steps of a repetition")
+    add("--warm-up", type=int, default=3, help="optimizer steps before them, 1 or more")
     add("--repetitions", type=int, default=3)
     add("--search-steps", type=int, default=3, help="timed steps of a search's measurement")
     add("--documents", type=int, default=16, help="documents of a step, a multiple of 16")
     add("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    add("--memory-gib", type=float, default=16.0, help="what a competitor may take")
-    add("--cpu-time", action="store_true", help="for a busy machine, with one thread")
+    add("--memory-gib", type=float, default=16.0, help="memory limit of a competitor")
+    add(
+        "--cpu-time",
+        action="store_true",
+        help="count CPU seconds: for a busy machine, with one thread",
+    )
     add("--compute-type", default="auto", choices=["auto", "float32", "bfloat16"])
     add("--peers", nargs="*", default=[], metavar="NAME", help="stock settings; default: search")
-    add("--profile", metavar="NAME", help="show where one competitor's time goes, and end")
-    add("--out", type=Path, help="file for the last line")
+    add("--profile", metavar="NAME", help="profile one competitor and exit")
+    add("--out", type=Path, help="file to write the JSON line to")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""inspect: the model of a config, from its configuration alone."""
+"""inspect: describes the model of a config; no weights are loaded."""
 
 import json
 
@@ -16,19 +16,20 @@ def run(command: str, arguments: list[str]) -> None:
     """Prints modules and trainable parameters, as a table or as JSON."""
     parser = config_parser(
         command,
-        "Prints the model's modules (name, type, in, out, bias, bits) and the trainable parameters "
-        "of each LoRA target. Weights are not loaded.",
-        "the config whose model is described, such as cpt.yaml; more are layered on it",
+        "Prints the model's modules (name, type, input and output width, bias, bits per weight) "
+        "and the trainable parameters of each LoRA target. Weights are not loaded.",
+        "config of the model, such as cpt.yaml; a second one overrides the first",
     )
     options, rest = parser.parse_known_args(arguments)
-    layers = [f"--config={name}" for name in options.config]
-    model: AdaptedLM = TrainerCLI(find_configs([*layers, *rest]), False).model
-    config = load_config(model.base)
+    configs = [f"--config={name}" for name in options.config]
+    model: AdaptedLM = TrainerCLI(find_configs([*configs, *rest]), False).model
+    settings = model.settings
+    config = load_config(settings.base)
     dtype = choose_compute_dtype(
-        model.compute_type, hidden=config.hidden_size, intermediate=config.intermediate_size
+        settings.compute.dtype, hidden=config.hidden_size, intermediate=config.intermediate_size
     )
-    lora = None if model.whole else model.lora
-    inspection = inspect_base(model.base, model.quantization, lora, dtype)
+    lora = None if settings.from_scratch else settings.lora
+    inspection = inspect_base(settings.base, settings.quantization, lora, dtype)
     if options.format == "json":
         print(json.dumps(inspection.to_json(), ensure_ascii=False, indent=1))
     else:

@@ -1,4 +1,4 @@
-"""plan: what a config's run needs in memory, and how long it is, before anything is loaded."""
+"""plan: estimates the memory and length of a config's run before anything is loaded."""
 
 import json
 import os
@@ -20,10 +20,10 @@ from animelm.errors import UserError
 from animelm.model.checkpoint.hub import load_config
 from animelm.model.checkpoint.reader import Checkpoint
 from animelm.model.precision import choose_compute_dtype
-from animelm.planner.memory import MemoryPlan, RunSettings, plan_memory
-from animelm.planner.parallelism import Processes
+from animelm.planner.memory import MemoryEstimate, RunSettings, estimate_memory
+from animelm.planner.parallelism import Parallelism
 from animelm.planner.run_length import RunLength, run_length
-from animelm.planner.suggestions import find_savings
+from animelm.planner.suggestions import suggest_changes
 from animelm.report.plan import Device, RunPlan, print_plan
 from animelm.train.strategies import FullyShardedStrategy
 
@@ -35,21 +35,21 @@ def run(command: str, arguments: list[str]) -> None:
     """Prints the plan of a run, as tables or as JSON."""
     parser = config_parser(
         command,
-        "Foretells what a run needs: bytes by part, the peaks while loading and training, whether "
-        "that fits on a device and what to change if not, and the run's steps and tokens. Weights "
-        "are not loaded.",
-        "the config of the run, such as gpt-oss-20b/cpt.yaml; more are layered on it",
+        "Estimates a run's memory and length: bytes by part, the peaks while loading and training, "
+        "whether they fit on a device, suggested changes if not, and the number of steps and "
+        "tokens. Weights are not loaded.",
+        "config of the run, such as gpt-oss-20b/cpt.yaml; a second one overrides the first",
     )
     parser.add_argument(
         "--device",
-        help='what it shall fit on: cpu, gpu, "16 GB GPU", "24 GiB CPU", or a GPU\'s bytes; '
-        "default: what the trainer would take here",
+        help='device to plan for: cpu, gpu, "16 GB GPU", "24 GiB CPU", or the bytes of a GPU; '
+        "default: the device that the trainer would use on this machine",
     )
     options, rest = parser.parse_known_args(arguments)
-    layers = [f"--config={name}" for name in options.config]
+    configs = [f"--config={name}" for name in options.config]
     try:
-        cli = TrainerCLI(find_configs([*layers, *rest]), False)
-    except MisconfigurationException as error:  # settings that Lightning cannot reconcile
+        cli = TrainerCLI(find_configs([*configs, *rest]), False)
+    except MisconfigurationException as error:  # settings that contradict each other
         raise UserError(str(error)) from error
     device = parse_device(options.device) if options.device else _device_of(cli.trainer)
     plan = _plan(cli, device)
@@ -61,31 +61,31 @@ def run(command: str, arguments: list[str]) -> None:
 
 def _plan(cli: TrainerCLI, device: Device) -> RunPlan:
     settings = _settings(cli, device)
-    stored = _stored_sizes(settings.base)
-    # Once without a figure for the process: the model's modules are part of it.
-    plan_memory(settings)
+    tensors = _tensor_sizes(settings.base)
+    # Run once before the process is measured: the model's modules are part of the process.
+    estimate_memory(settings)
     process = _resident()
 
-    def plan(other: RunSettings) -> MemoryPlan:
-        return plan_memory(other, process, stored)
+    def estimate(other: RunSettings) -> MemoryEstimate:
+        return estimate_memory(other, process, tensors)
 
-    memory = plan(settings)
-    fits = device.holds(memory)
-    length = _length(cli, settings)
-    return RunPlan(settings, device, memory, () if fits else find_savings(settings, plan), length)
+    memory = estimate(settings)
+    suggestions = () if device.fits(memory) else suggest_changes(settings, estimate)
+    return RunPlan(settings, device, memory, suggestions, _length(cli, settings))
 
 
 def parse_device(text: str) -> Device:
-    """Reads a device as a user names it; without a size this machine's own.
+    """Parses the name of a device; without a size, this machine's device is taken.
 
     Raises:
-        UserError: it is not understood, or a GPU has no size and there is none here.
+        UserError: the name cannot be parsed, or it is a GPU without a size and this machine has
+            none.
     """
     match = _DEVICE.fullmatch(text.strip())
     if match is None or not text.strip():
         raise UserError(
             f"--device {text!r}: expected cpu, gpu, a size such as '16 GB GPU' or '24 GiB CPU', or "
-            "a GPU's bytes"
+            "the bytes of a GPU"
         )
     number, unit, kind = match[1], (match[2] or "").upper(), (match[3] or "gpu").lower()
     kind = "cpu" if kind == "cpu" else "cuda"
@@ -95,7 +95,7 @@ def parse_device(text: str) -> Device:
 
 
 def _resident() -> int:
-    """Bytes of memory that this process holds; where only its peak is told, that."""
+    """Bytes of memory that this process holds; outside Linux, the most it has held so far."""
     statistics = Path("/proc/self/statm")
     if statistics.exists():
         return int(statistics.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -112,19 +112,19 @@ def _memory_here(kind: str) -> int:
     if kind == "cpu":
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if not torch.cuda.is_available():
-        raise UserError("--device gpu: there is none here; name its size, such as '16 GB GPU'")
+        raise UserError("--device gpu: this machine has no GPU; give a size, such as '16 GB GPU'")
     return torch.cuda.get_device_properties(0).total_memory
 
 
 def _settings(cli: TrainerCLI, device: Device) -> RunSettings:
-    model, data = cli.model, cli.datamodule
-    if model.whole:
-        raise UserError("plan foretells the training of adapters; this config trains all weights")
+    model, data = cli.model.settings, cli.datamodule
+    if model.from_scratch:
+        raise UserError("plan supports LoRA training only, and this config trains all weights")
     config = load_config(model.base)
-    # A GPU need not be here for its run to be planned; all that train these models know bf16.
-    in_bf16 = device.kind == "cuda" and model.compute_type == "auto"
+    # The GPU may be in another machine. Every GPU that can train these models supports bf16.
+    in_bf16 = device.kind == "cuda" and model.compute.dtype == "auto"
     dtype = choose_compute_dtype(
-        "bfloat16" if in_bf16 else model.compute_type,
+        "bfloat16" if in_bf16 else model.compute.dtype,
         hidden=config.hidden_size,
         intermediate=config.intermediate_size,
     )
@@ -132,40 +132,40 @@ def _settings(cli: TrainerCLI, device: Device) -> RunSettings:
         base=model.base,
         quantization=model.quantization,
         lora=model.lora,
-        optimiser=model.optimiser_settings.kind,
+        optimizer=cli.model.optimizer_settings.kind,
         dtype=dtype,
-        checkpointing=model.activation_checkpointing,
-        kept_bytes=model.kept_activation_bytes,
-        compiled=model.compile_kernels,
-        embeddings_on_cpu=model.embeddings_on_cpu,
+        checkpointing=model.memory.activation_checkpointing,
+        kept_bytes=model.memory.stored_activation_bytes,
+        compiled=model.compute.compile_kernels,
+        embeddings_on_cpu=model.memory.embeddings_on_cpu,
         block_size=data.block_size,
         blocks_per_batch=data.blocks_per_batch,
         accumulation=cli.trainer.accumulate_grad_batches,
         device=device.kind,
-        processes=_processes(cli.trainer),
+        parallelism=_parallelism(cli.trainer),
     )
 
 
-def _processes(trainer: Any) -> Processes:
+def _parallelism(trainer: Any) -> Parallelism:
     sharded = isinstance(trainer.strategy, FullyShardedStrategy)
-    return Processes(trainer.world_size, trainer.num_devices, sharded)
+    return Parallelism(trainer.world_size, trainer.num_devices, sharded)
 
 
-def _stored_sizes(base: str) -> Sequence[int]:
-    """Bytes of the checkpoint's tensors where it lies in a folder; its headers are read."""
+def _tensor_sizes(base: str) -> Sequence[int]:
+    """Bytes of the tensors of a checkpoint folder, from its headers; empty for a hub id."""
     if not any(Path(base).glob("*.safetensors")):
         return ()
-    return [tensor.bytes for tensor in Checkpoint.in_folder(Path(base))]
+    return [tensor.bytes for tensor in Checkpoint.from_folder(Path(base))]
 
 
 def _length(cli: TrainerCLI, settings: RunSettings) -> RunLength | str:
-    """Steps and tokens; or why they cannot be counted."""
+    """Steps and tokens, or the reason why they cannot be counted."""
     data, trainer = cli.datamodule, cli.trainer
-    at_hand = Path(data.base).is_dir() or isinstance(
+    local = Path(data.base).is_dir() or isinstance(
         try_to_load_from_cache(data.base, "tokenizer.json"), str
     )
-    if not at_hand:
-        return f"{data.base}: its tokenizer is not here, neither as a folder nor fetched"
+    if not local:
+        return f"the tokenizer of {data.base} is neither a local folder nor in the download cache"
     data.trainer = trainer
     try:
         return run_length(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from animelm.corpus.cleaning.text_key import letters
+from animelm.corpus.cleaning.text_key import text_key
 from animelm.data.batches.batch import Document
 from animelm.data.batches.loaders import TrainingSource
 from animelm.data.held_out import (
@@ -170,8 +170,8 @@ class DomainData:
             return set()
         names = {self.articles.names[number] for number in self.articles.validation[0]}
         articles = open_articles(self.paths.articles)
-        titles = {letters(article.title()) for article in articles if article.name in names}
-        return {record.work for record in self.records if letters(record.work) in titles}
+        titles = {text_key(article.title()) for article in articles if article.name in names}
+        return {record.work for record in self.records if text_key(record.work) in titles}
 
     def _naming(self) -> set[int]:
         """Numbers of the general articles that name a subject which nothing may rehearse."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from animelm.corpus.cleaning.text_key import letters
+from animelm.corpus.cleaning.text_key import text_key
 from animelm.data.mentions import Mentions
 from animelm.data.sources.qa import QARecord
 from animelm.data.split import check_share, hash_order, held_out_names, split_qa
@@ -108,7 +108,7 @@ def split_questions(
     # A file of general questions may ask about anime as well.
     others = [record for record in general if record.work not in asked_nowhere]
     replay, rehearsed, unrehearsed, subjects = _split_general(others, wordings, settings)
-    trained = {letters(record.question) for record in (*own.train, *replay)}
+    trained = {text_key(record.question) for record in (*own.train, *replay)}
     sets = {
         UNSEEN_WORDING: own.unseen_wording,
         ONLY_READ: [record for record in own.only_read if record.work not in unread],
@@ -118,7 +118,7 @@ def split_questions(
     dev: dict[str, list[QARecord]] = {}
     test: dict[str, list[QARecord]] = {}
     for name, records in sets.items():
-        untrained = [record for record in records if letters(record.question) not in trained]
+        untrained = [record for record in records if text_key(record.question) not in trained]
         chosen = _dev_units(untrained, settings)
         for part, inside in ((dev, True), (test, False)):
             members = [r for r in untrained if (r.work in chosen or r.fact in chosen) == inside]

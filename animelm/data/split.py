@@ -1,7 +1,7 @@
-"""What is trained and what is held out: by article, by wording and by work, never by line.
+"""Splits data into a training and a held-out part: by article, by wording and by work.
 
-Which names are held out follows from their SHA-256 and the seed alone. Nothing has to be stored,
-adding a name moves few others, and two programs that know the seed agree.
+The SHA-256 of a name and the seed alone decide whether it is held out. Nothing has to be stored,
+adding a name moves few others, and the same seed always gives the same split.
 """
 
 import hashlib
@@ -36,9 +36,9 @@ def check_share(name: str, share: float) -> None:
 
 
 def split_articles(names: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
-    """Splits articles into those to train on and those held out, both in the order given.
+    """Splits articles into those to train on and those held out, both in the given order.
 
-    A share above 0 holds out one article at least, where there are two or more.
+    A share above 0 holds out at least one article, if there are two or more.
 
     Returns:
         ``(train, validation)``.
@@ -57,7 +57,7 @@ def split_articles(names: Sequence[str], share: float, seed: int) -> tuple[list[
 
 @dataclass(frozen=True)
 class QASplit:
-    """Question-answer records, split.
+    """A split of question-answer records.
 
     Attributes:
         train: kept wordings of kept works.
@@ -79,10 +79,10 @@ def split_qa(
 ) -> QASplit:
     """Splits records by fact and by work.
 
-    Of each fact and direction, the first ``max(1, round(share × count))`` wordings in hash order
-    are held out, but never all, and none where there is only one. As the order depends on the
-    wording alone, the facts of one relation hold out the same wordings. A question that is also
-    trained, word for word, for another fact is left out of both held-out sets.
+    For each fact and direction, the first ``max(1, round(share × count))`` wordings in hash order
+    are held out, but never all. Since the order depends on the wording alone, all facts of a
+    relation hold out the same wordings. A question that is also trained on, word for word, for
+    another fact is removed from both held-out sets.
 
     Raises:
         UserError: a share is not in [0, 1).

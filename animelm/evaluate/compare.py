@@ -17,11 +17,10 @@ from animelm.data.held_out import ANIME_ARTICLES, GENERAL_ARTICLES
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.errors import UserError
 from animelm.evaluate.evaluation_set import EvaluationSet, prepare_evaluation
-from animelm.evaluate.generate import CausalModel, answer_questions
-from animelm.evaluate.loading import load_to_answer
+from animelm.evaluate.generate import CausalModel, answer_questions, load_for_inference
 from animelm.evaluate.perplexity import Perplexity, perplexity
 from animelm.evaluate.results import Result, make_result, write_results
-from animelm.evaluate.settings import CompareSettings, answer_place
+from animelm.evaluate.settings import CompareSettings, resolve_answer_from
 from animelm.evaluate.summary import (
     ModelSummary,
     Summary,
@@ -32,7 +31,8 @@ from animelm.evaluate.summary import (
 from animelm.files import make_folder
 from animelm.model.architecture import CausalLM
 from animelm.model.checkpoint.hub import check_vocabulary
-from animelm.model.lora.adapters import DEFAULT_TARGETS, audit_targets, load_adapter
+from animelm.model.lora.adapters import load_adapter
+from animelm.model.lora.targets import DEFAULT_TARGETS, audit_targets
 
 __all__ = ["CompareSettings", "compare"]
 
@@ -55,7 +55,7 @@ def compare(settings: CompareSettings) -> Summary:
     parameters: dict[str, int] = {}
     with _progress() as progress:
         for name, folder in {"base": None, **settings.adapters}.items():
-            with adapted(base, folder) as model:
+            with with_adapter(base, folder) as model:
                 run = _ModelRun(model, tokenizer, evaluation, settings, progress, name)
                 results[name] = run.answers()
                 models[name] = summarize_model(
@@ -97,7 +97,9 @@ class _ModelRun:
 
     def answers(self) -> list[Result]:
         """Answers every question and scores the answers."""
-        answer_from = answer_place(self._settings.answer_from, fine_tuned=self._name == "sft")
+        answer_from = resolve_answer_from(
+            self._settings.answer_from, fine_tuned=self._name == "sft"
+        )
         answers = answer_questions(
             self._model,
             self._tokenizer,
@@ -136,11 +138,11 @@ def _load_base(settings: CompareSettings) -> CausalLM:
     for folder in settings.adapters.values():  # before the base is loaded
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; expected an adapter that a fit has written")
-    return load_to_answer(settings.base, settings.quantization, settings.compute_type)
+    return load_for_inference(settings.base, settings.quantization, settings.compute_type)
 
 
 @contextmanager
-def adapted(base: CausalLM, folder: Path | None) -> Iterator[CausalModel]:
+def with_adapter(base: CausalLM, folder: Path | None) -> Iterator[CausalModel]:
     """The base with an adapter on it, which is taken off again; for None, the base itself."""
     if folder is None:
         yield base

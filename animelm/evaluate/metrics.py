@@ -48,7 +48,7 @@ class MeanScore(Metric):
 
 
 class ExactMatch(MeanScore):
-    """Share of outputs that are, normalised, an accepted answer."""
+    """Share of outputs that are, normalized, an accepted answer."""
 
     def score(self, output: str, record: QARecord) -> float:
         return exact_match(output, record.answers)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from animelm.data.sources.qa import QARecord
-from animelm.evaluate.normalization import normalise, occurrences
+from animelm.evaluate.normalization import normalize, occurrences
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,15 @@ class Scores:
 
 
 def exact_match(output: str, answers: Iterable[str]) -> float:
-    """1.0 when the normalised output is one of the normalised accepted answers, else 0.0."""
-    return float(normalise(output) in {normalise(answer) for answer in answers})
+    """1.0 when the normalized output is one of the normalized accepted answers, else 0.0."""
+    return float(normalize(output) in {normalize(answer) for answer in answers})
 
 
 def character_f1(output: str, answers: Iterable[str]) -> float:
-    """Best F1 over the accepted answers, between multisets of the normalised characters."""
-    produced = Counter(normalise(output))
+    """Best F1 over the accepted answers, between multisets of the normalized characters."""
+    produced = Counter(normalize(output))
     return max(
-        (_multiset_f1(produced, Counter(normalise(answer))) for answer in answers), default=0.0
+        (_multiset_f1(produced, Counter(normalize(answer))) for answer in answers), default=0.0
     )
 
 

@@ -1,9 +1,10 @@
 """The settings of ``compare``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from animelm.data.domain import DataPaths
 from animelm.data.held_out import SplitSettings
 from animelm.data.tokenization.chat import AnswerFrom
 from animelm.model.precision import ComputeType
@@ -12,7 +13,7 @@ from animelm.model.quantization.linear4bit import Quantization
 AnswerFromSetting = Literal["auto", "final", "start"]
 
 
-def answer_place(setting: AnswerFromSetting, fine_tuned: bool) -> AnswerFrom:
+def resolve_answer_from(setting: AnswerFromSetting, fine_tuned: bool) -> AnswerFrom:
     """Where a model's prompts end; for auto, by what it was trained on.
 
     A model that was fine-tuned here has learned to answer at once, right behind the place where
@@ -32,56 +33,69 @@ def answer_place(setting: AnswerFromSetting, fine_tuned: bool) -> AnswerFrom:
 class CompareSettings:
     """What to compare, on which questions and articles.
 
-    The shares, the seed and the files must be those of the training, or what was trained would be
-    taken for held out.
+    Each adapter's record says what it was trained on: another base, other data or another split
+    than that is refused, because questions that were trained on would count as held out.
 
     Args:
         base: Checkpoint folder or hub id of the model that all adapters belong to.
-        records: Anime questions and answers (.jsonl, .csv, .txt or .parquet) that the SFT was
-            trained on a part of.
-        cpt_adapter: Adapter folder of the continual pre-training; left out of the comparison when
-            not given.
-        sft_adapter: Adapter folder of the fine-tuning that followed; left out when not given.
-        general_records: Questions on other subjects, to see what was forgotten. Their held-out
-            wordings are asked; none of their subjects is held out.
+        records: Anime questions and answers (.jsonl, .csv, .txt or .parquet). The fine-tuning was
+            trained on a part of them.
+        cpt_adapter: Adapter folder of the continual pre-training. Left out of the comparison by
+            default.
+        sft_only_adapter: Adapter folder of a fine-tuning that began from the base. It is the
+            control that shows what the continual pre-training contributes. Left out by default.
+        sft_adapter: Adapter folder of the fine-tuning that followed the continual pre-training.
+            Left out by default.
+        retrieval: Let the base also answer with the right article in its prompt. This shows what
+            a perfect search engine would give, instead of training.
+        general_records: Questions on other subjects, which show what was forgotten.
         articles: Folder of the anime articles (.md or .parquet) of the continual pre-training.
         general_articles: Folder of articles on other subjects.
-        held_out_wordings: Share of each fact's wordings that training never saw.
+        held_out_wordings: Share of each fact's wordings that training never saw. By default this
+            and the next five settings are those that the adapters were trained with.
         held_out_works: Share of the works that training never asked about.
+        held_out_subjects: Share of the general subjects that occur in nothing that was trained on.
+        dev_share: Share of each held-out set's works that is left out here, because recipes were
+            chosen on it.
         validation_share: Share of the articles that training never saw; perplexity is measured on
             them.
         seed: Seed of these splits, and of the bootstrap.
-        questions_per_set: At most so many questions of each held-out set, chosen by hash; null asks
+        questions_per_set: Largest number of questions of each held-out set, chosen by hash. Default:
             all.
         questions_per_batch: Questions answered at once. More is faster, and takes more memory.
         max_new_tokens: Longest answer in tokens, the same for every question.
-        answer_from: Where a question's prompt ends. final: where the answer begins, as fine-tuning
-            has it. start: where the assistant's turn begins, so that gpt-oss may think first. auto:
-            final for the fine-tuned model, start for base and CPT. Bases whose chat format has no
-            channels know no difference.
+        answer_from: Where a question's prompt ends. final: where the answer begins, as in
+            fine-tuning. start: where the assistant's turn begins, so that gpt-oss may think first.
+            auto: final for fine-tuned models, start for the others. Ignored by models without
+            channels.
         max_thinking_tokens: Tokens on top of max_new_tokens for a model that may think first. Its
             thoughts are not scored; an answer that it does not begin within them is wrong.
-        block_size: Tokens per block of articles; as in training.
+        block_size: Tokens per block of articles, as in training.
         blocks_per_batch: Blocks whose perplexity is measured at once.
-        quantization: as in training, or none for a base held in the compute type.
+        quantization: Storage of the frozen weights, as in training; none keeps them in the compute
+            type.
         compute_type: float32, bfloat16, or auto to measure which is faster on this machine.
-        cache: Folder of tokenised articles; null for the one that training uses by default.
-        output: Folder for results.jsonl (every answer) and summary.json.
+        cache: Folder of tokenized articles. By default the one that training uses.
+        output: Folder for results.jsonl (every answer), summary.json and comparison.svg.
         seconds_before: Time that belongs to this comparison and passed before it, such as the
-            training of the adapters; added to "seconds" in the summary.
+            training of the adapters, in seconds. It is added to "seconds" in the summary.
     """
 
     base: str
     records: Path
     cpt_adapter: Path | None = None
+    sft_only_adapter: Path | None = None
     sft_adapter: Path | None = None
+    retrieval: bool = False
     general_records: Path | None = None
     articles: Path | None = None
     general_articles: Path | None = None
-    held_out_wordings: float = 0.25
-    held_out_works: float = 0.25
-    validation_share: float = 0.05
-    seed: int = 0
+    held_out_wordings: float | None = None
+    held_out_works: float | None = None
+    held_out_subjects: float | None = None
+    dev_share: float | None = None
+    validation_share: float | None = None
+    seed: int | None = None
     questions_per_set: int | None = None
     questions_per_batch: int = 128
     max_new_tokens: int = 64
@@ -96,18 +110,22 @@ class CompareSettings:
     seconds_before: float = 0.0
 
     @property
-    def split_settings(self) -> SplitSettings:
-        """The split of the questions and articles.
-
-        Raises:
-            UserError: a share is not in [0, 1).
-        """
-        return SplitSettings(
-            self.seed, self.held_out_wordings, self.held_out_works, self.validation_share
-        )
+    def adapters(self) -> dict[str, Path]:
+        """The adapter folders that were given, by model name."""
+        given = {
+            "cpt": self.cpt_adapter,
+            "sft_only": self.sft_only_adapter,
+            "sft": self.sft_adapter,
+        }
+        return {name: folder for name, folder in given.items() if folder is not None}
 
     @property
-    def adapters(self) -> dict[str, Path]:
-        """The adapter folders that were given, by model name, in the order of their training."""
-        given = {"cpt": self.cpt_adapter, "sft": self.sft_adapter}
-        return {name: folder for name, folder in given.items() if folder is not None}
+    def data_paths(self) -> DataPaths:
+        """Where the questions and articles lie."""
+        general = () if self.general_articles is None else (self.general_articles,)
+        return DataPaths(self.articles, self.records, general, self.general_records)
+
+    @property
+    def given_split(self) -> dict[str, int | float | None]:
+        """The split settings that were given, by name; None for those that were not."""
+        return {each.name: getattr(self, each.name) for each in fields(SplitSettings)}

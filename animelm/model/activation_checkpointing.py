@@ -1,13 +1,13 @@
-"""Activation checkpointing that recomputes only what pays (arXiv 1604.06174, and per part).
+"""Activation checkpointing that recomputes only what is worth it (arXiv 1604.06174).
 
 Checkpointing a whole decoder layer would run the experts' down projections a second time, though
 nothing in the backward pass needs their output. Here attention with its norm is one checkpoint, the
 second norm another, and the experts keep nothing but their input (``expert_pass``). A layer keeps
-three tensors of [tokens, hidden width], and of the experts two thirds run again. A dense layer is
-one checkpoint.
+three tensors of [tokens, hidden width], and two thirds of the experts' products run again. A dense
+layer is one checkpoint.
 
-Where memory is left over, the last layers keep what costs most to compute again: the products of
-gate and up of the experts, or in a dense model all of the layer. Of the 20B's 24 layers these are
+If a memory budget is given, the last layers store what is most expensive to recompute: the experts'
+products of gate and up, or in a dense model all of the layer. For the 20B's 24 layers these take
 1.2 GiB for 1,152 tokens in bf16, and without them a quarter of the frozen products runs twice.
 """
 
@@ -21,25 +21,25 @@ from transformers import GptOssForCausalLM, LlamaForCausalLM
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssDecoderLayer
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
+from animelm.model.kept_activations import AdapterShape, BatchShape, layers_that_keep
 from animelm.model.moe.experts import Experts
-from animelm.planner.activation_memory import Adapters, BatchShape, layers_that_keep
 
 _Keeps = Callable[[Tensor], bool]
 
 
 def recompute_activations(
     model: GptOssForCausalLM | LlamaForCausalLM,
-    adapters: Adapters,
+    adapters: AdapterShape,
     kept_bytes: int = 0,
     compiled: bool = False,
 ) -> None:
-    """Makes the decoder layers forget their activations in training and compute them again.
+    """Makes the decoder layers recompute their activations in the backward pass.
 
     Args:
-        model: the base, with or without adapters.
-        adapters: those that are trained on it.
-        kept_bytes: of a batch's activations that the last layers keep all the same.
-        compiled: whether norms are compiled, and so keep less.
+        model: The base, with or without adapters.
+        adapters: The adapters that are trained on it.
+        kept_bytes: Memory budget for activations that the last layers store instead.
+        compiled: Whether norms are compiled, and therefore keep less.
     """
     depth = len(model.model.layers)
 

@@ -1,4 +1,4 @@
-"""The two kinds of models that are trained: gpt-oss, and dense models of Llama's kind."""
+"""The supported architectures: gpt-oss, and dense models with Llama's architecture."""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ _SIZES = (
     "num_local_experts",
     "num_experts_per_tok",
 )
-# What transformers has been seen to raise for a configuration with wrong values.
+# Errors that transformers raises for a configuration with invalid values.
 _LIBRARY_ERRORS = (
     StrictDataclassError,
     ArithmeticError,
@@ -52,35 +52,35 @@ def read_config(values: Any, source: Path | str) -> Config:
     """The configuration that a config.json describes.
 
     Args:
-        values: what the file holds.
-        source: names it in messages.
+        values: The content of the file.
+        source: Name of the file in messages.
 
     Raises:
-        UserError: it is of another architecture, or transformers can build no model of it.
+        UserError: the architecture is not supported, or transformers cannot build the model.
     """
     if not isinstance(values, dict):
-        raise UserError(f"{source}: holds {values!r:.40}; expected an object with a model's sizes")
+        raise UserError(f"{source}: found {values!r:.40}; expected an object with a model's sizes")
     kind = _architecture(values, source)
     for key in _SIZES:
         if isinstance(values.get(key), int) and values[key] < 1:
             raise UserError(f"{source}: {key} is {values[key]}; expected 1 or more")
-    # How the file's weights are stored is read off the tensors themselves.
+    # The format of the weights is recognized by the tensors themselves.
     own = {key: value for key, value in values.items() if key != "quantization_config"}
     try:
         config = kind.from_dict(own)
-        # What is wrong with some values shows when a model is built, and a layer is soon built.
+        # Some invalid values only fail when a model is built; one layer is built quickly.
         with torch.device("meta"):
             new_model(kind.from_dict(own | {"num_hidden_layers": 1, "layer_types": None}))
     except _LIBRARY_ERRORS as error:
         words = " ".join(str(error).split())
         raise UserError(
-            f"{source}: transformers builds no model of it ({type(error).__name__}: {words})"
+            f"{source}: transformers cannot build this model ({type(error).__name__}: {words})"
         ) from error
     return config
 
 
 def _architecture(values: dict[str, Any], source: Path | str) -> type[Config]:
-    """By ``architectures``; where that is missing by ``model_type``."""
+    """Decided by ``architectures``, or by ``model_type`` if that is missing."""
     architectures, model_type = values.get("architectures"), values.get("model_type")
     if not architectures:
         known = [kind for kind in _CONFIGS.values() if kind.model_type == model_type]
@@ -99,7 +99,7 @@ def _architecture(values: dict[str, Any], source: Path | str) -> type[Config]:
 
 
 def new_model(config: Config) -> CausalLM:
-    """Stock transformers' model of that configuration, with random weights."""
+    """Stock transformers' model with random weights."""
     if isinstance(config, GptOssConfig):
         return GptOssForCausalLM(config)
     return LlamaForCausalLM(config)
@@ -109,10 +109,10 @@ def empty_model(config: Config, quantization: Quantization = "nf4") -> CausalLM:
     """The model in the form that is trained, on the meta device: shapes and types, no memory.
 
     With ``nf4`` and ``nf4-double`` the linear layers of attention, of every expert and of a dense
-    model's MLP are packed; with ``mxfp4`` only experts are, since that is how gpt-oss is released.
+    model's MLP are packed; with ``mxfp4`` only experts are, as in the released gpt-oss.
 
     Raises:
-        UserError: mxfp4 for a model without experts.
+        UserError: ``mxfp4`` is requested for a model without experts.
     """
     with torch.device("meta"):
         model = new_model(config)
@@ -123,7 +123,7 @@ def empty_model(config: Config, quantization: Quantization = "nf4") -> CausalLM:
             _pack(layer.self_attn, attention)
     elif quantization == "mxfp4":
         raise UserError(
-            "quantization mxfp4 keeps the experts of a released gpt-oss; this base is a "
+            "quantization mxfp4 supports gpt-oss only, and this base is a "
             f"{type(model).__name__}, use nf4"
         )
     else:
@@ -131,14 +131,15 @@ def empty_model(config: Config, quantization: Quantization = "nf4") -> CausalLM:
             _pack(layer.self_attn, quantization)
             _pack(layer.mlp, quantization)
     model.set_attn_implementation(DOCUMENT_ATTENTION)
-    model.lm_head.register_forward_pre_hook(_unsliced)
+    model.lm_head.register_forward_pre_hook(_copy_slice)
     return model
 
 
-def _unsliced(head: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-    """Generation hands the head a slice, and for that PyTorch copies the weight once a prompt.
+def _copy_slice(head: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    """Copies the slice of states that generation passes to the head.
 
-    Not ``contiguous()``: it leaves a single prompt's slice as it is, and the copy is made.
+    For a slice, PyTorch would copy the head's weight once per prompt. ``contiguous()`` does not
+    help, since it returns a single prompt's slice unchanged.
     """
     return (inputs[0].clone(memory_format=torch.contiguous_format),)
 

@@ -1,8 +1,8 @@
-"""Elementwise passes compiled into one loop each (``torch.compile``).
+"""Compiles elementwise formulas into one loop each (``torch.compile``).
 
-Run operator by operator, each operation reads and writes all of its tensor, and a bf16 value is
-rounded after each. Compiled, the whole formula is computed in float32 while a value is in a
-register. Compiling takes some seconds once; PyTorch keeps the result on disk for later runs.
+Without compilation, each operator reads and writes a whole tensor and rounds bf16 values. Compiled,
+the whole formula is computed in float32 while a value is in a register. Compiling takes some
+seconds once; PyTorch caches the result on disk for later runs.
 """
 
 from collections.abc import Callable
@@ -20,15 +20,15 @@ from animelm.errors import UserError
 
 _Norm = Callable[[Tensor], Tensor]
 
-# The first is what every other failure to compile comes as.
+# Every other failure to compile is raised as the first of these.
 _NO_COMPILER = (BackendCompilerFailed, TritonMissing, GPUTooOldForTriton)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` of tensors of any number of rows, compiled at its first call.
+    """Compiles ``function`` at its first call, for tensors of any number of rows.
 
     Raises:
-        UserError: at that call, where there is no compiler.
+        UserError: at the first call, if there is no compiler.
     """
     fused = torch.compile(function, dynamic=True)
 
@@ -39,17 +39,17 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         except _NO_COMPILER as error:
             reason = " ".join(str(error).split("\n")[:2])  # which backend, and what it said
             raise UserError(
-                f"--model.compile_kernels=true: {function.__name__} could not be compiled "
+                f"--model.compute.compile_kernels=true: {function.__name__} could not be compiled "
                 f"({reason}). On a CPU this needs a C++ compiler, such as g++, and on a GPU "
                 "Triton and a C compiler; without these set "
-                "--model.compile_kernels=false"
+                "--model.compute.compile_kernels=false"
             ) from error
 
     return call
 
 
 def require_compiler(device: torch.device) -> None:
-    """Compiles a trifle on ``device``, so that a run without a compiler ends before it begins.
+    """Compiles a small function on ``device``, so that a run without a compiler fails at its start.
 
     Raises:
         UserError: there is no compiler.
@@ -62,10 +62,10 @@ def require_compiler(device: torch.device) -> None:
 
 
 def compile_norms(model: nn.Module) -> None:
-    """Makes every norm of the model compute transformers' own formula, compiled, in training.
+    """Compiles the forward pass of every norm of the model, for training only.
 
-    Operator by operator RMSNorm copies its input to float32 and keeps the copy for the backward
-    pass, which then reads it half a dozen times. Compiled, it keeps the input as it is.
+    Without compilation, RMSNorm copies its input to float32 and keeps the copy for the backward
+    pass, which reads it half a dozen times. Compiled, it keeps the input in its own type.
     """
     for module in model.modules():
         if isinstance(module, GptOssRMSNorm | LlamaRMSNorm):
@@ -77,5 +77,5 @@ def _compile(norm: Any) -> None:
 
 
 def _forward(norm: nn.Module, fused: _Norm, stock: _Norm, states: Tensor) -> Tensor:
-    # Answers are generated in shapes of their own, each of which would be compiled.
+    # Generation has many different shapes, each of which would be compiled.
     return fused(states) if norm.training else stock(states)

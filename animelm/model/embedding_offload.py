@@ -1,7 +1,7 @@
-"""Embeddings that stay in the machine's memory while the rest of the model is on a GPU.
+"""Embeddings that stay in CPU memory while the rest of the model is on a GPU.
 
-A step looks up a row a token, and only these rows travel: of gpt-oss-20B's table of 1.08 GiB, 11
-MiB for a block of 2,048 tokens.
+Only the rows that a batch needs are copied to the GPU: of gpt-oss-20B's table of 1.08 GiB, 11 MiB
+for a block of 2,048 tokens.
 """
 
 import torch.nn.functional as F
@@ -11,11 +11,11 @@ from animelm.errors import UserError
 from animelm.model.architecture import CausalLM
 
 
-class HostEmbedding(nn.Module):
-    """A frozen table of embeddings.
+class CpuEmbedding(nn.Module):
+    """A frozen embedding on the CPU.
 
     Attributes:
-        table: [vocabulary, width] on the CPU. No parameter, so that nothing moves it.
+        table: [vocabulary, width]. It is not a parameter, so that it is not moved with the model.
     """
 
     def __init__(self, embedding: nn.Embedding) -> None:
@@ -23,23 +23,23 @@ class HostEmbedding(nn.Module):
         self.table = embedding.weight.detach()
 
     def forward(self, input: Tensor) -> Tensor:
-        """[*, width], where ``input`` [*] int64 is."""
+        """``input`` [*] int64 -> [*, width] on the device of ``input``."""
         return F.embedding(input.to(self.table.device), self.table).to(input.device)
 
 
 def keep_embeddings_on_cpu(model: CausalLM) -> None:
-    """Takes the embeddings out of what moves to a GPU with the model.
+    """Keeps the embeddings on the CPU when the model is moved to a GPU.
 
     Args:
-        model: on the CPU, frozen.
+        model: The frozen model, still on the CPU.
 
     Raises:
-        UserError: the head has the same matrix, and needs it where the products are.
+        UserError: the head shares their matrix, and needs it on the GPU.
     """
     embedding = model.model.embed_tokens
     if model.config.tie_word_embeddings:
         raise UserError(
-            f"{model.name_or_path}: its head has the embeddings' matrix (tie_word_embeddings), "
-            "which must be where the products are; use --model.embeddings_on_cpu=false"
+            f"{model.name_or_path}: the head shares the embeddings' matrix (tie_word_embeddings), "
+            "and needs it on the GPU; use --model.memory.embeddings_on_cpu=false"
         )
-    model.model.embed_tokens = HostEmbedding(embedding)
+    model.model.embed_tokens = CpuEmbedding(embedding)

@@ -1,4 +1,4 @@
-"""A model's modules in figures: what is loaded, in how many bits, and what would be trained."""
+"""Describes a model's modules: types, widths, bits, and trainable parameters."""
 
 from dataclasses import asdict, dataclass
 
@@ -11,7 +11,8 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from animelm.model.architecture import CausalLM, empty_model
 from animelm.model.checkpoint.hub import load_config
-from animelm.model.lora.adapters import LoraSettings, TargetAudit, add_adapter, audit_targets
+from animelm.model.lora.adapters import LoraSettings, add_adapter
+from animelm.model.lora.targets import TargetAudit, audit_targets
 from animelm.model.quantization.linear4bit import Quantization, bits_per_weight
 from animelm.model.quantization.packed_linear import PackedLinear
 
@@ -22,10 +23,10 @@ class ModuleRow:
 
     Attributes:
         name: path in the model.
-        type: class.
-        in_features, out_features: widths; an embedding's are its vocabulary and its width.
-        bias: whether it has one.
-        bits: bits a weight is held in.
+        type: name of its class.
+        in_features, out_features: widths; for an embedding, vocabulary and width.
+        bias: whether it has a bias.
+        bits: bits per weight.
     """
 
     name: str
@@ -43,9 +44,9 @@ class ModuleRow:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A model's modules, its parameters, and what each LoRA target would train.
+    """A model's modules, its parameters, and the trainable parameters of each LoRA target.
 
-    Without an audit (None) all weights are trained.
+    Without an audit (None), all parameters are trained.
     """
 
     modules: tuple[ModuleRow, ...]
@@ -68,13 +69,13 @@ def inspect_base(
     """Describes a base from its configuration alone; no weight is read.
 
     Args:
-        base: checkpoint folder or hub id.
-        quantization: how its attention and experts would be held.
-        lora: the adapter that would be trained; None: all weights would.
-        compute_dtype: type of the weights that are not quantised.
+        base: Checkpoint folder or hub id.
+        quantization: Form of its attention and experts.
+        lora: The adapter to train; None: all parameters are trained.
+        compute_dtype: Type of the weights that are not quantized.
 
     Raises:
-        UserError: the base is not there, or a LoRA target matches nothing.
+        UserError: the base cannot be found, or a LoRA target matches no layer.
     """
     model = empty_model(load_config(base), quantization)
     nn.Module.to(model, compute_dtype)
@@ -103,9 +104,9 @@ def describe_modules(model: CausalLM | PeftModel) -> list[ModuleRow]:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Weights of a model without adapters, however many bits each is held in.
+    """Number of parameters of a model without adapters, whatever their bits.
 
-    A packed byte holds two, scales are none, and a matrix that two modules share counts once.
+    A packed byte holds two, scales do not count, and a matrix that two modules share counts once.
     """
     packed = [module for module in model.modules() if isinstance(module, PackedLinear)]
     values = sum(layer.in_features * layer.out_features for layer in packed)

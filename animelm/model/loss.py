@@ -1,4 +1,4 @@
-"""The training loss, without the logits of the whole batch.
+"""The training loss, computed without the logits of the whole batch.
 
 Legend: N positions, C hidden width, V vocabulary.
 """
@@ -12,26 +12,26 @@ from torch import Tensor
 from animelm.model.compile import compiled
 
 IGNORED = -100
-# Logits that exist at one time; the gradient takes their place. Below 32 MiB the memory is that of
-# the chunk before; more than that comes fresh from the system each time, page by page.
+# Bytes of a chunk's logits, which their gradient overwrites. Below 32 MiB the allocator reuses the
+# memory of the previous chunk; larger blocks are requested from the system each time.
 _CHUNK_BYTES = 28 * 2**20
-# A vocabulary so large that few positions fit into that gets more: each chunk reads the whole head.
+# Very large vocabularies get more, since each chunk reads the whole head.
 _ENOUGH_POSITIONS, _LARGEST_CHUNK_BYTES = 320, 128 * 2**20
-# Logits that are exponentiated at one time: few enough to stay in a processor's cache.
+# Bytes of logits that are exponentiated at a time: few enough for a processor's cache.
 _SLICE_BYTES = 4 * 2**20
 
 
 def positions_per_chunk(vocabulary: int, itemsize: int) -> int:
-    """Positions whose logits, of ``itemsize`` bytes each, exist at one time."""
+    """Number of positions in a chunk, for logits of ``itemsize`` bytes."""
     row = itemsize * vocabulary
     return max(1, _CHUNK_BYTES // row, min(_ENOUGH_POSITIONS, _LARGEST_CHUNK_BYTES // row))
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Sum of token losses; the gradients are formed chunk by chunk in the forward pass.
+    """Sum of token losses; the gradients are computed chunk by chunk in the forward pass.
 
-    The loss is a scalar, so its gradient is known up to one factor as soon as a chunk's logits
-    are: no chunk's logits outlive the chunk, and nothing is computed twice.
+    The loss is a scalar, so its gradient is known up to one factor as soon as a chunk's logits are.
+    Logits are dropped after each chunk, and nothing is computed twice.
     """
 
     @staticmethod
@@ -51,7 +51,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 torch.mm(logits, compute_weight, out=grad_hidden[part])
             if grad_weight is not None:
                 grad_weight += (logits.T @ hidden[part]).float()
-            del logits  # or the next chunk's would come on top
+            del logits  # before the next chunk's are allocated
         ctx.save_for_backward(grad_hidden, grad_weight)
         ctx.weight_dtype = weight.dtype
         return total
@@ -85,7 +85,7 @@ def _fused() -> Callable[[Tensor, Tensor], Tensor]:
 
     def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         log_p = torch.log_softmax(logits.float(), dim=-1)
-        # Compared, not indexed: writing single values would be a pass of its own.
+        # A comparison, because indexed writes would need a second loop.
         tokens = torch.arange(logits.shape[1], device=logits.device, dtype=torch.int32)
         is_target = tokens == targets[:, None].int()
         total = -log_p.gather(1, targets[:, None]).sum()
@@ -103,7 +103,7 @@ def chunked_cross_entropy(
     Args:
         hidden: [..., C], the last hidden states.
         weight: [V, C], the language-model head.
-        targets: [...] int64, ``IGNORED`` where nothing is to be predicted.
+        targets: [...] int64, ``IGNORED`` at positions without supervision.
         fused: whether softmax, losses and gradient are compiled into one loop.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Which compute type is fast here.
+"""Chooses the compute type that is faster on this machine.
 
 It is measured, because bf16 is 3.5 times faster on one server and 260 times slower on another.
 """
@@ -10,19 +10,20 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from animelm.model.lora.linear import LowRank
-from animelm.model.moe.expert_pass import Adapted, ExpertLayers, expert_pass
-from animelm.model.moe.swiglu import Gate
+from animelm.model.lora.linear import ActiveLora
+from animelm.model.moe.expert_pass import ExpertLayers, expert_pass
+from animelm.model.moe.projection import AdaptedLinear
+from animelm.model.moe.swiglu import SwiGLU
 from animelm.model.quantization.linear4bit import Linear4bit
 
 ComputeType = Literal["auto", "float32", "bfloat16"]
 _RANK, _DROPOUT = 16, 0.05
-# Experts get another number of tokens at every step; a library that prepares each new shape pays
-# for it each time.
+# Experts get a different number of tokens at every step, which costs a library that compiles each
+# new shape.
 _TOKENS = (150, 190, 230)
-# Wider experts are no other case, and would take seconds.
+# Wider experts would take seconds and give the same answer.
 _WIDEST = 2048
-# A processor that emulates bf16 shows it in one small product, long before an expert is through.
+# A processor that only emulates bf16 is recognized by one small product.
 _EMULATED = 4.0
 
 
@@ -31,10 +32,11 @@ def choose_compute_dtype(
 ) -> torch.dtype:
     """The requested type; for "auto", the faster of fp32 and bf16 on ``device``.
 
-    One 4-bit expert of the model's widths is run forward and backward in both types, with all that
-    belongs to it: unpacking, LoRA, dropout. Bare products are no guide: at a width of 256 they are
-    twice as fast in bf16 on a server where training in it is slower. Processor time of one thread
-    counts, so other work on the machine does not decide. It takes from milliseconds to a second.
+    One 4-bit expert of the model's widths is run forward and backward in both types, including
+    dequantization, LoRA and dropout. Matrix products alone would mislead: at a width of 256 they
+    are twice as fast in bf16 on a server where training in bf16 is slower. The processor time of
+    one thread is measured, so that other work on the machine does not matter. It takes from
+    milliseconds to a second.
 
     Args:
         requested: a type by name, or "auto".
@@ -83,7 +85,7 @@ def _expert_seconds(dtype: torch.dtype, hidden: int, intermediate: int) -> float
         weights = torch.ones(tokens, 1, dtype=dtype, requires_grad=True)
         chosen = torch.zeros(tokens, 1, dtype=torch.int64)
         begin = time.thread_time()
-        out = expert_pass(x, weights, chosen, [expert], Gate(1.7, 7.0), recompute=False)
+        out = expert_pass(x, weights, chosen, [expert], SwiGLU(1.7, 7.0), recompute=False)
         torch.autograd.grad(out, [x, weights, *expert.parameters], out)
         return time.thread_time() - begin
 
@@ -91,7 +93,7 @@ def _expert_seconds(dtype: torch.dtype, hidden: int, intermediate: int) -> float
     return min(sum(map(run, _TOKENS)) for _ in range(2))
 
 
-def _adapted(inputs: int, outputs: int) -> Adapted:
+def _adapted(inputs: int, outputs: int) -> AdaptedLinear:
     layer = Linear4bit(inputs, outputs, bias=True)
     layer.load_packed(torch.zeros_like(layer.weight), torch.ones_like(layer.scales))
     assert layer.bias is not None
@@ -100,4 +102,6 @@ def _adapted(inputs: int, outputs: int) -> Adapted:
     def random(*shape: int) -> Tensor:
         return torch.randn(shape).mul_(0.01).requires_grad_()
 
-    return Adapted(layer, LowRank(random(_RANK, inputs), random(outputs, _RANK), 2.0, _DROPOUT))
+    return AdaptedLinear(
+        layer, ActiveLora(random(_RANK, inputs), random(outputs, _RANK), 2.0, _DROPOUT)
+    )

@@ -1,26 +1,26 @@
-"""The processes that a run is spread over."""
+"""How a run is distributed over processes."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Processes:
-    """How many train, and whether they share the model.
+class Parallelism:
+    """The processes of a run, and whether they shard the model.
 
     Attributes:
-        total: of the run.
-        here: of those on one machine.
-        sharded: whether each holds only its part of every parameter, of its gradient and of its
-            optimiser states.
+        processes: number of processes of the run.
+        per_machine: number of processes on one machine.
+        sharded: whether each process holds only its shard of every parameter, gradient and
+            optimizer state (FSDP2).
     """
 
-    total: int = 1
-    here: int = 1
+    processes: int = 1
+    per_machine: int = 1
     sharded: bool = False
 
-    def part(self, size: int) -> int:
-        """What one process holds of ``size`` bytes or rows; where they do not divide, the most."""
-        return -(-size // self.total) if self.sharded else size
+    def shard(self, size: int) -> int:
+        """What one process holds of ``size`` bytes or rows; the largest shard if they differ."""
+        return -(-size // self.processes) if self.sharded else size
 
 
-ONE_PROCESS = Processes()
+SINGLE_PROCESS = Parallelism()

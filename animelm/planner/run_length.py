@@ -1,4 +1,4 @@
-"""How long a run is: its steps and tokens, from the data that it would train on."""
+"""The length of a run in steps and tokens, from its training data."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ class RunLength:
     """Steps and tokens of a run.
 
     Attributes:
-        tokens_per_epoch: tokens of documents that an epoch shows, replay included.
-        batches_per_epoch: batches of one process.
-        steps: optimiser steps of the whole run; None where nothing ends it.
-        tokens: tokens of documents of the whole run; None where nothing ends it.
+        tokens_per_epoch: tokens of the documents in an epoch, replay included, padding not.
+        batches_per_epoch: batches of one process in an epoch.
+        steps: optimizer steps of the whole run; None if the run has no limit.
+        tokens: tokens of the documents in the whole run; None if the run has no limit.
     """
 
     tokens_per_epoch: int
@@ -30,17 +30,17 @@ def run_length(
     max_steps: int = -1,
     limit: int | float = 1.0,
 ) -> RunLength:
-    """Counts what a trainer would do with ``loader``.
+    """Counts the steps and tokens of a run.
 
     Args:
-        loader: of the training batches.
-        accumulation: batches of an optimiser step; what is left at an epoch's end is one too.
-        epochs: of the run; None or -1: no limit.
-        max_steps: optimiser steps at most; -1: no limit.
-        limit: batches of an epoch at most, or as a float the share of them that is trained.
+        loader: the training batches.
+        accumulation: batches of an optimizer step; the remainder at an epoch's end is a step too.
+        epochs: number of epochs; None or -1: no limit.
+        max_steps: largest number of optimizer steps; -1: no limit.
+        limit: largest number of batches of an epoch, or as a float the share of them to train on.
 
     Raises:
-        UserError: ``limit`` is a share of less than one batch.
+        UserError: ``limit`` is a share that amounts to less than one batch.
     """
     batches = _limited(len(loader), limit)
     tokens = round(loader.sampler.tokens * batches / len(loader))
@@ -55,7 +55,7 @@ def run_length(
 
 
 def _limited(batches: int, limit: int | float) -> int:
-    """As Lightning reads ``limit_train_batches``, to which it also sets ``overfit_batches``."""
+    """As Lightning applies ``limit_train_batches``, which ``overfit_batches`` also sets."""
     if isinstance(limit, int):
         return min(batches, limit)
     limited = min(batches, int(batches * limit))

@@ -1,4 +1,7 @@
-"""What lasts in the memory of a training run, counted on the model itself without its weights."""
+"""Static memory of a training run: weights, adapters, gradients and optimizer states.
+
+Counted on the model itself, built on the meta device, without its weights.
+"""
 
 from dataclasses import dataclass
 from functools import cache
@@ -11,50 +14,52 @@ from torch import nn
 from animelm.model.architecture import empty_model
 from animelm.model.checkpoint.hub import load_config
 from animelm.model.inspection import count_parameters
-from animelm.model.lora.adapters import LoraSettings, TargetAudit, add_adapter, audit_targets
+from animelm.model.lora.adapters import LoraSettings, add_adapter
+from animelm.model.lora.targets import TargetAudit, audit_targets
 from animelm.model.quantization.linear4bit import Quantization
 from animelm.model.quantization.packed_linear import PackedLinear
-from animelm.planner.parallelism import Processes
+from animelm.planner.parallelism import Parallelism
 
-OptimiserKind = Literal["adamw_8bit", "adamw"]
+OptimizerKind = Literal["adamw_8bit", "adamw"]
 
 _FLOAT32 = 4
-# bitsandbytes' AdamW8bit: smaller tensors keep float32 states, larger ones a float32 a block.
+# bitsandbytes' AdamW8bit: tensors below this size keep float32 states, larger ones have one float32
+# per block.
 _SMALLEST_8BIT, _BLOCK_8BIT = 4096, 256
 
 
 @dataclass(frozen=True)
 class WeightBytes:
-    """The frozen weights.
+    """Bytes of the frozen weights.
 
     Attributes:
         packed: 4-bit values.
-        scales: of the 4-bit values' blocks.
-        unquantised: all else, in the compute type.
+        scales: the scales of the 4-bit values' blocks.
+        unquantized: all other weights, in the compute type.
     """
 
     packed: int
     scales: int
-    unquantised: int
+    unquantized: int
 
     @property
     def total(self) -> int:
-        return self.packed + self.scales + self.unquantised
+        return self.packed + self.scales + self.unquantized
 
 
 @dataclass(frozen=True)
-class Lasting:
-    """What is in a process's memory from the first optimiser step to the last.
+class StaticMemory:
+    """Bytes that one process holds from the first optimizer step to the last.
 
-    Where processes share the model, its bytes are those of one process's part.
+    If processes shard the model, these are the bytes of one shard.
 
     Attributes:
-        parameters: how many the base has, on all processes.
-        audit: those that are trained, by target, on all processes.
-        weights: of the base.
-        adapters: float32, as PEFT holds them whatever the compute type.
-        gradients: of the adapters.
-        optimiser_states: two a trained parameter.
+        parameters: number of parameters of the base, on all processes together.
+        audit: the trained parameters by target, on all processes together.
+        weights: bytes of the base.
+        adapters: bytes of the adapters, float32 as PEFT holds them whatever the compute type.
+        gradients: bytes of the adapters' gradients.
+        optimizer_states: bytes of the two states of each trained parameter.
     """
 
     parameters: int
@@ -62,26 +67,26 @@ class Lasting:
     weights: WeightBytes
     adapters: int
     gradients: int
-    optimiser_states: int
+    optimizer_states: int
 
 
 @dataclass(frozen=True)
-class Counted:
-    """A model on one process.
+class ModelSize:
+    """Sizes of a base with adapters, unsharded.
 
     Attributes:
-        weights: of the base.
+        weights: bytes of the base.
         layer: bytes of the weights of one decoder layer.
-        ends: bytes of the last norm and the head.
-        embeddings: bytes of the embeddings; 0 where the head has the same matrix.
-        parameters: how many the base has.
-        audit: what is trained of them.
+        norm_and_head: bytes of the last norm and the head.
+        embeddings: bytes of the embeddings; 0 if the head shares their matrix.
+        parameters: number of parameters of the base.
+        audit: the trained parameters by target.
         trained: shapes of the trained tensors.
     """
 
     weights: WeightBytes
     layer: int
-    ends: int
+    norm_and_head: int
     embeddings: int
     parameters: int
     audit: TargetAudit
@@ -89,29 +94,36 @@ class Counted:
 
     @property
     def adapters(self) -> int:
-        """Bytes of what is trained."""
+        """Bytes of the trained tensors."""
         return _FLOAT32 * sum(map(prod, self.trained))
 
 
-def lasting_part(
-    counted: Counted, optimiser: OptimiserKind, processes: Processes, elsewhere: int = 0
-) -> Lasting:
-    """What one of ``processes`` holds on its device: all but ``elsewhere`` bytes of the weights."""
-    weights = counted.weights
-    unquantised = weights.unquantised - elsewhere
-    held = WeightBytes(*map(processes.part, (weights.packed, weights.scales, unquantised)))
-    # Tensors are parted by rows.
-    sizes = [processes.part(rows) * prod(widths) for rows, *widths in counted.trained]
+def static_memory(
+    size: ModelSize, optimizer: OptimizerKind, parallelism: Parallelism, offloaded: int = 0
+) -> StaticMemory:
+    """What one process holds on its device.
+
+    Args:
+        size: sizes of the model.
+        optimizer: 8-bit or 32-bit states.
+        parallelism: the processes of the run.
+        offloaded: bytes of unquantized weights that are not on the device.
+    """
+    weights = size.weights
+    unquantized = weights.unquantized - offloaded
+    held = WeightBytes(*map(parallelism.shard, (weights.packed, weights.scales, unquantized)))
+    # Tensors are sharded by rows.
+    sizes = [parallelism.shard(rows) * prod(widths) for rows, *widths in size.trained]
     adapters = _FLOAT32 * sum(sizes)
-    states = sum(optimiser_state_bytes(size, optimiser) for size in sizes)
-    return Lasting(counted.parameters, counted.audit, held, adapters, adapters, states)
+    states = sum(optimizer_state_bytes(values, optimizer) for values in sizes)
+    return StaticMemory(size.parameters, size.audit, held, adapters, adapters, states)
 
 
 @cache
-def count_base(
+def measure_model(
     base: str, quantization: Quantization, lora: LoraSettings, dtype: torch.dtype
-) -> Counted:
-    """Counts a base and the adapters on it, on the meta device."""
+) -> ModelSize:
+    """Builds a base with adapters on the meta device, and adds up its sizes."""
     model = empty_model(load_config(base), quantization)
     weights, layer, norm, head = (
         weight_bytes(part, dtype)
@@ -121,20 +133,20 @@ def count_base(
     if model.config.tie_word_embeddings:
         embeddings = 0
     parameters = count_parameters(model)
-    with torch.device("meta"):  # where PEFT would not put it by itself
+    with torch.device("meta"):  # PEFT would put new adapters on the CPU
         adapted = add_adapter(model, lora)
     trained = tuple(tuple(p.shape) for p in adapted.parameters() if p.requires_grad)
     audit = audit_targets(adapted, lora.target_modules)
-    ends = norm.total + head.total
-    return Counted(weights, layer.total, ends, embeddings, parameters, audit, trained)
+    norm_and_head = norm.total + head.total
+    return ModelSize(weights, layer.total, norm_and_head, embeddings, parameters, audit, trained)
 
 
 def weight_bytes(model: nn.Module, dtype: torch.dtype) -> WeightBytes:
     """The weights of a model without adapters once they are loaded.
 
     Args:
-        model: as ``empty_model`` made it, or a part of it.
-        dtype: what is not packed is held in (``filling.Filling.value``).
+        model: made by ``empty_model``, or a part of it.
+        dtype: the type of the weights that are not packed.
     """
     packed = [module for module in model.modules() if isinstance(module, PackedLinear)]
     values = sum(layer.weight.nbytes for layer in packed)
@@ -145,11 +157,11 @@ def weight_bytes(model: nn.Module, dtype: torch.dtype) -> WeightBytes:
     return WeightBytes(values, in_scales, (every - in_layers) * dtype.itemsize)
 
 
-def optimiser_state_bytes(size: int, kind: OptimiserKind) -> int:
-    """AdamW's two states for a tensor of ``size`` values (``train.optimiser``).
+def optimizer_state_bytes(size: int, kind: OptimizerKind) -> int:
+    """AdamW's two states for a tensor of ``size`` values (``train.optimizer``).
 
-    In 8 bits (arXiv 2110.02861) with the largest value of each block of 256 in float32; small
-    tensors keep float32 states.
+    In 8 bits (arXiv 2110.02861) each block of 256 values has its largest in float32; small tensors
+    keep float32 states.
     """
     if kind == "adamw_8bit" and size >= _SMALLEST_8BIT:
         return 2 * (size + -(-size // _BLOCK_8BIT) * _FLOAT32)

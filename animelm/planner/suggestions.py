@@ -1,26 +1,26 @@
-"""What to change in a config so that its run needs less memory, and how much each change saves."""
+"""Suggests changes to a config that lower the memory of its run, and how much each one saves."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from animelm.planner.memory import MemoryPlan, RunSettings
+from animelm.planner.memory import MemoryEstimate, RunSettings
 
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
-# Shorter blocks than this would cut most articles.
+# Shorter blocks would cut most articles.
 _SHORTEST_BLOCK = 512
 _LOWEST_RANK = 4
 
 
 @dataclass(frozen=True)
-class Saving:
-    """One change.
+class Suggestion:
+    """One change of the settings.
 
     Attributes:
-        options: what to add on the command line, or to set in the config, together with those of
-            the changes listed before it.
-        saves: bytes of the training peak that it saves by itself, on all processes of a device; 0
-            or less where it needs those before it.
-        peak: the training peak with it and the changes listed before it.
+        options: options to add on the command line, or to set in the config, together with those of
+            the suggestions before it.
+        saves: bytes by which the change alone lowers the training peak, of all processes on a
+            device; 0 or less if it only helps after the suggestions before it.
+        peak: the training peak after this change and all before it.
     """
 
     options: tuple[str, ...]
@@ -28,48 +28,49 @@ class Saving:
     peak: int
 
 
-def find_savings(
-    settings: RunSettings, plan: Callable[[RunSettings], MemoryPlan]
-) -> tuple[Saving, ...]:
-    """The changes that together need least: those first that leave what is learned as it is.
+def suggest_changes(
+    settings: RunSettings, estimate: Callable[[RunSettings], MemoryEstimate]
+) -> tuple[Suggestion, ...]:
+    """Changes that lower the training peak, those that keep the result of training first.
 
-    Each lowers the peak that those before it have left. One that does not is looked at again after
-    the next: activations that no layer could keep may fit once batches are smaller.
+    Each lowers the peak that the ones before it have left. A change that does not is tried again
+    after the next one: an activation budget too small for one layer may suffice for smaller
+    batches.
 
     Args:
-        settings: of the run that needs too much.
-        plan: foretells the memory of other settings.
+        settings: settings of a run that needs too much memory.
+        estimate: estimates the memory for other settings.
     """
 
     def peak_of(other: RunSettings) -> int:
-        return plan(other).device_training_peak
+        return estimate(other).device_training_peak
 
     first = peak = peak_of(settings)
-    changed, left = settings, list(_CHANGES)
-    savings: list[Saving] = []
-    while lowering := next((c for c in left if peak_of(c(changed)[1]) < peak), None):
-        left.remove(lowering)
-        alone = peak_of(lowering(settings)[1])
-        options, changed = lowering(changed)
+    changed, untried = settings, list(_CHANGES)
+    suggestions: list[Suggestion] = []
+    while change := next((c for c in untried if peak_of(c(changed)[1]) < peak), None):
+        untried.remove(change)
+        alone = peak_of(change(settings)[1])
+        options, changed = change(changed)
         peak = peak_of(changed)
-        savings.append(Saving(options, first - alone, peak))
-    return tuple(savings)
+        suggestions.append(Suggestion(options, first - alone, peak))
+    return tuple(suggestions)
 
 
+# Options for the command line, and the settings with them; no options if nothing can be changed.
 _Change = tuple[tuple[str, ...], RunSettings]
 
 
-def _forget(settings: RunSettings) -> _Change:
-    """All activations: layers that keep theirs would take back what checkpointing saves."""
+def _recompute_all_activations(settings: RunSettings) -> _Change:
     options = []
     if not settings.checkpointing:
-        options.append("--model.activation_checkpointing=true")
+        options.append("--model.memory.activation_checkpointing=true")
     if settings.kept_bytes:
-        options.append("--model.kept_activations_gib=0")
+        options.append("--model.memory.stored_activations_gib=0")
     return tuple(options), replace(settings, checkpointing=True, kept_bytes=0)
 
 
-def _fewer_blocks(settings: RunSettings) -> _Change:
+def _single_block_batches(settings: RunSettings) -> _Change:
     blocks, accumulation = settings.blocks_per_batch, settings.accumulation
     if blocks == 1:
         return (), settings
@@ -77,7 +78,7 @@ def _fewer_blocks(settings: RunSettings) -> _Change:
     return _batch_options(changed, "blocks_per_batch"), changed
 
 
-def _shorter(settings: RunSettings) -> _Change:
+def _shorter_blocks(settings: RunSettings) -> _Change:
     if settings.block_size // 2 < _SHORTEST_BLOCK:
         return (), settings
     changed = replace(
@@ -87,56 +88,56 @@ def _shorter(settings: RunSettings) -> _Change:
 
 
 def _batch_options(changed: RunSettings, name: str) -> tuple[str, ...]:
-    """With as many tokens to an optimiser step as before."""
+    """The number of tokens of an optimizer step stays the same."""
     return (
         f"--data.{name}={getattr(changed, name)}",
         f"--trainer.accumulate_grad_batches={changed.accumulation}",
     )
 
 
-def _states_in_8_bits(settings: RunSettings) -> _Change:
-    if settings.optimiser == "adamw_8bit":
+def _8bit_optimizer(settings: RunSettings) -> _Change:
+    if settings.optimizer == "adamw_8bit":
         return (), settings
-    return ("--model.optimiser.kind=adamw_8bit",), replace(settings, optimiser="adamw_8bit")
+    return ("--model.optimizer.kind=adamw_8bit",), replace(settings, optimizer="adamw_8bit")
 
 
 def _embeddings_on_cpu(settings: RunSettings) -> _Change:
-    if settings.embeddings_on_cpu or settings.processes.sharded:  # FSDP2 shares them out
+    if settings.embeddings_on_cpu or settings.parallelism.sharded:  # FSDP2 shards them
         return (), settings
-    return ("--model.embeddings_on_cpu=true",), replace(settings, embeddings_on_cpu=True)
+    return ("--model.memory.embeddings_on_cpu=true",), replace(settings, embeddings_on_cpu=True)
 
 
-def _pack(settings: RunSettings) -> _Change:
+def _double_quantization(settings: RunSettings) -> _Change:
     if settings.quantization == "nf4-double":
         return (), settings
     return ("--model.quantization=nf4-double",), replace(settings, quantization="nf4-double")
 
 
-def _narrower(settings: RunSettings) -> _Change:
+def _lower_rank(settings: RunSettings) -> _Change:
     rank = settings.lora.rank // 2
     if rank < _LOWEST_RANK:
         return (), settings
-    # Alpha with it: the update keeps its scale, alpha / rank.
+    # Alpha is lowered too, so that the update keeps its scale, alpha / rank.
     alpha = max(1, settings.lora.alpha // 2)
-    options = (f"--model.rank={rank}", f"--model.alpha={alpha}")
+    options = (f"--model.lora.rank={rank}", f"--model.lora.alpha={alpha}")
     return options, replace(settings, lora=replace(settings.lora, rank=rank, alpha=alpha))
 
 
-def _less(settings: RunSettings) -> _Change:
+def _attention_only(settings: RunSettings) -> _Change:
     kept = tuple(name for name in settings.lora.target_modules if name in _ATTENTION)
     if not kept or kept == settings.lora.target_modules:
         return (), settings
-    options = (f"--model.target_modules=[{','.join(kept)}]",)
+    options = (f"--model.lora.target_modules=[{','.join(kept)}]",)
     return options, replace(settings, lora=replace(settings.lora, target_modules=kept))
 
 
 _CHANGES: tuple[Callable[[RunSettings], _Change], ...] = (
-    _forget,
-    _fewer_blocks,
+    _recompute_all_activations,
+    _single_block_batches,
     _embeddings_on_cpu,
-    _states_in_8_bits,
-    _pack,
-    _shorter,
-    _narrower,
-    _less,
+    _8bit_optimizer,
+    _double_quantization,
+    _shorter_blocks,
+    _lower_rank,
+    _attention_only,
 )

@@ -57,22 +57,29 @@ def require_same_data(
             )
 
 
-def recorded_split(adapter: Path, steps: Sequence[TrainingStep]) -> dict[str, Setting]:
-    """The split settings that an adapter was trained with, those of all its steps together.
+def recorded_split(adapters: Mapping[Path, Sequence[TrainingStep]]) -> dict[str, Setting]:
+    """The split settings that adapters were trained with, those of all their steps together.
+
+    Args:
+        adapters: the record of each adapter by its folder.
 
     Raises:
-        UserError: two of its steps disagree.
+        UserError: two steps disagree, of one adapter or of two.
     """
     split: dict[str, Setting] = {}
-    for step in steps:
-        for name, value in step.split.items():
-            if value is None:
-                continue
-            if split.setdefault(name, value) != value:
-                raise UserError(
-                    f"{adapter}: one of its steps was trained with {name}={split[name]}, and the "
-                    f"step {step.step} with {value}; no set is held out from both"
-                )
+    origins: dict[str, str] = {}
+    for folder, steps in adapters.items():
+        for step in steps:
+            for name, value in step.split.items():
+                if value is None:
+                    continue
+                origin = f"the step {step.step} of {folder}"
+                if split.setdefault(name, value) != value:
+                    raise UserError(
+                        f"{origins[name]} was trained with {name}={split[name]}, and {origin} with "
+                        f"{name}={value}: nothing is held out from both"
+                    )
+                origins.setdefault(name, origin)
     return split
 
 
@@ -89,7 +96,7 @@ def require_same_split(
     Raises:
         UserError: a setting differs.
     """
-    trained = recorded_split(adapter, steps)
+    trained = recorded_split({adapter: steps})
     for name, value in split.items():
         if value is not None and name in trained and trained[name] != value:
             raise UserError(

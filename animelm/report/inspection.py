@@ -1,4 +1,4 @@
-"""An inspected model as a table in the terminal: lists of equal modules on one line."""
+"""An inspected model as a table in the terminal; equal modules of all layers share a row."""
 
 import re
 
@@ -12,15 +12,15 @@ _PIPE_WIDTH = 160
 
 
 def print_inspection(inspection: Inspection, console: Console | None = None) -> None:
-    """Prints the modules, then what each LoRA target trains."""
+    """Prints the modules, then the trainable parameters of each LoRA target."""
     console = console or _console()
     table = Table(title=f"{inspection.parameters:,} parameters")
     for heading in ("module", "type"):
-        # Cut short, names that differ at their ends would look the same.
+        # Cropped names that differ only at their ends would look the same.
         table.add_column(heading, overflow="fold")
     for heading in ("count", "in", "out", "bias", "bits"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for rows in _alike(inspection.modules):
+    for rows in _group_equal(inspection.modules):
         row = rows[0]
         figures = (
             f"{len(rows):,}",
@@ -34,16 +34,16 @@ def print_inspection(inspection: Inspection, console: Console | None = None) -> 
     if inspection.audit:
         print_audit(inspection.audit, console)
     else:
-        console.print("All of them are trained.")
+        console.print("All parameters are trained.")
 
 
 def _console() -> Console:
-    """The terminal; a file or a pipe has no width, and gets each row on one line."""
+    """The terminal; a file or a pipe gets a fixed width, so that each row stays on one line."""
     console = Console()
     return console if console.is_terminal else Console(width=max(console.width, _PIPE_WIDTH))
 
 
-def _alike(modules: tuple[ModuleRow, ...]) -> list[list[ModuleRow]]:
+def _group_equal(modules: tuple[ModuleRow, ...]) -> list[list[ModuleRow]]:
     groups: dict[tuple, list[ModuleRow]] = {}
     for row in modules:
         key = (_pattern(row), row.type, row.in_features, row.out_features, row.bias, row.bits)

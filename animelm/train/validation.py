@@ -1,4 +1,4 @@
-"""What a validation pass finds out on the held-out sets."""
+"""Losses and answers of a validation pass on the held-out sets."""
 
 import math
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from animelm.evaluate.metrics import answer_metrics
 from animelm.evaluate.scoring import Distractors
 
 _NO_ANSWER = "(the final channel was not reached)"
-_LARGEST_EXPONENT = 700.0  # exp of more is no float
+_LARGEST_EXPONENT = 700.0  # exp of more overflows
 
 SumOverProcesses = Callable[[Tensor], Tensor]
 
@@ -31,11 +31,11 @@ class ValidationAnswer:
     key_found: bool
 
 
-class HeldOut:
+class HeldOutResults:
     """Collects losses of held-out blocks and answers to held-out questions, by set.
 
-    Every process sees the same sets in the same order, each with a share of its blocks or questions
-    (as the data room deals them out), and asks for the figures at the same time.
+    Every process has the same sets in the same order, each with a part of its blocks or questions,
+    and all processes must ask for the figures at the same time.
 
     Args:
         device: where the process group can sum tensors.
@@ -54,6 +54,15 @@ class HeldOut:
     def add_answers(self, name: str, answers: list[Answer]) -> None:
         """Adds the answers to a batch of questions."""
         self._answers.setdefault(name, []).extend(answers)
+
+    def figures(self, distractors: Distractors, total: SumOverProcesses) -> dict[str, float]:
+        """All figures by the names under which they are logged.
+
+        Args:
+            distractors: distractors, for the scores of answers.
+            total: sums a tensor over all processes.
+        """
+        return {**self.perplexities(total), **self.scores(distractors, total)}
 
     def perplexities(self, total: SumOverProcesses) -> dict[str, float]:
         """Mean token loss in nats, and perplexity, of each set of blocks."""
@@ -87,7 +96,7 @@ class HeldOut:
     def _score(
         self, prefix: str, answers: list[Answer], distractors: Distractors, total: SumOverProcesses
     ) -> dict[str, float]:
-        # Asked of all processes: one without such a question must still take part in the sums.
+        # A process without such a question must still take part in the sums.
         questions = float(total(self._tensor(len(answers))))
         if not questions:
             return {}
@@ -97,7 +106,7 @@ class HeldOut:
         return {**values, f"{prefix}/questions": questions}
 
     def _tensor(self, *values: float) -> Tensor:
-        # MPS knows no float64.
+        # MPS has no float64.
         dtype = torch.float32 if self._device.type == "mps" else torch.float64
         return torch.tensor(values, dtype=dtype, device=self._device)
 

@@ -1,4 +1,4 @@
-"""Checkpoints of the two real models' shapes, with random weights, in the layouts of their release.
+"""Checkpoints of the two real models' shapes, with random weights, in the formats of their release.
 
 Legend: E experts, I input width, O output width.
 """
@@ -37,7 +37,7 @@ def write_checkpoint(base: str, folder: Path, tokenizer_file: Path) -> None:
         base: hub id of a published base whose shape comes with the project.
         folder: an empty folder.
         tokenizer_file: tokenizer.json of gpt-oss. Only its first tokens are kept where the model's
-            vocabulary is smaller: llm-jp's own is not at hand, and a step's cost hangs on shapes.
+            vocabulary is smaller: only shapes matter for the cost of a step.
     """
     torch.manual_seed(0)
     values: dict[str, Any] = released_config(base) or {}
@@ -57,7 +57,7 @@ def write_checkpoint(base: str, folder: Path, tokenizer_file: Path) -> None:
 
 
 def _released(name: str, shape: torch.Size) -> dict[str, Tensor]:
-    """The tensors that stand for one parameter of stock transformers in the released files."""
+    """The tensors of the released files that hold one parameter of stock transformers."""
     if name.endswith((".experts.gate_up_proj", ".experts.down_proj")):
         experts, inputs, outputs = shape
         blocks = torch.randint(256, (experts, outputs, inputs // 32, 16), dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""Measures one optimiser step of an ordinary fit, and one answer after it."""
+"""Measures one optimizer step of an ordinary fit, and one answer after it."""
 
 import json
 import time

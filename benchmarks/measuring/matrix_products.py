@@ -1,4 +1,4 @@
-"""The matrix products that a training step cannot do without, run alone.
+"""The matrix products that a training step needs, run alone.
 
 Counted are, forward and backward: the frozen products and LoRA's of every attention projection, of
 a dense model's gate, up and down, and of every expert that got tokens, with as many rows as it got;
@@ -24,7 +24,7 @@ _HEAD_ROWS = 1024
 
 
 class _Buffers:
-    """Operands of the wanted shapes; those of one name and width share memory, row by row."""
+    """Operands by shape; those of the same name and width share memory."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         self._dtype = dtype
@@ -40,7 +40,7 @@ class _Buffers:
 
 
 class BareProducts:
-    """Records how a step's tokens are dealt out, and times that step's products.
+    """Records how a step's tokens are routed, and times that step's products.
 
     Args:
         model: the adapted model; its routers (or a dense model's MLPs) are hooked.
@@ -75,10 +75,10 @@ class BareProducts:
             self.counts.append([output.numel() // output.shape[-1]])
 
     def run(self, supervised: int) -> float:
-        """Seconds of the recorded step's bare products; forgets the record.
+        """Seconds of the recorded step's matrix products alone; clears the record.
 
-        Each runs twice, and the second time counts: what the library prepares for a new shape
-        (oneDNN compiles a kernel, and forgets it after 1,024 others) is no part of the product.
+        Each runs twice, and the second time counts: oneDNN compiles a kernel for each new shape,
+        which is not part of the product, and keeps the last 1,024.
         """
         products = list(self._step(supervised))
         self.counts.clear()
@@ -130,19 +130,19 @@ class BareProducts:
         self, rows: range, in_features: int, out_features: int, input_grad: bool
     ) -> Iterator[Product]:
         take = self._buffers.take
-        down = self._weight(self._rank, in_features)
-        up = self._weight(out_features, self._rank)
+        lora_a = self._weight(self._rank, in_features)
+        lora_b = self._weight(out_features, self._rank)
         x, grad_y = take("x", rows, in_features), take("grad_y", rows, out_features)
         low, grad_low = take("low", rows, self._rank), take("grad_low", rows, self._rank)
         frozen = list(self._frozen(rows, in_features, out_features))
         yield from frozen if input_grad else frozen[:1]
-        yield x, down.T, low
-        yield low, up.T, take("y", rows, out_features)
-        yield grad_y, up, grad_low
-        yield grad_y.T, low, take("grad_up", range(out_features), self._rank)
-        yield grad_low.T, x, take("grad_down", range(self._rank), in_features)
+        yield x, lora_a.T, low
+        yield low, lora_b.T, take("y", rows, out_features)
+        yield grad_y, lora_b, grad_low
+        yield grad_y.T, low, take("grad_b", range(out_features), self._rank)
+        yield grad_low.T, x, take("grad_a", range(self._rank), in_features)
         if input_grad:
-            yield grad_low, down, take("grad_x", rows, in_features)
+            yield grad_low, lora_a, take("grad_x", rows, in_features)
 
 
 def _rank(model: Any) -> int:

@@ -9,7 +9,7 @@ _BATCH = 100  # articles
 
 
 @dataclass(frozen=True)
-class Tokenised:
+class Tokenized:
     """What a contender did.
 
     Attributes:
@@ -41,7 +41,7 @@ class Task:
         base: folder of the tokenizer.
         folder: folder of articles.
         scratch: empty folder to write to.
-        workers: processes that tokenise.
+        workers: processes that tokenize.
         block_size: tokens of a block.
     """
 
@@ -63,7 +63,7 @@ def write_base(target: Path, tokenizer_json: Path) -> None:
     (target / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
-def animelm(task: Task) -> Tokenised:
+def animelm(task: Task) -> Tokenized:
     """The data module of continual pre-training: a mapped store, then packed blocks."""
     from animelm.data.datamodules.articles import MarkdownDataModule
 
@@ -77,7 +77,7 @@ def animelm(task: Task) -> Tokenised:
     )
     begin = time.perf_counter()
     module.prepare_data()
-    tokenised = time.perf_counter()
+    tokenized = time.perf_counter()
     loader = module.train_dataloader()
     packed = time.perf_counter()
     filled = sum(int((~batch.is_padding).sum()) for batch in loader)
@@ -86,18 +86,18 @@ def animelm(task: Task) -> Tokenised:
     if filled != lengths.sum():
         raise AssertionError(f"{filled} tokens in the blocks, {lengths.sum()} in the articles")
     blocks = len(loader) * loader.sampler.blocks_per_batch
-    return Tokenised(
+    return Tokenized(
         packed - begin,
         int(lengths.sum()) - int((lengths > 0).sum()),
         len(lengths),
         blocks=blocks,
         padding_share=1 - filled / (blocks * task.block_size),
-        packing_seconds=packed - tokenised,
+        packing_seconds=packed - tokenized,
         reading_seconds=read - packed,
     )
 
 
-def encode_batch(task: Task) -> Tokenised:
+def encode_batch(task: Task) -> Tokenized:
     """A plain loop in one process; the library uses a thread for each core."""
     from tokenizers import Tokenizer
 
@@ -111,10 +111,10 @@ def encode_batch(task: Task) -> Tokenised:
         tokens += sum(len(encoding.ids) for encoding in encodings)
         articles += len(texts)
         characters += sum(map(len, texts))
-    return Tokenised(time.perf_counter() - begin, tokens, articles, characters)
+    return Tokenized(time.perf_counter() - begin, tokens, articles, characters)
 
 
-def datasets_map(task: Task) -> Tokenised:
+def datasets_map(task: Task) -> Tokenized:
     """``datasets.map`` with as many processes, as training scripts have it."""
     import os
 
@@ -125,7 +125,7 @@ def datasets_map(task: Task) -> Tokenised:
     tokenizer = AutoTokenizer.from_pretrained(task.base)
     begin = time.perf_counter()
     paths = [str(path) for path in sorted(task.folder.rglob("*.md"))]
-    tokenised = datasets.Dataset.from_dict({"path": paths}).map(
+    tokenized = datasets.Dataset.from_dict({"path": paths}).map(
         lambda batch: tokenizer(
             [_read(Path(path)) for path in batch["path"]],
             add_special_tokens=False,
@@ -137,8 +137,8 @@ def datasets_map(task: Task) -> Tokenised:
         cache_file_name=str(task.scratch / "tokens.arrow"),
     )
     seconds = time.perf_counter() - begin
-    column = tokenised.data.column("input_ids")
-    return Tokenised(seconds, sum(len(chunk.flatten()) for chunk in column.chunks), len(paths))
+    column = tokenized.data.column("input_ids")
+    return Tokenized(seconds, sum(len(chunk.flatten()) for chunk in column.chunks), len(paths))
 
 
 def _read(path: Path) -> str:

@@ -40,7 +40,7 @@ def write_checkpoint(folder: Path, seed: int = 0) -> int:
 
 
 def _write_tokenizer(folder: Path) -> None:
-    """Both trainers ask for a tokenizer, though the documents come tokenised."""
+    """Both trainers ask for a tokenizer, though the documents come tokenized."""
     words = {"<pad>": PAD_TOKEN_ID, "<end>": 1}
     Tokenizer(WordLevel(words, unk_token="<pad>")).save(str(folder / "tokenizer.json"))
     settings = {

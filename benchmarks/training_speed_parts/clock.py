@@ -1,4 +1,4 @@
-"""Times optimiser steps and notes their losses and the memory."""
+"""Times optimizer steps and notes their losses and the memory."""
 
 import time
 
@@ -9,7 +9,7 @@ from training_speed_parts.setting import Measured, Run
 
 
 class StepClock:
-    """Notes the end of every optimiser step.
+    """Notes the end of every optimizer step.
 
     A step's time runs from the end of the step before it to its own end, so that batching and
     logging count too.
@@ -38,7 +38,7 @@ class StepClock:
         self.import_rss = peak_rss_gib()
 
     def step_ended(self) -> None:
-        """To be called after every optimiser step."""
+        """To be called after every optimizer step."""
         self.marks.append(self.now())
         if len(self.marks) == self.run.warm_up and self._profiler:
             self._profiler.start()

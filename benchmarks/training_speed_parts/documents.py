@@ -1,4 +1,4 @@
-"""Documents of the lengths of real Japanese paragraphs, dealt out to optimiser steps."""
+"""Documents of the lengths of real Japanese paragraphs, distributed over optimizer steps."""
 
 import json
 from pathlib import Path

@@ -45,7 +45,7 @@ def run_loop(peer: Peer, clock: StepClock) -> Measured:
     torch.manual_seed(0)
     model = get_peft_model(stock_model(run, peer), lora_config(peer))
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         trained, lr=run.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
     )
     collate = _padded if peer.layout == "padded" else _flattened
@@ -60,8 +60,8 @@ def run_loop(peer: Peer, clock: StepClock) -> Measured:
             loss.backward()
             total += float(loss.detach())
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
         clock.losses.append(total)
         clock.step_ended()
     return clock.result()

@@ -16,10 +16,10 @@ class Run:
 
     Attributes:
         checkpoint: folder of the base, as stock transformers writes it.
-        documents: file of the tokenised documents (see ``documents.py``).
-        documents_per_step: documents of one optimiser step.
-        warm_up: optimiser steps before the clock starts.
-        steps: optimiser steps that are timed.
+        documents: file of the tokenized documents (see ``documents.py``).
+        documents_per_step: documents of one optimizer step.
+        warm_up: optimizer steps before the clock starts.
+        steps: optimizer steps that are timed.
         learning_rate: of AdamW, constant.
         threads: threads of the matrix products.
         memory_gib: data segment that a competitor may fill, in GiB.

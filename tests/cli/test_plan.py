@@ -7,7 +7,7 @@ from animelm.cli.plan import parse_device
 from animelm.errors import UserError
 
 
-def test_json_is_all_that_stands_on_standard_output(
+def test_json_is_all_that_is_printed_to_standard_output(
     call, tiny_base: Path, articles_of: list[str]
 ) -> None:
     base = [f"--model.base={tiny_base}", f"--data.base={tiny_base}"]
@@ -15,26 +15,26 @@ def test_json_is_all_that_stands_on_standard_output(
     assert called.status == 0, called.err
     plan = json.loads(called.out)
     assert plan["trainable_parameters_per_target"]["gate_proj+up_proj"] == 2 * 4 * 16 * (64 + 64)
-    assert plan["fits"] and plan["changes"] == []
-    assert plan["peak_bytes"]["training"] > plan["bytes"]["process"] > 2**28
-    assert plan["peak_bytes"]["loading"] > plan["bytes"]["process"]
-    assert plan["run"]["steps"] > 0 and plan["run_not_counted"] is None
+    assert plan["fits"] and plan["suggestions"] == []
+    assert plan["peak_bytes"]["training"] > plan["bytes"]["Python and libraries"] > 2**28
+    assert plan["peak_bytes"]["loading"] > plan["bytes"]["Python and libraries"]
+    assert plan["run_length"]["steps"] > 0 and plan["run_length_unknown"] is None
 
 
-def test_compiled_norms_are_foretold_to_keep_less(
+def test_compiled_norms_are_estimated_to_keep_less(
     call, tiny_base: Path, articles_of: list[str]
 ) -> None:
     base = [
         f"--model.base={tiny_base}",
         f"--data.base={tiny_base}",
-        "--model.compute_type=bfloat16",
+        "--model.compute.dtype=bfloat16",
     ]
     activations = []
     for compiled in ("false", "true"):
-        options = [*base, *articles_of, f"--model.compile_kernels={compiled}"]
+        options = [*base, *articles_of, f"--model.compute.compile_kernels={compiled}"]
         called = call("plan", "--config=cpt.yaml", "--format=json", *options)
         assert called.status == 0, called.err
-        activations.append(json.loads(called.out)["bytes"]["activations kept"])
+        activations.append(json.loads(called.out)["bytes"]["stored activations"])
     assert activations[1] < activations[0]
 
 
@@ -44,8 +44,8 @@ def test_the_twenty_billion_are_planned_without_weights_and_without_network(call
     assert called.status == 0, called.err
     plan = json.loads(called.out)
     assert plan["parameters"] == 20_914_757_184
-    assert not plan["fits"] and plan["changes"]
-    assert plan["run"] is None and "tokenizer" in plan["run_not_counted"]
+    assert not plan["fits"] and plan["suggestions"]
+    assert plan["run_length"] is None and "tokenizer" in plan["run_length_unknown"]
 
 
 @pytest.mark.parametrize("kind", ["cpt", "sft"])
@@ -67,7 +67,7 @@ def test_a_corpus_that_is_missing_is_named(call, tiny_base: Path) -> None:
     base = [f"--model.base={tiny_base}", f"--data.base={tiny_base}"]
     called = call("plan", "--config=cpt.yaml", *base, "--data.folder=nowhere/at/all")
     assert called.status == 0, called.err
-    assert "Steps and tokens are not counted: nowhere/at/all" in called.out
+    assert "Steps and tokens are unknown: nowhere/at/all" in called.out
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
@@ -77,7 +77,7 @@ def test_all_processes_of_a_machine_must_fit_in_its_memory(call, strategy: str) 
         "--device=24 GiB CPU",
         "--trainer.devices=2",
         "--trainer.accelerator=cpu",
-        "--model.compute_type=bfloat16",
+        "--model.compute.dtype=bfloat16",
         "--format=json",
     ]
     called = call("plan", *(f"--config={name}" for name in configs), *options)
@@ -87,7 +87,7 @@ def test_all_processes_of_a_machine_must_fit_in_its_memory(call, strategy: str) 
     assert not plan["fits"]
     for name, peak in plan["peak_bytes"].items():
         assert plan["peak_bytes_on_device"][name] == 2 * peak
-    assert (plan["bytes"]["layers and head gathered"] > 0) == (strategy == "fsdp2")
+    assert (plan["bytes"]["gathered parameters"] > 0) == (strategy == "fsdp2")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_steps_keep_to_the_trainers_limits(
     length = ["--trainer.max_epochs=2", "--data.block_size=32", "--data.blocks_per_batch=1"]
     called = call("plan", "--config=cpt.yaml", "--format=json", *base, *length, *options)
     assert called.status == 0, called.err
-    assert json.loads(called.out)["run"]["steps"] == steps
+    assert json.loads(called.out)["run_length"]["steps"] == steps
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_cpu_without_a_size_is_this_machines() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a big one", "16 GB TPU", "-3 GB GPU"])
-def test_no_device_is_told(text: str) -> None:
+def test_a_name_that_is_no_device_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="expected cpu, gpu, a size"):
         parse_device(text)
 

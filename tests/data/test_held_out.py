@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from animelm.corpus.cleaning.text_key import letters
+from animelm.corpus.cleaning.text_key import text_key
 from animelm.data.held_out import QUESTION_SETS, QuestionSplit, SplitSettings, split_questions
 from animelm.data.sources.qa import QARecord
 from animelm.data.split import held_out_names, split_qa
@@ -161,9 +161,9 @@ def test_nothing_that_is_asked_as_held_out_is_trained(
         anime, general, SplitSettings(seed, wordings, held_out_works, subjects, 0.25)
     )
     trained = [*split.train, *split.replay]
-    keys = {letters(record.question) for record in trained}
+    keys = {text_key(record.question) for record in trained}
     for name in QUESTION_SETS:
-        assert all(letters(record.question) not in keys for record in of_set(split, name))
+        assert all(text_key(record.question) not in keys for record in of_set(split, name))
     assert not works(of_set(split, "anime_only_read")) & works(trained)
     facts = {record.fact for record in split.train}
     assert {record.fact for record in of_set(split, "anime_unseen_wording")} <= facts

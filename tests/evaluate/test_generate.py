@@ -24,7 +24,7 @@ QUESTIONS = (
 
 
 class ScriptedModel:
-    """Says what it is told to, and remembers how it was asked."""
+    """Says what it is expected to, and remembers how it was asked."""
 
     def __init__(self, continuations: list[list[int]]):
         self.device = torch.device("cpu")

@@ -22,7 +22,7 @@ from animelm.model.checkpoint.load import load_base
 from animelm.model.embedding_offload import keep_embeddings_on_cpu
 from animelm.model.lora.adapters import LoraSettings, add_adapter
 from animelm.model.loss import _ChunkedCrossEntropy
-from animelm.model.moe import expert_pass
+from animelm.model.moe import expert_pass, projection
 from animelm.model.moe.experts import Experts
 from animelm.model.moe.routing import Routing
 from animelm.model.quantization import double_quantization as nested_scales
@@ -66,7 +66,7 @@ def train_a_step(model: nn.Module, layout: DocumentLayout, device: torch.device)
         patch.object(Routing, "from_indices", every_expert_in_turn),
         patch.object(expert_pass, "_draw_seed", lambda _: None),
         patch.object(nested_scales, "create_dynamic_map", lambda: MODE.from_tensor(LEVELS)),
-        patch.object(expert_pass, "_WORKSPACES", {}),
+        patch.object(projection, "_WORKSPACES", {}),
         torch.autograd.set_multithreading_enabled(False),
     ):
         hidden = packed_hidden_states(model, tokens, moved(POSITIONS, device)).flatten(0, 1)

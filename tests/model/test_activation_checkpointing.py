@@ -8,8 +8,9 @@ from animelm.model.activation_checkpointing import recompute_activations
 from animelm.model.architecture import new_model
 from animelm.model.attention.documents import packed_hidden_states
 from animelm.model.checkpoint.load import load_base
-from animelm.model.lora.adapters import LoraSettings, add_adapter, audit_targets
-from animelm.planner.activation_memory import Adapters
+from animelm.model.kept_activations import AdapterShape
+from animelm.model.lora.adapters import LoraSettings, add_adapter
+from animelm.model.lora.targets import audit_targets
 
 NOTHING, EVERYTHING = 0, 2**30
 
@@ -39,7 +40,7 @@ def gradients(checkpoint: Path, kept: int | None) -> tuple[dict[str, torch.Tenso
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
     if kept is not None:
-        adapters = Adapters.of(settings, audit_targets(model, settings.target_modules))
+        adapters = AdapterShape.of(settings, audit_targets(model, settings.target_modules))
         recompute_activations(model.get_base_model(), adapters, kept)
     positions = torch.arange(64).repeat(2)[None]
     held = {}

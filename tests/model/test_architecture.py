@@ -93,6 +93,6 @@ def test_reading_a_configuration_leaves_the_random_numbers_as_they_are() -> None
 
 def test_a_width_that_four_bits_cannot_hold_is_named() -> None:
     config = read_config(GPT_OSS | {"intermediate_size": 33}, "x")
-    with pytest.raises(UserError, match=r"takes 33 values and gives 64; .*quantization none"):
+    with pytest.raises(UserError, match=r"input width 33 and output width 64; .*quantization none"):
         empty_model(config, "nf4")
     empty_model(config, "none")

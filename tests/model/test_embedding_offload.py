@@ -7,7 +7,7 @@ from transformers import GptOssForCausalLM
 
 from animelm.errors import UserError
 from animelm.model.checkpoint.load import load_base
-from animelm.model.embedding_offload import HostEmbedding, keep_embeddings_on_cpu
+from animelm.model.embedding_offload import CpuEmbedding, keep_embeddings_on_cpu
 from animelm.model.lora.adapters import LoraSettings, add_adapter
 
 
@@ -15,7 +15,7 @@ def test_the_table_stays_when_the_model_moves_and_the_rest_does_not(checkpoint: 
     model = load_base(str(checkpoint))
     keep_embeddings_on_cpu(model)
     model.to("meta")
-    assert isinstance(model.model.embed_tokens, HostEmbedding)
+    assert isinstance(model.model.embed_tokens, CpuEmbedding)
     assert model.model.embed_tokens.table.device.type == "cpu"
     # Where inputs of a generation go.
     assert model.device.type == "meta"

@@ -4,7 +4,8 @@ import torch
 
 from animelm.model.checkpoint.load import load_base
 from animelm.model.inspection import describe_modules, inspect_base
-from animelm.model.lora.adapters import LoraSettings, add_adapter, audit_targets
+from animelm.model.lora.adapters import LoraSettings, add_adapter
+from animelm.model.lora.targets import audit_targets
 
 
 def test_inspection_without_weights_agrees_with_the_loaded_model(checkpoint: Path) -> None:

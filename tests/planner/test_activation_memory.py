@@ -1,4 +1,4 @@
-"""The formulas against what autograd really keeps."""
+"""The estimate against what autograd really keeps."""
 
 from dataclasses import replace
 
@@ -13,8 +13,10 @@ from animelm.model.architecture import Config, new_model
 from animelm.model.attention.documents import packed_hidden_states
 from animelm.model.checkpoint.load import load_base
 from animelm.model.compile import compile_norms
-from animelm.model.lora.adapters import DEFAULT_TARGETS, LoraSettings, add_adapter, audit_targets
-from animelm.planner.activation_memory import Adapters, BatchShape, activations, layers_that_keep
+from animelm.model.kept_activations import AdapterShape, BatchShape
+from animelm.model.lora.adapters import LoraSettings, add_adapter
+from animelm.model.lora.targets import DEFAULT_TARGETS, audit_targets
+from animelm.planner.activation_memory import activations
 
 TOKENS = 384
 GPT_OSS = GptOssConfig(
@@ -81,45 +83,34 @@ def test_what_is_kept_is_what_autograd_keeps(
     base = load_base(str(tmp_path), "nf4", shape.dtype)
     lora = LoraSettings(8, 16, dropout, targets)
     model = add_adapter(base, lora)
-    adapters = Adapters.of(lora, audit_targets(model, targets))
+    adapters = AdapterShape.of(lora, audit_targets(model, targets))
     if shape.compiled:
         compile_norms(base)
     if shape.checkpointing:
         recompute_activations(base, adapters, shape.kept_bytes, shape.compiled)
-    foretold = activations(config, adapters, shape, packed=True)
-    assert foretold.kept == pytest.approx(kept_by_autograd(model.train(), shape), rel=0.02)
-
-
-@pytest.mark.parametrize("config", [GPT_OSS, LLAMA], ids=["gpt-oss", "llama"])
-def test_layers_keep_what_the_bytes_pay_for_and_no_more_than_there_are(config: Config) -> None:
-    adapters = Adapters(frozenset(), 8, dropout=False)
-    frugal = replace(PLAIN, checkpointing=True)
-    generous = replace(frugal, kept_bytes=2**40)
-    least, most = (activations(config, adapters, s, packed=True).kept for s in (frugal, generous))
-    one = (most - least) // 3
-    for kept, layers in ((one - 1, 0), (one, 1), (2 * one, 2), (2**40, 3)):
-        assert layers_that_keep(config, adapters, replace(frugal, kept_bytes=kept)) == layers
+    estimate = activations(config, adapters, shape, quantized=True)
+    assert estimate.kept == pytest.approx(kept_by_autograd(model.train(), shape), rel=0.02)
 
 
 def test_the_logits_of_one_chunk_exist_at_a_time() -> None:
     wide = LlamaConfig(**{**LLAMA.to_dict(), "vocab_size": 200_000})
-    adapters = Adapters(frozenset(), 8, dropout=False)
+    adapters = AdapterShape(frozenset(), 8, dropout=False)
     short, long = (
-        activations(wide, adapters, replace(PLAIN, tokens=tokens), packed=True).loss
+        activations(wide, adapters, replace(PLAIN, tokens=tokens), quantized=True).loss
         for tokens in (2048, 4096)
     )
     assert short > 128e6 and long - short < 2e6
 
 
-def test_a_longer_document_needs_its_longest_row_blocks_scores_thrice() -> None:
-    """Scores, shares and their gradient of 6 heads, 128 rows and all keys with the sink's."""
+def test_a_longer_document_needs_the_scores_of_its_longest_tile_three_times() -> None:
+    """Of 6 heads, 128 rows and all keys with the sink: probabilities and two gradients."""
     config = GptOssConfig(
         **GPT_OSS.to_dict() | {"hidden_size": 16, "intermediate_size": 2}
     )  # little but attention
-    shape = replace(PLAIN, tokens=8192)
+    shape, nothing = replace(PLAIN, tokens=8192), AdapterShape(frozenset(), 0, False)
     short, long = (
-        activations(config, Adapters(frozenset(), 0, False), replace(shape, document=length), True)
+        activations(config, nothing, replace(shape, document=length), True)
         for length in (1000, 8000)
     )
-    keys = 8032 - 1024  # 8,001 and 1,001, filled up
+    keys = 8032 - 1024  # 8,001 and 1,001, rounded up
     assert long.layer - short.layer == 3 * 6 * 128 * keys * shape.dtype.itemsize

@@ -1,17 +1,17 @@
 import pytest
 
-from animelm.planner.parallelism import Processes
+from animelm.planner.parallelism import Parallelism
 
 
 @pytest.mark.parametrize(
-    ("processes", "rows", "part"),
+    ("parallelism", "rows", "shard"),
     [
-        (Processes(), 7, 7),
-        (Processes(4, 2), 7, 7),
-        (Processes(4, 2, sharded=True), 8, 2),
-        (Processes(4, 2, sharded=True), 7, 2),
-        (Processes(4, 2, sharded=True), 1, 1),
+        (Parallelism(), 7, 7),
+        (Parallelism(4, 2), 7, 7),
+        (Parallelism(4, 2, sharded=True), 8, 2),
+        (Parallelism(4, 2, sharded=True), 7, 2),
+        (Parallelism(4, 2, sharded=True), 1, 1),
     ],
 )
-def test_a_part_is_the_largest_of_any_process(processes: Processes, rows: int, part: int) -> None:
-    assert processes.part(rows) == part
+def test_the_largest_shard_counts(parallelism: Parallelism, rows: int, shard: int) -> None:
+    assert parallelism.shard(rows) == shard

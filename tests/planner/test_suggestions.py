@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from animelm.model.lora.adapters import LoraSettings
-from animelm.planner.memory import RunSettings, plan_memory
-from animelm.planner.parallelism import Processes
-from animelm.planner.suggestions import Saving, find_savings
+from animelm.planner.memory import RunSettings, estimate_memory
+from animelm.planner.parallelism import Parallelism
+from animelm.planner.suggestions import Suggestion, suggest_changes
 
 WASTEFUL = {
     "quantization": "none",
-    "optimiser": "adamw",
+    "optimizer": "adamw",
     "checkpointing": False,
     "block_size": 1024,
     "blocks_per_batch": 4,
@@ -21,7 +21,7 @@ WASTEFUL = {
 FRUGAL = {
     "quantization": "nf4-double",
     "lora": LoraSettings(4, 8, 0.05, ("q_proj", "v_proj")),
-    "optimiser": "adamw_8bit",
+    "optimizer": "adamw_8bit",
     "checkpointing": True,
     "block_size": 512,
     "blocks_per_batch": 1,
@@ -36,36 +36,39 @@ def wasteful(checkpoint: Path) -> RunSettings:
     )
 
 
-def by_option(savings: tuple[Saving, ...]) -> dict[str, Saving]:
-    return {saving.options[0].partition("=")[0]: saving for saving in savings}
+def by_option(suggestions: tuple[Suggestion, ...]) -> dict[str, Suggestion]:
+    return {suggestion.options[0].partition("=")[0]: suggestion for suggestion in suggestions}
 
 
-def test_each_change_is_told_with_what_it_saves_alone(wasteful: RunSettings) -> None:
-    found = by_option(find_savings(wasteful, plan_memory))
+def test_each_change_says_what_it_saves_alone(wasteful: RunSettings) -> None:
+    found = by_option(suggest_changes(wasteful, estimate_memory))
     assert list(found) == [
-        "--model.activation_checkpointing",
+        "--model.memory.activation_checkpointing",
         "--data.blocks_per_batch",
-        "--model.embeddings_on_cpu",
+        "--model.memory.embeddings_on_cpu",
         "--model.quantization",
         "--data.block_size",
-        "--model.rank",
-        "--model.target_modules",
+        "--model.lora.rank",
+        "--model.lora.target_modules",
     ]
-    # Not --model.optimiser.kind: adapters as small as these keep their states in 32 bits.
-    alone = plan_memory(replace(wasteful, checkpointing=True)).training_peak
-    saved = plan_memory(wasteful).training_peak - alone
-    assert found["--model.activation_checkpointing"].saves == saved > 0
+    # Not --model.optimizer.kind: adapters as small as these keep their states in 32 bits.
+    alone = estimate_memory(replace(wasteful, checkpointing=True)).training_peak
+    saved = estimate_memory(wasteful).training_peak - alone
+    assert found["--model.memory.activation_checkpointing"].saves == saved > 0
 
 
 def test_the_peaks_fall_as_the_changes_add_up(wasteful: RunSettings) -> None:
-    savings = find_savings(wasteful, plan_memory)
-    peaks = [plan_memory(wasteful).training_peak, *(saving.peak for saving in savings)]
+    suggestions = suggest_changes(wasteful, estimate_memory)
+    peaks = [
+        estimate_memory(wasteful).training_peak,
+        *(suggestion.peak for suggestion in suggestions),
+    ]
     assert peaks == sorted(peaks, reverse=True)
-    assert savings[0].peak == peaks[0] - savings[0].saves
+    assert suggestions[0].peak == peaks[0] - suggestions[0].saves
 
 
-def test_an_optimiser_step_keeps_its_tokens(wasteful: RunSettings) -> None:
-    found = by_option(find_savings(wasteful, plan_memory))
+def test_an_optimizer_step_keeps_its_tokens(wasteful: RunSettings) -> None:
+    found = by_option(suggest_changes(wasteful, estimate_memory))
     assert found["--data.blocks_per_batch"].options == (
         "--data.blocks_per_batch=1",
         "--trainer.accumulate_grad_batches=8",
@@ -77,8 +80,8 @@ def test_an_optimiser_step_keeps_its_tokens(wasteful: RunSettings) -> None:
 
 
 def test_all_options_together_are_the_settings_of_the_last_peak(wasteful: RunSettings) -> None:
-    savings = find_savings(wasteful, plan_memory)
-    options = dict(option.split("=") for saving in savings for option in saving.options)
+    suggestions = suggest_changes(wasteful, estimate_memory)
+    options = dict(option.split("=") for suggestion in suggestions for option in suggestion.options)
     blocks, size, accumulation = (
         int(options[name])
         for name in (
@@ -92,55 +95,59 @@ def test_all_options_together_are_the_settings_of_the_last_peak(wasteful: RunSet
 
 
 def test_processes_of_one_machine_save_together(wasteful: RunSettings) -> None:
-    on_cpu = replace(wasteful, device="cpu", processes=Processes(2, 2))
-    first = find_savings(on_cpu, plan_memory)[0]
-    less = plan_memory(replace(on_cpu, checkpointing=True)).training_peak
+    on_cpu = replace(wasteful, device="cpu", parallelism=Parallelism(2, 2))
+    first = suggest_changes(on_cpu, estimate_memory)[0]
+    less = estimate_memory(replace(on_cpu, checkpointing=True)).training_peak
     assert first.peak == 2 * less
-    assert first.saves == 2 * (plan_memory(on_cpu).training_peak - less)
+    assert first.saves == 2 * (estimate_memory(on_cpu).training_peak - less)
 
 
 @pytest.mark.parametrize(
-    ("device", "processes"), [("cpu", Processes()), ("cuda", Processes(2, 2, sharded=True))]
+    ("device", "parallelism"), [("cpu", Parallelism()), ("cuda", Parallelism(2, 2, sharded=True))]
 )
-def test_embeddings_are_sent_to_the_cpu_only_from_a_gpu_that_has_them_whole(
-    wasteful: RunSettings, device: str, processes: Processes
+def test_embeddings_are_offloaded_only_from_a_gpu_that_holds_them_unsharded(
+    wasteful: RunSettings, device: str, parallelism: Parallelism
 ) -> None:
-    elsewhere = replace(wasteful, device=device, processes=processes)
-    assert "--model.embeddings_on_cpu" not in by_option(find_savings(elsewhere, plan_memory))
+    other = replace(wasteful, device=device, parallelism=parallelism)
+    assert "--model.memory.embeddings_on_cpu" not in by_option(
+        suggest_changes(other, estimate_memory)
+    )
 
 
-def test_what_is_frugal_already_is_left_alone(wasteful: RunSettings) -> None:
-    assert find_savings(replace(wasteful, **FRUGAL), plan_memory) == ()
+def test_nothing_is_suggested_where_everything_is_saved_already(
+    wasteful: RunSettings,
+) -> None:
+    assert suggest_changes(replace(wasteful, **FRUGAL), estimate_memory) == ()
 
 
-def test_activations_that_are_kept_are_given_up_first(wasteful: RunSettings) -> None:
+def test_the_budget_for_stored_activations_is_given_up_first(wasteful: RunSettings) -> None:
     kept = replace(wasteful, checkpointing=True, kept_bytes=2**40)
-    first = find_savings(kept, plan_memory)[0]
-    assert first.options == ("--model.kept_activations_gib=0",)
-    assert first.peak == plan_memory(replace(kept, kept_bytes=0)).training_peak
+    first = suggest_changes(kept, estimate_memory)[0]
+    assert first.options == ("--model.memory.stored_activations_gib=0",)
+    assert first.peak == estimate_memory(replace(kept, kept_bytes=0)).training_peak
 
 
-def test_checkpointing_is_not_taken_back_by_activations_that_are_kept(
+def test_checkpointing_is_suggested_without_a_budget_that_would_undo_it(
     wasteful: RunSettings,
 ) -> None:
     kept = replace(wasteful, kept_bytes=2**40)
-    first = find_savings(kept, plan_memory)[0]
+    first = suggest_changes(kept, estimate_memory)[0]
     assert first.options == (
-        "--model.activation_checkpointing=true",
-        "--model.kept_activations_gib=0",
+        "--model.memory.activation_checkpointing=true",
+        "--model.memory.stored_activations_gib=0",
     )
-    forgetting = replace(kept, checkpointing=True, kept_bytes=0)
-    assert first.peak == plan_memory(forgetting).training_peak
-    assert first.saves == plan_memory(kept).training_peak - first.peak
+    recomputing = replace(kept, checkpointing=True, kept_bytes=0)
+    assert first.peak == estimate_memory(recomputing).training_peak
+    assert first.saves == estimate_memory(kept).training_peak - first.peak
 
 
 def test_a_change_that_lowers_the_peak_only_after_others_comes_after_them() -> None:
-    """On a CPU, of one block one layer fits into 1 GiB, and halved blocks leave more holes."""
+    """On a CPU, one layer of a single block fits into 1 GiB, and halved blocks fragment more."""
     settings = RunSettings(
         base="llm-jp/llm-jp-3-7.2b-instruct3",
         quantization="nf4",
         lora=LoraSettings(),
-        optimiser="adamw_8bit",
+        optimizer="adamw_8bit",
         dtype=torch.bfloat16,
         checkpointing=True,
         block_size=4096,
@@ -149,15 +156,18 @@ def test_a_change_that_lowers_the_peak_only_after_others_comes_after_them() -> N
         device="cpu",
         kept_bytes=2**30,
     )
-    savings = find_savings(settings, plan_memory)
-    assert list(by_option(savings)) == [
+    suggestions = suggest_changes(settings, estimate_memory)
+    assert list(by_option(suggestions)) == [
         "--data.blocks_per_batch",
-        "--model.kept_activations_gib",
+        "--model.memory.stored_activations_gib",
         "--model.quantization",
-        "--model.rank",
-        "--model.target_modules",
+        "--model.lora.rank",
+        "--model.lora.target_modules",
         "--data.block_size",
     ]
-    assert savings[1].saves == 0
-    peaks = [plan_memory(settings).training_peak, *(saving.peak for saving in savings)]
+    assert suggestions[1].saves == 0
+    peaks = [
+        estimate_memory(settings).training_peak,
+        *(suggestion.peak for suggestion in suggestions),
+    ]
     assert all(later < earlier for earlier, later in pairwise(peaks))

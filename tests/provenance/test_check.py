@@ -52,13 +52,16 @@ def test_data_of_any_step_of_the_chain_fit() -> None:
 def test_the_split_of_a_chain_is_that_of_all_its_steps() -> None:
     cpt = replace(STEP, step="cpt", split={"seed": 0, "validation_share": 0.05})
     expected = {"seed": 0, "validation_share": 0.05, "held_out_works": 0.25}
-    assert recorded_split(ADAPTER, [cpt, STEP]) == expected
+    assert recorded_split({ADAPTER: [cpt, STEP]}) == expected
 
 
 def test_steps_that_were_split_differently_are_refused() -> None:
     other = replace(STEP, step="more", split={"seed": 1})
-    with pytest.raises(UserError, match="trained with seed=0, and the step more with 1"):
-        recorded_split(ADAPTER, [STEP, other])
+    message = r"the step sft of .*sft/adapter was trained with seed=0, and the step more of .*seed=1"
+    with pytest.raises(UserError, match=message):
+        recorded_split({ADAPTER: [STEP, other]})
+    with pytest.raises(UserError, match=r"seed=0, and the step more of second with seed=1"):
+        recorded_split({ADAPTER: [STEP], Path("second"): [other]})
 
 
 def test_another_split_is_refused_with_both_values_named() -> None:

@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from animelm.model.lora.adapters import TargetAudit, TargetRow
+from animelm.model.lora.targets import TargetAudit, TargetRow
 from animelm.report.audit import print_audit
 
 AUDIT = TargetAudit(
@@ -28,4 +28,4 @@ def test_each_request_stands_beside_what_it_reached_and_trains() -> None:
 
 
 def test_the_last_row_sums_up() -> None:
-    assert printed(AUDIT)[-1] == ["all", "", "792", "3,234,567"]
+    assert printed(AUDIT)[-1] == ["total", "", "792", "3,234,567"]

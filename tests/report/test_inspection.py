@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from animelm.model.inspection import Inspection, ModuleRow
-from animelm.model.lora.adapters import TargetAudit, TargetRow
+from animelm.model.lora.targets import TargetAudit, TargetRow
 from animelm.report.inspection import print_inspection
 
 EXPERTS = tuple(
@@ -39,7 +39,7 @@ def test_equal_modules_of_a_list_share_one_line_with_their_count() -> None:
 
 ATTENTION = Inspection(
     tuple(
-        ModuleRow(f"model.layers.0.self_attn.{name}", "LowRankLinear4bit", 2880, 512, True, 4)
+        ModuleRow(f"model.layers.0.self_attn.{name}", "LoraLinear4bit", 2880, 512, True, 4)
         for name in ("k_proj", "v_proj")
     ),
     1,
@@ -62,7 +62,7 @@ def test_a_pipe_gets_each_module_on_one_line(capsys: pytest.CaptureFixture[str])
     lines = capsys.readouterr().out.splitlines()
     for name in ("k_proj", "v_proj"):
         [line] = [line for line in lines if name in line]
-        assert f"model.layers.*.self_attn.{name}" in line and "LowRankLinear4bit" in line
+        assert f"model.layers.*.self_attn.{name}" in line and "LoraLinear4bit" in line
 
 
 def test_a_module_that_differs_keeps_a_line_of_its_own() -> None:
@@ -77,7 +77,7 @@ def test_a_module_that_differs_keeps_a_line_of_its_own() -> None:
 def test_a_model_without_adapters_is_said_to_be_trained_whole() -> None:
     console = Console(file=io.StringIO(), width=120)
     print_inspection(Inspection(EXPERTS, 1, None), console)
-    assert "All of them are trained." in console.file.getvalue()
+    assert "All parameters are trained." in console.file.getvalue()
 
 
 def test_the_parameters_and_the_targets_are_told() -> None:

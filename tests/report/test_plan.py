@@ -5,36 +5,37 @@ import pytest
 import torch
 from rich.console import Console
 
-from animelm.model.lora.adapters import LoraSettings, TargetAudit, TargetRow
+from animelm.model.lora.adapters import LoraSettings
+from animelm.model.lora.targets import TargetAudit, TargetRow
 from animelm.planner.activation_memory import Activations
-from animelm.planner.memory import MemoryPlan, RunSettings
-from animelm.planner.parallelism import Processes
+from animelm.planner.memory import MemoryEstimate, RunSettings
+from animelm.planner.parallelism import Parallelism
 from animelm.planner.run_length import RunLength
-from animelm.planner.static_memory import Lasting, WeightBytes
-from animelm.planner.suggestions import Saving
+from animelm.planner.static_memory import StaticMemory, WeightBytes
+from animelm.planner.suggestions import Suggestion
 from animelm.report.plan import Device, RunPlan, print_plan
 
 GIB = 2**30
 SETTINGS = RunSettings(
     "a/base", "nf4", LoraSettings(), "adamw_8bit", torch.bfloat16, True, 2048, 1, 16, "cpu"
 )
-MEMORY = MemoryPlan(
-    Lasting(
+MEMORY = MemoryEstimate(
+    StaticMemory(
         parameters=20_914_757_184,
         audit=TargetAudit((TargetRow(("down_proj",), "down_projs", 768, 70_778_880),)),
         weights=WeightBytes(9 * GIB, GIB, 2 * GIB),
         adapters=GIB,
         gradients=GIB,
-        optimiser_states=GIB // 2,
+        optimizer_states=GIB // 2,
     ),
-    Activations(kept=GIB, layer=GIB // 4, dequantised=GIB // 20, loss=GIB // 8),
-    largest_stored=GIB,
+    Activations(kept=GIB, layer=GIB // 4, dequantized=GIB // 20, loss=GIB // 8),
+    largest_tensor=GIB,
     process=GIB // 2,
-    touched=GIB // 16,
-    holes=GIB,
+    training_code=GIB // 16,
+    fragmentation=GIB,
     kernels=GIB // 2,
     gathered=0,
-    exchanged=0,
+    gradient_buckets=0,
     loading_peak=14 * GIB,
     training_peak=17 * GIB,
 )
@@ -48,7 +49,7 @@ PLAN = RunPlan(
 TIGHT = replace(
     PLAN,
     device=Device("cuda", 16 * GIB),
-    savings=(Saving(("--model.target_modules=[q_proj]",), 2 * GIB, 15 * GIB),),
+    suggestions=(Suggestion(("--model.lora.target_modules=[q_proj]",), 2 * GIB, 15 * GIB),),
     length="corpus/anime: no such folder",
 )
 
@@ -69,24 +70,24 @@ def test_every_part_and_both_peaks_have_a_line() -> None:
     assert ["peak while loading", "14.00"] in rows(text)
     assert ["peak while training", "17.00"] in rows(text)
     assert "Fits on a CPU with 24.0 GiB." in text
-    assert "6 optimiser steps over 3,000 tokens (1,000 an epoch, in 32 batches)" in text
+    assert "6 optimizer steps over 3,000 tokens (1,000 per epoch, in 32 batches)" in text
 
 
-def test_a_run_without_an_end_is_told_to_have_none() -> None:
+def test_a_run_without_a_limit_is_said_to_have_none() -> None:
     endless = replace(PLAN, length=RunLength(1000, 32, None, None))
-    text = "No end is set, by trainer.max_epochs or max_steps; tokens: 1,000 an epoch, in 32 batche"
+    text = "nor trainer.max_steps ends this run; tokens: 1,000 per epoch, in 32 batches"
     assert text in printed(endless)
-    assert endless.to_json()["run"]["steps"] is None
+    assert endless.to_json()["run_length"]["steps"] is None
 
 
-def test_what_does_not_fit_is_told_with_what_to_change() -> None:
+def test_a_run_that_does_not_fit_gets_suggestions() -> None:
     text = printed(TIGHT)
     assert "Does not fit on a GPU with 16.0 GiB." in text
-    assert ["--model.target_modules=[q_proj]", "2.00", "15.00"] in rows(text)
-    assert "Steps and tokens are not counted: corpus/anime: no such folder" in text
+    assert ["--model.lora.target_modules=[q_proj]", "2.00", "15.00"] in rows(text)
+    assert "Steps and tokens are unknown: corpus/anime: no such folder" in text
 
 
-def test_a_small_run_is_told_in_mebibytes() -> None:
+def test_a_small_run_is_printed_in_mebibytes() -> None:
     text = printed(replace(PLAN, memory=replace(MEMORY, training_peak=GIB)))
     assert ["peak while training", "1,024.0"] in rows(text)
 
@@ -94,14 +95,14 @@ def test_a_small_run_is_told_in_mebibytes() -> None:
 @pytest.mark.parametrize(("kind", "fits"), [("cpu", False), ("cuda", True)])
 def test_loading_goes_through_the_machines_memory(kind: str, fits: bool) -> None:
     memory = replace(MEMORY, loading_peak=30 * GIB)
-    assert Device(kind, 24 * GIB).holds(memory) is fits
+    assert Device(kind, 24 * GIB).fits(memory) is fits
 
 
 def test_the_processes_of_one_machine_are_counted_together() -> None:
     plan = replace(
         PLAN,
-        settings=replace(SETTINGS, processes=Processes(total=4, here=2)),
-        memory=replace(MEMORY, on_one_device=2),
+        settings=replace(SETTINGS, parallelism=Parallelism(processes=4, per_machine=2)),
+        memory=replace(MEMORY, processes_on_device=2),
     )
     text = printed(plan)
     words = " ".join(text.split())
@@ -119,6 +120,8 @@ def test_json_holds_bytes_and_what_was_not_counted() -> None:
     counted, missing = PLAN.to_json(), TIGHT.to_json()
     assert counted["bytes"]["adapters"] == GIB
     assert counted["peak_bytes"] == {"loading": 14 * GIB, "training": 17 * GIB}
-    assert counted["run"]["steps"] == 6 and counted["fits"] is True
-    assert missing["run"] is None and missing["run_not_counted"].startswith("corpus/anime")
-    assert missing["changes"][0]["saves"] == 2 * GIB and missing["fits"] is False
+    assert counted["run_length"]["steps"] == 6 and counted["fits"] is True
+    assert missing["run_length"] is None and missing["run_length_unknown"].startswith(
+        "corpus/anime"
+    )
+    assert missing["suggestions"][0]["saves"] == 2 * GIB and missing["fits"] is False

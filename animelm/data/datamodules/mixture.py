@@ -1,4 +1,4 @@
-"""Several sources of text in one stream: what the embedded base is trained on."""
+"""Several sources of text in one stream, as the embedded base is trained on."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,7 @@ from animelm.data.held_out import REHEARSED, QuestionSplit, SplitSettings, split
 from animelm.data.sources.qa import QARecord, read_qa
 from animelm.data.split import subsample
 from animelm.data.tokenization.chat import ChatFormat
-from animelm.data.tokenization.token_store import tokenise_folder
+from animelm.data.tokenization.token_store import tokenize_folder
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.data.world import rank_and_world_size
 from animelm.errors import UserError
@@ -31,8 +31,8 @@ class Source:
 
     Args:
         path: Folder of articles, or a file of QA records.
-        repeats: How often its text comes in one epoch.
-        leads: Whether it comes before the others, unmixed: a first, easy lesson.
+        repeats: How often its text occurs in an epoch.
+        leads: Whether it comes first, before the other sources are mixed: an easy first lesson.
     """
 
     path: Path
@@ -41,23 +41,22 @@ class Source:
 
 
 class MixtureDataModule(L.LightningDataModule):
-    """Folders of articles and QA files in one packed stream, each as often as wanted.
+    """Folders of articles and QA files in one packed stream, each repeated as often as given.
 
-    Of the QA records only the wordings that are not held out are trained. Validation asks held-out
-    wordings of ``asked``.
+    Held-out wordings of QA records are not trained on; validation asks those of ``asked``.
 
     Args:
         base: Checkpoint folder, for its tokenizer and chat template.
-        sources: Where the text comes from.
+        sources: Sources of the text.
         asked: File of QA records to ask in validation.
-        block_size: Tokens of a block.
-        blocks_per_batch: Blocks of a batch on each device.
-        held_out_wordings: Share of each fact's wordings, 0 to 1, that are never trained.
-        questions_per_set: Questions that a validation asks.
-        questions_per_batch: Questions that are answered together.
-        seed: Decides which wordings are held out, and the order of training.
-        workers: Processes that tokenise.
-        cache: Folder for tokenised articles. Default: ~/.cache/animelm.
+        block_size: Tokens per block.
+        blocks_per_batch: Blocks per batch on each device.
+        held_out_wordings: Share of each fact's wordings to hold out, 0 to 1.
+        questions_per_set: Number of questions per validation.
+        questions_per_batch: Number of questions to answer in one batch.
+        seed: Seed of the choice of held-out wordings and of the training order.
+        workers: Number of processes that tokenize.
+        cache: Folder for tokenized articles. Default: ~/.cache/animelm.
     """
 
     def __init__(
@@ -106,7 +105,7 @@ class MixtureDataModule(L.LightningDataModule):
 
     def _read(self, path: Path) -> Documents:
         if path.is_dir():
-            return tokenise_folder(path, self._tokenizer, self.workers, self.cache)
+            return tokenize_folder(path, self._tokenizer, self.workers, self.cache)
         replay = self._split(read_qa(path, domain="general")).replay
         return self._chat.encode_pairs(
             [(r.question, answer) for r in replay for answer in r.answers]
@@ -117,11 +116,11 @@ class MixtureDataModule(L.LightningDataModule):
 
     @property
     def records_for_scoring(self) -> list[QARecord]:
-        """Every record of ``asked``: distractor answers are found among them."""
+        """Every record of ``asked``; distractors are found among them."""
         return read_qa(self.asked, domain="general")
 
     def prepare_data(self) -> None:
-        """Tokenises, on one process of each machine."""
+        """Tokenizes the sources, in one process per machine."""
         _ = self._documents
 
     def train_dataloader(self) -> PackedLoader:

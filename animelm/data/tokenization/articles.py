@@ -1,4 +1,4 @@
-"""Articles of several folders, tokenised, split into those trained on and those held out."""
+"""Tokenized articles of several folders, split into training and held-out articles."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,32 +14,32 @@ from animelm.data.batches.packing import pack_selected
 from animelm.data.batches.sampler import BlockSampler
 from animelm.data.held_out import SplitSettings
 from animelm.data.split import split_articles
-from animelm.data.tokenization.token_store import TokenStore, tokenise_folder
+from animelm.data.tokenization.token_store import TokenStore, tokenize_folder
 from animelm.data.tokenization.tokenizer import document_end_token_id
 
 Indices = NDArray[np.int64]
 
 
 class ArticleCorpus:
-    """The articles of one folder or more, numbered through.
+    """The tokenized articles of one or more folders, numbered consecutively.
 
     Args:
-        folders: folders of articles, as ``open_articles`` finds them.
+        folders: folders of articles, see ``open_articles``.
         tokenizer: a fast tokenizer.
         split: which share of each folder's articles is held out; a share of None is 0.
-        workers: processes that tokenise.
-        cache: folder of the tokenised articles; None for the default one.
+        workers: number of processes that tokenize.
+        cache: folder of the tokenized articles; None for ``default_cache()``.
 
     Attributes:
-        documents: the tokenised articles.
-        names: of each, unique in its folder.
-        lengths: tokens of each, int64 ``[N]``.
+        documents: the tokenized articles.
+        names: name of each, unique in its folder.
+        lengths: number of tokens of each, int64 ``[N]``.
         pad_token_id: token that fills the rest of a block.
-        train: for each folder, the numbers of its articles to train on.
-        validation: for each folder, the numbers of its articles held out.
+        train: for each folder, the indices of its training articles.
+        validation: for each folder, the indices of its held-out articles.
 
     Raises:
-        UserError: as ``tokenise_folder`` and ``split_articles``.
+        UserError: as for ``tokenize_folder``.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ArticleCorpus:
         workers: int = 1,
         cache: Path | None = None,
     ) -> None:
-        stores = [tokenise_folder(folder, tokenizer, workers, cache) for folder in folders]
+        stores = [tokenize_folder(folder, tokenizer, workers, cache) for folder in folders]
         self.documents: Documents = ConcatDataset[Document](stores)
         self.names: list[str] = [name for store in stores for name in store.names]
         self.lengths: Indices = np.concatenate([store.lengths for store in stores])
@@ -73,12 +73,12 @@ class ArticleCorpus:
         rank: int = 0,
         world_size: int = 1,
     ) -> PackedLoader:
-        """Packed blocks of the articles held out, in a fixed order, for the perplexity.
+        """Packed blocks of the held-out articles, in a fixed order, for the perplexity.
 
         Args:
             name: name of the set, written into the batches.
-            block_size: tokens of a block.
-            blocks_per_batch: blocks of a batch.
+            block_size: tokens per block.
+            blocks_per_batch: blocks per batch.
             rank: this process, from 0.
             world_size: number of processes.
         """
@@ -94,7 +94,7 @@ class ArticleCorpus:
 
 
 def _split(store: TokenStore, share: float, seed: int) -> tuple[Indices, Indices]:
-    """The numbers of the articles to train on and of those held out, within the store."""
+    """The indices of the training and of the held-out articles within the store."""
     kept, held_out = split_articles(store.names, share, seed)
     number = {name: index for index, name in enumerate(store.names)}
     return (

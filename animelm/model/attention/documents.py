@@ -1,9 +1,9 @@
-"""Attention that costs what the documents cost, not what the block costs.
+"""Attention whose cost depends on the documents' lengths, not on the block's.
 
 A packed batch holds many short documents. Instead of masking a block-sized score matrix, the
-documents are gathered into groups of similar length and each group runs one causal attention.
+documents are gathered into groups of similar length, and each group runs one causal attention.
 
-Legend: B blocks, S tokens a block, T = B·S, G documents of a group, L tokens of its longest
+Legend: B blocks, S tokens per block, T = B·S, G documents of a group, L tokens of its longest
 document, M = Σ G·L of all groups, H query heads, J key and value heads, each for H/J query heads,
 D head dimension.
 """
@@ -22,10 +22,10 @@ from transformers.models.gpt_oss import modeling_gpt_oss
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssAttention, repeat_kv
 from transformers.models.llama import modeling_llama
 
-from animelm.model.attention.tiled import DocumentPlace, row_attention
+from animelm.model.attention.tiled import DocumentSpan, tiled_attention
 
 DOCUMENT_ATTENTION = "document"
-# A document joins a group while the group's padding stays below this share of its longest member.
+# Shortest document of a group, as a share of its longest.
 _SHORTEST_SHARE = 0.75
 
 
@@ -44,31 +44,31 @@ class DocumentGroup:
 
 @dataclass(frozen=True)
 class DocumentLayout:
-    """Where the documents of a packed batch lie.
+    """The positions of the documents in a packed batch.
 
     Attributes:
-        places: of the documents, in order.
-        groups: documents by similar length.
+        spans: the documents' spans, in order.
+        groups: groups of documents of similar length.
         token_index: [M] int64, position in the flattened batch of each token of all groups' [G, L];
-            documents are filled up by repeating their last token.
-        inverse: [T] int64, for each token of the batch its row in the groups' concatenated output.
+            documents are padded by repeating their last token.
+        inverse: [T] int64, row in the groups' concatenated output of each token of the batch.
     """
 
-    places: tuple[DocumentPlace, ...]
+    spans: tuple[DocumentSpan, ...]
     groups: tuple[DocumentGroup, ...]
     token_index: Tensor
     inverse: Tensor
 
     @staticmethod
     def from_position_ids(position_ids: Tensor) -> "DocumentLayout":
-        """Reads the documents off positions that restart at 0 (``position_ids`` [B, S] int64)."""
+        """Finds the documents: ``position_ids`` [B, S] int64 restart at 0 with each."""
         flat = position_ids.reshape(-1)
         starts = torch.nonzero(flat == 0).flatten()
         ends = torch.cat([starts[1:], starts.new_tensor([flat.numel()])])
         lengths = ends - starts
         order = torch.argsort(lengths, descending=True, stable=True)
         groups, indices, inverse, offset = [], [], torch.empty_like(flat), 0
-        for members in _similar(lengths[order].tolist()):
+        for members in _similar_lengths(lengths[order].tolist()):
             rows = order[members]
             longest = int(lengths[rows[0]])
             steps = torch.arange(longest, device=flat.device)
@@ -81,12 +81,12 @@ class DocumentLayout:
             groups.append(DocumentGroup(len(rows), longest))
             indices.append(token_index.flatten())
             offset += token_index.numel()
-        places = _places(starts, ends, position_ids.shape[1])
-        return DocumentLayout(places, tuple(groups), torch.cat(indices), inverse)
+        spans = _spans(starts, ends, position_ids.shape[1])
+        return DocumentLayout(spans, tuple(groups), torch.cat(indices), inverse)
 
     def gather(self, states: Tensor, dimension: int) -> list[Tensor]:
-        """The heads ``states`` [T, H·D] of each group, [G, H, L, D]."""
-        # One gathering for all groups: the backward pass then adds up one gradient.
+        """Gathers ``states`` [T, H·D] into each group's [G, H, L, D]."""
+        # One gather for all groups, so that the backward pass adds up a single gradient.
         rows = states.index_select(0, self.token_index)
         sizes = [group.documents * group.longest for group in self.groups]
         return [
@@ -95,20 +95,20 @@ class DocumentLayout:
         ]
 
     def scatter(self, groups: list[Tensor]) -> Tensor:
-        """Undoes ``gather``: each group's [G, H, L, D] -> [T, H·D]."""
+        """The inverse of ``gather``: each group's [G, H, L, D] -> [T, H·D]."""
         rows = [states.transpose(1, 2).flatten(2).flatten(0, 1) for states in groups]
         return torch.cat(rows).index_select(0, self.inverse)
 
 
-def _places(starts: Tensor, ends: Tensor, length: int) -> tuple[DocumentPlace, ...]:
-    """Of documents from ``starts`` to ``ends`` in flattened blocks of ``length`` tokens."""
+def _spans(starts: Tensor, ends: Tensor, length: int) -> tuple[DocumentSpan, ...]:
+    """Spans of documents from ``starts`` to ``ends`` in flattened blocks of ``length`` tokens."""
     return tuple(
-        DocumentPlace(start // length, start % length, start % length + end - start)
+        DocumentSpan(start // length, start % length, start % length + end - start)
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
     )
 
 
-def _similar(descending_lengths: list[int]) -> list[slice]:
+def _similar_lengths(descending_lengths: list[int]) -> list[slice]:
     slices, first = [], 0
     for row, length in enumerate(descending_lengths):
         if length < _SHORTEST_SHARE * descending_lengths[first]:
@@ -121,9 +121,9 @@ def _similar(descending_lengths: list[int]) -> list[slice]:
 class _SinkFlashAttention(torch.autograd.Function):
     """Causal softmax attention with one learned sink logit per head, on PyTorch's CPU flash kernel.
 
-    The kernel knows no sinks. With lse = log Σ exp(scores), a sink z turns the output into
-    out · exp(lse - lse') where lse' = log(exp(lse) + exp(z)). Handing lse' and the rescaled output
-    to the kernel's own backward gives the exact gradients of query, key and value, since it
+    The kernel does not support sinks. With lse = log Σ exp(scores), a sink z turns the output into
+    out · exp(lse - lse') where lse' = log(exp(lse) + exp(z)). Called with lse' and the rescaled
+    output, the kernel's own backward gives the exact gradients of query, key and value, since it
     recomputes the probabilities as exp(scores - lse'); the sink's gradient is
     -Σ exp(z - lse') · (grad_out · out).
     """
@@ -171,13 +171,12 @@ def sink_attention(
     scale: float,
     window: int | None,
 ) -> Tensor:
-    """Causal attention inside documents; with sinks in float32 on a CPU only.
+    """Causal attention inside documents; sinks are supported in float32 on a CPU only.
 
     Args:
         query: [G, H, L, D].
         key, value: [G, J, L, D].
-        sinks: [H], one logit per head that takes probability and gives no value; None: a model
-            without.
+        sinks: [H], one logit per head that takes probability and gives no value; None: no sinks.
         scale: factor on the scores.
         window: a token sees itself and the ``window - 1`` tokens before it; None: every earlier
             token.
@@ -196,11 +195,11 @@ def sink_attention(
     return _SinkFlashAttention.apply(query, key, value, sinks, mask, scale)
 
 
-def attends_by_rows(device: str, dtype: torch.dtype) -> bool:
-    """Whether attention with sinks runs as ``row_attention``.
+def uses_tiled_attention(device: str, dtype: torch.dtype) -> bool:
+    """Whether attention with sinks is computed by ``tiled_attention``.
 
-    A CPU multiplies bf16 matrices faster than its flash kernel works, and a GPU has no flash kernel
-    that takes sinks.
+    On a CPU, bf16 matrix products are faster than its flash kernel; PyTorch has no flash kernel
+    with sinks for a GPU.
     """
     return device != "cpu" or dtype == torch.bfloat16
 
@@ -225,10 +224,9 @@ def document_attention_forward(
     document_layout: DocumentLayout | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attention function in the form that transformers registers (query [B, H, S, D]).
+    """Attention function with the signature that transformers expects (query [B, H, S, D]).
 
-    Without a ``document_layout`` (generation, or a stock caller) the model's own eager attention
-    runs.
+    Without a ``document_layout`` (in generation) the model's own eager attention runs.
     """
     sinks = getattr(module, "sinks", None)
     if document_layout is None:
@@ -237,9 +235,9 @@ def document_attention_forward(
             module, query, key, value, attention_mask, scaling, **kwargs
         )
     batch, _, length, dimension = query.shape
-    if sinks is not None and attends_by_rows(query.device.type, query.dtype):
-        places = document_layout.places
-        return row_attention(query, key, value, sinks, scaling, sliding_window, places), None
+    if sinks is not None and uses_tiled_attention(query.device.type, query.dtype):
+        spans = document_layout.spans
+        return tiled_attention(query, key, value, sinks, scaling, sliding_window, spans), None
 
     def flatten(states: Tensor) -> Tensor:  # [B, H, S, D] -> [T, H·D]
         return states.transpose(1, 2).reshape(batch * length, -1)
@@ -254,12 +252,12 @@ def document_attention_forward(
 
 
 ALL_ATTENTION_FUNCTIONS.register(DOCUMENT_ATTENTION, document_attention_forward)
-# Without a layout the eager attention runs, so the masks must be its masks.
+# Without a layout the eager attention runs, so the masks must be made for it.
 ALL_MASK_ATTENTION_FUNCTIONS.register(DOCUMENT_ATTENTION, eager_mask)
 
 
 def _no_masks(model: PreTrainedModel) -> Any:
-    """What the model takes for masks that are made already: the layout takes their place."""
+    """Placeholders that the model accepts instead of masks, which the layout replaces."""
     if isinstance(model, GptOssForCausalLM):
         return {"full_attention": None, "sliding_attention": None}
     return torch.zeros(1, 1, 1, 1, device=model.device)
@@ -268,10 +266,10 @@ def _no_masks(model: PreTrainedModel) -> Any:
 def packed_hidden_states(
     model: PreTrainedModel | PeftModel, input_ids: Tensor, position_ids: Tensor
 ) -> Tensor:
-    """Last hidden states [B, S, C] of packed documents that do not see each other.
+    """Last hidden states [B, S, C] of packed documents, which do not attend to each other.
 
     Args:
-        model: as ``load_base`` made it, with or without adapters.
+        model: made by ``load_base``, with or without adapters.
         input_ids: [B, S] int64.
         position_ids: [B, S] int64, 0 at every document's first token.
     """
@@ -280,8 +278,8 @@ def packed_hidden_states(
         model.get_base_model() if isinstance(model, PeftModel) else model,
     )
     if causal.config._attn_implementation != DOCUMENT_ATTENTION:
-        # Any other attention would need the masks that are left out below, and see the future.
-        raise RuntimeError(f"packed documents need the attention {DOCUMENT_ATTENTION!r}")
+        # Without masks, any other attention would let tokens see later ones.
+        raise RuntimeError(f"packed documents need the attention function {DOCUMENT_ATTENTION!r}")
     return causal.model(
         input_ids=input_ids,
         position_ids=position_ids,

@@ -1,1 +1,1 @@
-"""Reads a base: files of any layout, one tensor at a time."""
+"""Reads and writes a base: checkpoints in any published format, one tensor at a time."""

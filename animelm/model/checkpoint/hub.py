@@ -1,4 +1,4 @@
-"""Finding a base: a folder, or a name on the Hugging Face hub."""
+"""Finds a base: a local folder, or a repository on the Hugging Face hub."""
 
 import json
 from pathlib import Path
@@ -15,13 +15,13 @@ _UNREACHABLE = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSEr
 
 
 def resolve_base(base: str) -> Path:
-    """The folder of a base: a local path, or a hub id that is fetched.
+    """The folder of a base: a local path, or a hub id that is downloaded.
 
-    Of a hub id only safetensors, JSON files and the chat template are fetched, and of these only
-    those in the repository's root: the weights for other programs lie in folders.
+    Only the safetensors files, JSON files and chat template in the root of a hub repository are
+    downloaded: its subfolders hold the weights for other programs.
 
     Raises:
-        UserError: neither a folder with a config.json nor a hub id that can be reached.
+        UserError: ``base`` is neither a folder with a config.json nor a hub id that can be reached.
     """
     folder = _local_folder(base)
     if folder:
@@ -34,7 +34,7 @@ def resolve_base(base: str) -> Path:
 
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, base: str) -> None:
-    """Refuses a tokenizer of which a token has no row in the base's embedding.
+    """Refuses a tokenizer with tokens that the base's embedding has no row for.
 
     Raises:
         UserError: there is such a token, or as ``load_config``.
@@ -43,18 +43,18 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, base: str) -> None:
     rows = load_config(base).vocab_size
     if tokens > rows:
         raise UserError(
-            f"{base}: its tokenizer numbers {tokens} tokens, and its embedding has {rows} rows "
+            f"{base}: its tokenizer has {tokens} tokens, and its embedding has {rows} rows "
             "(vocab_size in config.json); expected a row for each token"
         )
 
 
 def load_config(base: str) -> Config:
-    """The configuration of a base; no weight is fetched.
+    """The configuration of a base; no weight is downloaded.
 
-    Of a published base that is not at hand, the description that comes with the project is taken.
+    For a published base that is not on this machine, the copy that comes with the project is used.
 
     Raises:
-        UserError: as ``resolve_base``; or the base is of an architecture that is not known.
+        UserError: as ``resolve_base``; or the base has an unsupported architecture.
     """
     folder = _local_folder(base)
     file = folder / "config.json" if folder else _cached_config(base)
@@ -79,7 +79,7 @@ def _local_folder(base: str) -> Path | None:
         return folder
     if folder.exists():
         raise UserError(
-            f"{base}: no config.json here; expected a checkpoint as transformers writes it"
+            f"{base}: has no config.json; expected a checkpoint as transformers writes it"
         )
     return None
 
@@ -94,7 +94,7 @@ def _cached_config(base: str) -> Path | None:
 
 def _not_found(base: str, error: Exception) -> UserError:
     return UserError(
-        f"{base}: no such folder, and the model hub gave no model of that name "
+        f"{base}: no such folder, and no model of that name could be fetched from the hub "
         f"({type(error).__name__}). Expected a folder with config.json, or a hub id such as "
         "unsloth/gpt-oss-20b"
     )

@@ -1,6 +1,6 @@
-"""The tensors of a checkpoint folder, read one at a time.
+"""Reads the tensors of a checkpoint folder one at a time.
 
-Files are read, not mapped: pages of a mapped file count as the process's memory for as long as the
+Files are not memory-mapped: pages of a mapped file count as the process's memory as long as the
 file is open.
 """
 
@@ -22,75 +22,77 @@ from animelm.errors import UserError
 _INDEX = "model.safetensors.index.json"
 _SINGLE_FILE = "model.safetensors"
 _ADAPTER = "adapter_model.safetensors"
-# Nothing that leads out of the folder.
+# No path out of the folder.
 _FILE_NAME = re.compile(r"[^/\\:]+\.safetensors")
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor that is named, and read only when it is asked for.
+    """A tensor of a checkpoint that is read on demand.
 
     Attributes:
-        name: as in the checkpoint.
-        place: what holds it, for messages: a file.
-        bytes: its size there.
+        name: name in the checkpoint.
+        file: the file that holds it, for messages.
+        bytes: size in the file.
     """
 
     name: str
-    place: str
+    file: str
     bytes: int
     _read: Callable[[], Tensor]
 
     def read(self) -> Tensor:
-        """The tensor, read anew at each call.
+        """The tensor, read again at each call.
 
         Raises:
-            UserError: it cannot be read, or its type is none that PyTorch has.
+            UserError: the tensor cannot be read, or PyTorch has no such type.
         """
         try:
             return self._read()
         except (SafetensorError, OSError, AttributeError) as error:
-            raise self.wrong(f"cannot be read ({error})") from error
+            raise self.error(f"cannot be read ({error})") from error
 
-    def wrong(self, problem: str) -> UserError:
-        """An error that names file and tensor, to be raised."""
-        return UserError(f"{self.place}: tensor {self.name} {problem}")
+    def error(self, problem: str) -> UserError:
+        """An error to raise, which names file and tensor."""
+        return UserError(f"{self.file}: tensor {self.name} {problem}")
 
-    def unlike(self, tensor: Tensor, expected: str) -> UserError:
-        """As ``wrong``, for a shape or type that is not the ``expected`` one."""
+    def mismatch(self, tensor: Tensor, expected: str) -> UserError:
+        """An error to raise for a shape or type that is not the ``expected`` one."""
         found = f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
-        return self.wrong(f"is {found}; expected {expected}")
+        return self.error(f"is {found}; expected {expected}")
 
 
 class Checkpoint:
-    """The tensors of a base by their names, none of them read yet."""
+    """The tensors of a base by name; they are read on demand."""
 
     def __init__(self, tensors: Iterable[StoredTensor]) -> None:
-        """Raises: UserError: two files hold a tensor of the same name."""
+        """Raises UserError if two files hold a tensor of the same name."""
         self._tensors: dict[str, StoredTensor] = {}
         for tensor in tensors:
             first = self._tensors.setdefault(tensor.name, tensor)
             if first is not tensor:
-                raise tensor.wrong(f"is in {first.place} too; expected it in one file only")
+                raise tensor.error(f"is in {first.file} as well; expected it in one file only")
 
     @staticmethod
-    def in_folder(folder: Path) -> "Checkpoint":
-        """What the weight files of a folder hold.
+    def from_folder(folder: Path) -> "Checkpoint":
+        """The tensors in the weight files of a folder.
 
-        That is ``model.safetensors``; without it those that ``model.safetensors.index.json`` names;
-        and without an index every safetensors file but an adapter's.
+        The weight files are ``model.safetensors``; without it, those that
+        ``model.safetensors.index.json`` lists; without an index, every safetensors file except an
+        adapter's.
 
         Raises:
-            UserError: there is none, or one that the index names is not there; one is cut off or
-                no safetensors file at all; two hold the same tensor; the index is broken.
+            UserError: there is no weight file, or a listed one is missing; a file is truncated or
+                not in the safetensors format; two files hold the same tensor; or the index is
+                malformed.
         """
         return Checkpoint(tensor for file in _weight_files(folder) for tensor in tensors_in(file))
 
     @staticmethod
-    def of_state(state: Mapping[str, Tensor], place: str) -> "Checkpoint":
-        """Tensors that are in memory already, as if ``place`` were a file with them."""
+    def from_state_dict(state: Mapping[str, Tensor], file: str) -> "Checkpoint":
+        """Tensors in memory, presented as a checkpoint; messages call it ``file``."""
         return Checkpoint(
-            StoredTensor(name, place, tensor.nbytes, partial(state.__getitem__, name))
+            StoredTensor(name, file, tensor.nbytes, partial(state.__getitem__, name))
             for name, tensor in state.items()
         )
 
@@ -99,26 +101,26 @@ class Checkpoint:
         return sum(tensor.bytes for tensor in self)
 
     def __iter__(self) -> Iterator[StoredTensor]:
-        """Every tensor, file by file and in the order in which it lies there."""
+        """Every tensor, file by file, in the order of the file."""
         return iter(self._tensors.values())
 
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
 
-    def beside(self, tensor: StoredTensor, name: str) -> StoredTensor:
-        """The tensor ``name``, which ``tensor`` cannot be read without.
+    def companion(self, tensor: StoredTensor, name: str) -> StoredTensor:
+        """The tensor ``name``, which is needed to interpret ``tensor``.
 
         Raises:
             UserError: the checkpoint lacks it.
         """
         if name not in self._tensors:
-            raise tensor.wrong(f"needs {name}, which the checkpoint lacks")
+            raise tensor.error(f"needs {name}, which the checkpoint lacks")
         return self._tensors[name]
 
 
 def _weight_files(folder: Path) -> list[Path]:
     index = folder / _INDEX
-    if (folder / _SINGLE_FILE).is_file():  # as transformers, also where there is an index
+    if (folder / _SINGLE_FILE).is_file():  # as in transformers, even if there is an index
         return [folder / _SINGLE_FILE]
     if index.is_file():
         return _indexed_files(index)
@@ -137,8 +139,8 @@ def _indexed_files(index: Path) -> list[Path]:
         names = sorted({str(name) for name in weight_map.values()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{index}: no index of weights ({error!r}); expected JSON with a weight_map from the "
-            "names of tensors to those of their files"
+            f"{index}: not an index of weights ({error!r}); expected JSON with a weight_map from "
+            "tensor names to file names"
         ) from error
     if not names:
         raise UserError(f"{index}: weight_map is empty; expected the files that hold the weights")
@@ -148,7 +150,7 @@ def _indexed_files(index: Path) -> list[Path]:
                 f"{index}: weight_map names {name!r}; expected .safetensors files in its folder"
             )
         if not (index.parent / name).is_file():
-            raise UserError(f"{index}: weight_map names {name}, which is not there; fetch it again")
+            raise UserError(f"{index}: weight_map names {name}, but it is missing; get it again")
     return [index.parent / name for name in names]
 
 
@@ -156,13 +158,13 @@ def tensors_in(file: Path) -> Iterator[StoredTensor]:
     """The tensors of one safetensors file.
 
     Raises:
-        UserError: it is cut off or no safetensors file at all.
+        UserError: the file is truncated, or not in the safetensors format.
     """
     try:
         opened = safe_open(file, framework="pt", backend="pread")
     except (SafetensorError, OSError) as error:
         raise UserError(
-            f"{file}: not a whole safetensors file ({error}); fetch or copy it again"
+            f"{file}: not a complete safetensors file ({error}); download or copy it again"
         ) from error
     for name in opened.offset_keys():
         described = opened.get_slice(name)
@@ -172,7 +174,7 @@ def tensors_in(file: Path) -> Iterator[StoredTensor]:
 
 
 def loading_progress() -> Progress:
-    """A bar by bytes on the terminal's error stream; nothing where that is no terminal."""
+    """A progress bar by bytes on stderr; nothing if stderr is not a terminal."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("loading {task.description}"),

@@ -1,4 +1,4 @@
-"""The configurations of published bases, so that they can be described without being fetched."""
+"""Configurations of published bases, so that they can be inspected without a download."""
 
 import json
 from pathlib import Path
@@ -15,14 +15,13 @@ RELEASED = tuple(_FILES)
 
 
 def released_config(base: str) -> dict[str, Any] | None:
-    """What the config.json of a published base says about its model; None for any other base.
+    """The model's part of a published base's config.json; None for any other base.
 
-    Dimensions and constants only, for a base of which neither a folder nor a fetched copy is at
-    hand; where there is one, its own file counts. How the published weights are stored
-    (``quantization_config``) is not in it.
+    It holds dimensions and constants, not how the weights are stored (``quantization_config``). A
+    base on this machine is described by its own file instead.
 
     Args:
-        base: hub id, such as unsloth/gpt-oss-20b.
+        base: Hub id, such as unsloth/gpt-oss-20b.
     """
     file = _FILES.get(base)
     return json.loads((_FOLDER / file).read_text(encoding="utf-8")) if file else None

@@ -1,4 +1,4 @@
-"""The files of an adapter folder, checked before anything is made of them."""
+"""Reads and checks the files of an adapter folder."""
 
 import json
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from animelm.model.checkpoint.reader import tensors_in
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 ANCESTRY_FILE = "ancestry.json"
-# Under all others PEFT takes a part of the base's weights away and moves it into the adapter.
+# All other initializations of PEFT change the base's weights.
 _PLAIN_STARTS = (True, False, "gaussian", "eva", "orthogonal")
 
 
 @dataclass(frozen=True)
 class StoredAdapter:
-    """A LoRA adapter as it lies in a folder; of the weights only the names are read.
+    """A LoRA adapter in a folder; only the names of its weights are read.
 
     Attributes:
-        folder: where it lies.
-        config: what PEFT makes of its configuration.
-        tensors: the names in its file of weights.
+        folder: the adapter folder.
+        config: its configuration, as PEFT reads it.
+        tensors: names of the tensors in its weights file.
     """
 
     folder: Path
@@ -32,12 +32,12 @@ class StoredAdapter:
     tensors: frozenset[str]
 
     @staticmethod
-    def in_folder(folder: Path) -> "StoredAdapter":
+    def from_folder(folder: Path) -> "StoredAdapter":
         """The adapter that ``save_adapter`` or PEFT wrote.
 
         Raises:
-            UserError: a file is missing or malformed, or the adapter is of a kind that cannot be
-                put on a base without changing it.
+            UserError: a file is missing or malformed, or the adapter would change the base's own
+                weights.
         """
         for file in (CONFIG_FILE, WEIGHTS_FILE):
             if not (folder / file).is_file():
@@ -80,10 +80,10 @@ def _read_config(path: Path) -> LoraConfig:
 
 
 def read_ancestry(folder: Path) -> list[dict[str, str]]:
-    """The steps that led to an adapter, oldest first; empty where none was recorded.
+    """The training steps that led to an adapter, oldest first; empty if none was recorded.
 
     Raises:
-        UserError: the file is not a list of steps.
+        UserError: the file does not hold a list of steps.
     """
     path = folder / ANCESTRY_FILE
     if not path.is_file():

@@ -2,7 +2,7 @@
 
 y = x Wᵀ + b + s · (m ∘ x) Aᵀ Bᵀ   (LoRA, arXiv 2106.09685; m is the dropout mask)
 
-W is dequantised once in the forward and once in the backward pass and dropped both times; its
+W is dequantized once in the forward and once in the backward pass and dropped both times; its
 gradient is never formed, nor is the full-size product B A.
 
 Legend: N rows, I input width, O output width, R rank.
@@ -20,59 +20,113 @@ from torch import Tensor, nn
 from animelm.model.quantization.linear4bit import weight_in
 
 
-class _LowRankProduct(torch.autograd.Function):
+class LoraUpdate:
+    """s · (m ∘ x) Aᵀ Bᵀ and its gradients, in the compute type.
+
+    Attributes:
+        lora_a: A, [R, I].
+        scaled_b: s · B, [O, R].
+        scaling: s = alpha / rank.
+    """
+
+    def __init__(self, lora_a: Tensor, lora_b: Tensor, scaling: float) -> None:
+        self.lora_a, self.scaled_b, self.scaling = lora_a, lora_b * scaling, scaling
+
+    def hidden(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """(m ∘ x) Aᵀ, [N, R]."""
+        return _masked(x, mask) @ self.lora_a.T
+
+    def add_to(self, y: Tensor, hidden: Tensor) -> None:
+        """Adds the update to the frozen layer's output ``y`` [N, O]."""
+        y.addmm_(hidden, self.scaled_b.T)
+
+    def hidden_gradient(self, grad_y: Tensor) -> Tensor:
+        """The gradient of ``hidden``, [N, R]."""
+        return grad_y @ self.scaled_b
+
+    def input_gradient(self, grad_hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """The gradient of x through the update alone, [N, I]."""
+        grad_x = grad_hidden @ self.lora_a
+        return grad_x if mask is None else grad_x.mul_(mask)
+
+    def add_input_gradient(self, grad_x: Tensor, grad_hidden: Tensor, mask: Tensor | None) -> None:
+        """Adds it to the gradient of x through the frozen layer, in one product if possible."""
+        if mask is None:
+            grad_x.addmm_(grad_hidden, self.lora_a)
+        else:
+            grad_x.add_(self.input_gradient(grad_hidden, mask))
+
+    def parameter_gradients(
+        self,
+        x: Tensor,
+        mask: Tensor | None,
+        hidden: Tensor,
+        grad_y: Tensor,
+        grad_hidden: Tensor,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:
+        """The gradients of A and B in ``dtype``."""
+        grad_a = (grad_hidden.T @ _masked(x, mask)).to(dtype)
+        grad_b = (grad_y.T @ hidden).to(dtype).mul_(self.scaling)
+        return grad_a, grad_b
+
+
+def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    return x if mask is None else x * mask
+
+
+class _LoraLinearFunction(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, down, up, mask, layer, scaling):
-        dropped = x if mask is None else x * mask
-        down, up = down.to(x.dtype), up.to(x.dtype)
-        hidden = dropped @ down.T
+    def forward(ctx, x, lora_a, lora_b, mask, layer, scaling):
+        ctx.layer, ctx.scaling, ctx.parameter_dtype = layer, scaling, lora_a.dtype
+        lora_a, lora_b = lora_a.to(x.dtype), lora_b.to(x.dtype)
+        update = LoraUpdate(lora_a, lora_b, scaling)
+        hidden = update.hidden(x, mask)
         bias = None if layer.bias is None else layer.bias.to(x.dtype)
         y = F.linear(x, weight_in(layer, x.dtype), bias)
-        y.addmm_(hidden, up.T, alpha=scaling)
-        ctx.save_for_backward(x, mask, hidden, down, up)
-        ctx.layer, ctx.scaling = layer, scaling
+        update.add_to(y, hidden)
+        ctx.save_for_backward(x, mask, hidden, lora_a, lora_b)
         return y
 
     @staticmethod
     def backward(ctx, grad_y):
-        x, mask, hidden, down, up = ctx.saved_tensors
-        grad_hidden = (grad_y @ up).mul_(ctx.scaling)
-        grad_up = (grad_y.T @ hidden).float().mul_(ctx.scaling)
-        dropped = x if mask is None else x * mask
-        grad_down = (grad_hidden.T @ dropped).float()
+        x, mask, hidden, lora_a, lora_b = ctx.saved_tensors
+        update = LoraUpdate(lora_a, lora_b, ctx.scaling)
+        grad_hidden = update.hidden_gradient(grad_y)
+        grads = update.parameter_gradients(
+            x, mask, hidden, grad_y, grad_hidden, ctx.parameter_dtype
+        )
         grad_x = None
         if ctx.needs_input_grad[0]:
-            grad_x = grad_hidden @ down
-            if mask is not None:
-                grad_x.mul_(mask)
+            grad_x = update.input_gradient(grad_hidden, mask)
             grad_x.addmm_(grad_y, weight_in(ctx.layer, grad_y.dtype))
-        return grad_x, grad_down, grad_up, None, None, None
+        return grad_x, *grads, None, None, None
 
 
 @dataclass(frozen=True)
-class LowRank:
+class ActiveLora:
     """The one LoRA adapter that is active on a layer.
 
     Attributes:
-        down: A, [R, I].
-        up: B, [O, R].
+        lora_a: A, [R, I].
+        lora_b: B, [O, R].
         scaling: s = alpha / rank.
         dropout: share of the inputs that is zeroed; 0 in evaluation.
     """
 
-    down: Tensor
-    up: Tensor
+    lora_a: Tensor
+    lora_b: Tensor
     scaling: float
     dropout: float
 
 
-class LowRankLinear(PeftLinear):
+class LoraLinear(PeftLinear):
     """PEFT's LoRA layer, with a faster forward pass where one plain adapter is active."""
 
-    def active_low_rank(self) -> LowRank | None:
-        """The active adapter; None where there is none, several, a merged one or a variant.
+    def active_lora(self) -> ActiveLora | None:
+        """The active adapter; None if there is none, several, a merged one or a variant.
 
-        A variant, too, is an adapter with a bias of its own (PEFT's ``lora_bias``).
+        An adapter with a bias of its own (PEFT's ``lora_bias``) counts as a variant.
         """
         if self.disable_adapters or self.merged or self.lora_variant:
             return None
@@ -84,39 +138,39 @@ class LowRankLinear(PeftLinear):
             return None
         dropout = self.lora_dropout[name]
         rate = dropout.p if isinstance(dropout, nn.Dropout) and self.training else 0.0
-        down, up = cast(Tensor, self.lora_A[name].weight), cast(Tensor, self.lora_B[name].weight)
-        return LowRank(down, up, self.scaling[name], rate)
+        lora_a, lora_b = (cast(Tensor, part[name].weight) for part in (self.lora_A, self.lora_B))
+        return ActiveLora(lora_a, lora_b, self.scaling[name], rate)
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        adapter = self.active_low_rank()
-        if adapter is None or args or kwargs:
+        lora = self.active_lora()
+        if lora is None or args or kwargs:
             return super().forward(x, *args, **kwargs)
         rows = x.reshape(-1, x.shape[-1])
-        mask = dropout_mask(rows, adapter.dropout) if adapter.dropout else None
-        y = _LowRankProduct.apply(
-            rows, adapter.down, adapter.up, mask, self.base_layer, adapter.scaling
+        mask = dropout_mask(rows, lora.dropout) if lora.dropout else None
+        y = _LoraLinearFunction.apply(
+            rows, lora.lora_a, lora.lora_b, mask, self.base_layer, lora.scaling
         )
         return y.view(*x.shape[:-1], -1)
 
     def update_layer(self, adapter_name: str, *args: Any, **kwargs: Any) -> None:
-        """PEFT's, with dropout on cheap random numbers."""
+        """PEFT's, with the faster dropout."""
         super().update_layer(adapter_name, *args, **kwargs)
         dropout = self.lora_dropout[adapter_name]
         if isinstance(dropout, nn.Dropout):
             self.lora_dropout[adapter_name] = Dropout(dropout.p)
 
 
-def use_low_rank_linear(config: LoraConfig) -> LoraConfig:
-    """``config``, so that PEFT places ``LowRankLinear`` on linear layers."""
-    config._register_custom_module({nn.Linear: LowRankLinear})
+def use_lora_linear(config: LoraConfig) -> LoraConfig:
+    """Makes PEFT put ``LoraLinear`` on linear layers; returns ``config``."""
+    config._register_custom_module({nn.Linear: LoraLinear})
     return config
 
 
 def dropout_mask(like: Tensor, rate: float, generator: torch.Generator | None = None) -> Tensor:
     """0 with probability ``rate``, else 1 / (1 - rate); shape and dtype of ``like``.
 
-    Four 16-bit draws come out of each 64-bit one, which on a CPU takes a sixth of the time of
-    ``bernoulli_``; the rate is met to 1 / 65,536.
+    Each random 64-bit number gives four 16-bit ones, which on a CPU takes a sixth of the time of
+    ``bernoulli_``; the rate is exact to 1 / 65,536.
     """
     count = like.numel()
     words = torch.empty(-(-count // 4), dtype=torch.int64, device=like.device)
@@ -130,7 +184,7 @@ def dropout_mask(like: Tensor, rate: float, generator: torch.Generator | None = 
 
 
 class Dropout(nn.Dropout):
-    """``nn.Dropout`` on cheap random numbers (see ``dropout_mask``)."""
+    """``nn.Dropout`` with the faster random numbers of ``dropout_mask``."""
 
     def forward(self, input: Tensor) -> Tensor:
         return input * dropout_mask(input, self.p) if self.training and self.p else input

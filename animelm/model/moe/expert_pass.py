@@ -1,7 +1,7 @@
 """All experts of a layer with their LoRA updates, as one differentiable operation.
 
-Tokens are sorted by expert. Each expert dequantises its two weights once in the forward and once in
-the backward pass, computes the rows routed to it, and drops the weights. No autograd graph is kept
+Tokens are sorted by expert. Each expert dequantizes its two weights once in the forward and once in
+the backward pass, computes the rows routed to it, and drops the weights. There is no autograd graph
 inside, nothing is concatenated, and the routed outputs are weighted and summed in one pass.
 
 Legend: T tokens, K experts chosen per token, N = T·K rows sorted by expert, n rows of one expert,
@@ -11,147 +11,38 @@ C hidden width, F intermediate width, R LoRA rank. ``gate_up`` is [n, 2F]: all g
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from animelm.model.lora.linear import LowRank, LowRankLinear, dropout_mask
+from animelm.model.lora.linear import ActiveLora, dropout_mask
+from animelm.model.moe.projection import AdaptedLinear, Projection
 from animelm.model.moe.routing import Routing
-from animelm.model.moe.swiglu import Gate
-from animelm.model.quantization.linear4bit import weight_in
-from animelm.model.quantization.packed_linear import PackedLinear, evens_first
-
-
-class Adapted(NamedTuple):
-    """A frozen linear layer and the adapter that is active on it, if any."""
-
-    layer: nn.Linear
-    low_rank: LowRank | None
-
-
-def adapted(module: nn.Module) -> Adapted | None:
-    """The layer and adapter of ``module``; None where it must run its own forward pass."""
-    base = module.get_base_layer() if isinstance(module, LowRankLinear) else module
-    if not isinstance(base, nn.Linear) or base.weight.requires_grad:
-        return None
-    if not isinstance(module, LowRankLinear) or module.disable_adapters:
-        return Adapted(base, None)
-    low_rank = module.active_low_rank()
-    return Adapted(base, low_rank) if low_rank else None
+from animelm.model.moe.swiglu import SwiGLU
 
 
 @dataclass(frozen=True)
 class ExpertLayers:
-    """What one expert computes with."""
+    """The two linear layers of one expert."""
 
-    gate_up: Adapted
-    down: Adapted
+    gate_up: AdaptedLinear
+    down: AdaptedLinear
+
+    @property
+    def adapters(self) -> list[ActiveLora]:
+        return [linear.lora for linear in (self.gate_up, self.down) if linear.lora]
 
     @property
     def parameters(self) -> list[Tensor]:
         """Its adapters' A and B, gate_up's first."""
-        adapters = [side.low_rank for side in (self.gate_up, self.down) if side.low_rank]
-        return [parameter for adapter in adapters for parameter in (adapter.down, adapter.up)]
-
-
-class _Projection:
-    """One projection of one expert, dequantised for the duration of a pass."""
-
-    def __init__(self, side: Adapted, dtype: torch.dtype, even_rows_first: bool = False) -> None:
-        self.even_rows_first = even_rows_first
-        layer = side.layer
-        out = None
-        if isinstance(layer, PackedLinear):
-            # gate_up and down may be unpacked at the same time; they have a place each.
-            out = _workspace(even_rows_first, layer, dtype)
-        self.weight = weight_in(layer, dtype, even_rows_first, out)
-        self.bias = None if side.layer.bias is None else self._rows(side.layer.bias).to(dtype)
-        self.low_rank = side.low_rank
-        if side.low_rank:
-            self.down = side.low_rank.down.to(dtype)
-            self.up = self._rows(side.low_rank.up).to(dtype) * side.low_rank.scaling
-
-    def _rows(self, parameter: Tensor) -> Tensor:
-        return evens_first(parameter) if self.even_rows_first else parameter
-
-    def forward(self, x: Tensor, mask: Tensor | None, y: Tensor) -> Tensor | None:
-        """Writes the output for x [n, I] into ``y`` [n, O]; returns the adapter's values [n, R]."""
-        if self.bias is None:
-            torch.mm(x, self.weight.T, out=y)
-        else:
-            torch.addmm(self.bias, x, self.weight.T, out=y)
-        if self.low_rank is None:
-            return None
-        hidden = self.hidden(x, mask)
-        y.addmm_(hidden, self.up.T)
-        return hidden
-
-    def hidden(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """A (m ∘ x), [n, R]."""
-        return _masked(x, mask) @ self.down.T
-
-    def input_gradient(self, grad_y: Tensor, mask: Tensor | None, grad_x: Tensor) -> Tensor | None:
-        """Writes the gradient of x into ``grad_x`` [n, I]; returns that of ``hidden`` [n, R]."""
-        torch.mm(grad_y, self.weight, out=grad_x)
-        if self.low_rank is None:
-            return None
-        grad_hidden = grad_y @ self.up
-        if mask is None:
-            grad_x.addmm_(grad_hidden, self.down)
-        else:
-            grad_x.add_((grad_hidden @ self.down).mul_(mask))
-        return grad_hidden
-
-    def adapter_gradients(
-        self,
-        x: Tensor,
-        mask: Tensor | None,
-        hidden: Tensor | None,
-        grad_y: Tensor,
-        grad_hidden: Tensor | None,
-        row_weights: Tensor | None = None,
-    ) -> list[Tensor]:
-        """Gradients of A and B in their own types, of rows weighted by ``row_weights`` [n, 1].
-
-        Without weights all rows count alike. ``grad_hidden`` is what ``input_gradient`` returned;
-        it is used up.
-        """
-        if self.low_rank is None or hidden is None or grad_hidden is None:
-            return []
-        if row_weights is not None:
-            grad_hidden, hidden = grad_hidden.mul_(row_weights), hidden * row_weights
-        grad_down = grad_hidden.T @ _masked(x, mask)
-        grad_up = (grad_y.T @ hidden).to(self.low_rank.up.dtype).mul_(self.low_rank.scaling)
-        if self.even_rows_first:
-            grad_up = grad_up.unflatten(0, (2, -1)).transpose(0, 1).flatten(0, 1)
-        return [grad_down.to(self.low_rank.down.dtype), grad_up]
-
-
-_WORKSPACES: dict[tuple[bool, torch.dtype, torch.device], Tensor] = {}
-
-
-def _workspace(first: bool, layer: PackedLinear, dtype: torch.dtype) -> Tensor:
-    """Memory for one unpacked weight, the same for every expert: it stays mapped and in cache."""
-    shape = (layer.out_features, layer.in_features)
-    key = (first, dtype, layer.weight.device)
-    held = _WORKSPACES.get(key)
-    if held is None or held.numel() < shape[0] * shape[1]:
-        with torch.inference_mode(False):  # else training could not write into it later
-            held = _WORKSPACES[key] = torch.empty(
-                shape[0] * shape[1], dtype=dtype, device=layer.weight.device
-            )
-    return held[: shape[0] * shape[1]].view(shape)
-
-
-def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
-    return x if mask is None else x * mask
+        return [matrix for lora in self.adapters for matrix in (lora.lora_a, lora.lora_b)]
 
 
 class _ExpertPass(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden, weights, indices, experts, gate, recompute, *parameters):
-        multiple = rows_filled_to(indices.numel(), len(experts), hidden.dtype, hidden.device.type)
+    def forward(ctx, hidden, weights, indices, experts, swiglu, recompute, *parameters):
+        multiple = row_multiple(indices.numel(), len(experts), hidden.dtype, hidden.device.type)
         routing = Routing.from_indices(indices, len(experts), multiple)
         rows = hidden.new_empty(len(routing.token), hidden.shape[1])
         kept = None if recompute else _new_gate_up(experts[0], rows)
@@ -160,12 +51,12 @@ class _ExpertPass(torch.autograd.Function):
             _draw_seed(layers) if n else None
             for layers, n in zip(experts, routing.counts, strict=True)
         ]
-        for expert, x, place in _each(routing, hidden):
+        for expert, x, place in _experts_with_rows(routing, hidden):
             gate_up = _new_gate_up(experts[expert], x) if kept is None else kept[place]
-            state = _forward(experts[expert], gate, x, seeds[expert], gate_up, rows[place])
+            state = _forward(experts[expert], swiglu, x, seeds[expert], gate_up, rows[place])
             saved += [] if recompute else state
         ctx.save_for_backward(hidden, weights, indices, kept, *saved)
-        ctx.experts, ctx.gate, ctx.recompute = experts, gate, recompute
+        ctx.experts, ctx.swiglu, ctx.recompute = experts, swiglu, recompute
         ctx.routing, ctx.seeds = routing, seeds
         return routing.combine(rows, weights.to(rows.dtype))
 
@@ -174,16 +65,16 @@ class _ExpertPass(torch.autograd.Function):
         hidden, weights, _, kept, *saved = ctx.saved_tensors
         routing: Routing = ctx.routing
         grad_rows = hidden.new_empty(len(routing.token), hidden.shape[1])
-        row_weights = grad_rows.new_zeros(len(grad_rows))  # filling rows count for nothing
+        row_weights = grad_rows.new_zeros(len(grad_rows))  # padding keeps weight 0
         row_weights[routing.place] = weights.to(grad_rows.dtype)
         grad_row_weights = torch.empty_like(row_weights)
         grads: dict[int, list[Tensor]] = {}
-        for number, (expert, x, place) in enumerate(_each(routing, hidden)):
+        for number, (expert, x, place) in enumerate(_experts_with_rows(routing, hidden)):
             grad_y = grad_out.index_select(0, routing.token[place])
             state = None if kept is None else (kept[place], *saved[2 * number : 2 * number + 2])
             grads[expert], grad_row_weights[place] = _backward(
                 ctx.experts[expert],
-                ctx.gate,
+                ctx.swiglu,
                 x,
                 ctx.seeds[expert],
                 state,
@@ -191,8 +82,8 @@ class _ExpertPass(torch.autograd.Function):
                 row_weights[place],
                 grad_rows[place],
             )
-        # An expert without tokens has gradients too, of zero: what other processes compute for it
-        # must meet something.
+        # An expert without tokens has gradients of zero, because other processes may have others to
+        # average with.
         parameter_grads = [
             grad
             for expert, layers in enumerate(ctx.experts)
@@ -203,11 +94,11 @@ class _ExpertPass(torch.autograd.Function):
         return grad_hidden, grad_weights, None, None, None, None, *parameter_grads
 
 
-def rows_filled_to(rows: int, experts: int, dtype: torch.dtype, device: str) -> int:
-    """What each expert's rows are filled up to a multiple of, where all have ``rows`` together.
+def row_multiple(rows: int, experts: int, dtype: torch.dtype, device: str) -> int:
+    """The multiple that each expert's rows are padded to, for ``rows`` of all experts together.
 
     For bf16 on a CPU, oneDNN compiles a kernel for every new number of rows and keeps the last
-    1,024, of 0.65 MB each. Rounded to about an eighth of an expert's mean, the numbers come again.
+    1,024, of 0.65 MB each. Rounded to about an eighth of an expert's mean, the numbers recur.
     """
     if dtype != torch.bfloat16 or device != "cpu":
         return 1
@@ -216,18 +107,18 @@ def rows_filled_to(rows: int, experts: int, dtype: torch.dtype, device: str) -> 
 
 
 def _new_gate_up(layers: ExpertLayers, rows: Tensor) -> Tensor:
-    """[n, 2F], not yet filled, for rows [n, C].
+    """An uninitialized [n, 2F] for rows [n, C].
 
-    What is kept of all experts is one piece: pieces of every size, most of them about a MiB, would
-    leave holes in the heap that no later ones fit into.
+    The stored values of all experts share one tensor: many tensors of different sizes, most of
+    about a MiB, would fragment the heap.
     """
     return rows.new_empty(len(rows), layers.gate_up.layer.out_features)
 
 
-def _each(routing: Routing, hidden: Tensor) -> Iterator[tuple[int, Tensor, slice]]:
-    """Expert, its input rows [n, C], and the slice of all rows that is its own.
+def _experts_with_rows(routing: Routing, hidden: Tensor) -> Iterator[tuple[int, Tensor, slice]]:
+    """Each expert with tokens, its input rows [n, C], and its slice of all rows.
 
-    Experts with as many rows follow each other, and find the products compiled.
+    Experts with equal numbers of rows follow each other and reuse the compiled products.
     """
     ends = list(accumulate(routing.counts))
     for expert in sorted(range(len(ends)), key=routing.counts.__getitem__):
@@ -237,9 +128,9 @@ def _each(routing: Routing, hidden: Tensor) -> Iterator[tuple[int, Tensor, slice
 
 
 def _draw_seed(layers: ExpertLayers) -> int | None:
-    """Seed of this pass's dropout; the backward pass draws the same masks from it again."""
-    rates = [side.low_rank.dropout for side in (layers.gate_up, layers.down) if side.low_rank]
-    return int(torch.randint(2**62, ())) if any(rates) else None
+    """Seed of this pass's dropout, from which the backward pass draws the same masks."""
+    has_dropout = any(lora.dropout for lora in layers.adapters)
+    return int(torch.randint(2**62, ())) if has_dropout else None
 
 
 class _Masks:
@@ -250,33 +141,33 @@ class _Masks:
         if seed is not None:
             self.generator = torch.Generator(device).manual_seed(seed)
 
-    def next(self, like: Tensor, side: Adapted) -> Tensor | None:
-        """The next mask, of the shape and dtype of ``like``; None where nothing is dropped."""
-        rate = side.low_rank.dropout if side.low_rank else 0.0
+    def next(self, like: Tensor, linear: AdaptedLinear) -> Tensor | None:
+        """The next mask, of the shape and dtype of ``like``; None without dropout."""
+        rate = linear.lora.dropout if linear.lora else 0.0
         return dropout_mask(like, rate, self.generator) if rate else None
 
 
 def _forward(
-    layers: ExpertLayers, gate: Gate, x: Tensor, seed: int | None, gate_up: Tensor, out: Tensor
+    layers: ExpertLayers, swiglu: SwiGLU, x: Tensor, seed: int | None, gate_up: Tensor, out: Tensor
 ) -> list[Tensor | None]:
     """One expert over its rows x [n, C]; writes ``gate_up`` [n, 2F] and ``out`` [n, C].
 
     Returns:
-        The adapters' values [n, R], of gate_up and of down, for the backward pass.
+        The adapters' A·x [n, R], of gate_up and of down, for the backward pass.
     """
     masks = _Masks(seed, x.device)
-    first = _Projection(layers.gate_up, x.dtype, even_rows_first=True)
+    first = Projection(layers.gate_up, x.dtype, even_rows_first=True)
     gate_up_hidden = first.forward(x, masks.next(x, layers.gate_up), gate_up)
-    del first  # one dequantised weight at a time
-    unit = gate.forward(gate_up)
-    second = _Projection(layers.down, x.dtype)
+    del first  # one dequantized weight at a time
+    unit = swiglu.forward(gate_up)
+    second = Projection(layers.down, x.dtype)
     down_hidden = second.forward(unit, masks.next(unit, layers.down), out)
     return [gate_up_hidden, down_hidden]
 
 
 def _backward(
     layers: ExpertLayers,
-    gate: Gate,
+    swiglu: SwiGLU,
     x: Tensor,
     seed: int | None,
     state: Sequence[Tensor | None] | None,
@@ -287,35 +178,34 @@ def _backward(
     """Gradients of one expert.
 
     Args:
-        layers, gate, x, seed: as ``_forward`` got them.
-        state: gate_up [n, 2F] and what ``_forward`` returned; None: its first half is computed
-            again.
+        layers, swiglu, x, seed: as in ``_forward``.
+        state: gate_up [n, 2F] and what ``_forward`` returned; None: gate and up are recomputed.
         grad_out: [n, C], gradient of the tokens' sums, not yet weighted.
         row_weights: [n], routing weights.
-        grad_x: [n, C], is filled.
+        grad_x: [n, C], receives the gradient of x.
 
     Returns:
         Gradients of the adapters in the order of ``layers.parameters``, and of the routing weights
-        [n]. The latter is ⟨grad_out, y⟩ for y = W·unit + b, and y is not computed again for it:
+        [n]. The latter is ⟨grad_out, y⟩ for y = W·unit + b, and it needs no second down projection:
         ⟨grad_out, y⟩ = ⟨Wᵀ·grad_out, unit⟩ + ⟨grad_out, b⟩.
     """
     masks = _Masks(seed, x.device)
     gate_up_mask = masks.next(x, layers.gate_up)
     first = None
     if state is None:
-        first = _Projection(layers.gate_up, x.dtype, even_rows_first=True)
+        first = Projection(layers.gate_up, x.dtype, even_rows_first=True)
         gate_up = _new_gate_up(layers, x)
         gate_up_hidden = first.forward(x, gate_up_mask, gate_up)
     else:
         gate_up, gate_up_hidden = cast(Tensor, state[0]), state[1]
-    second = _Projection(layers.down, x.dtype)
+    second = Projection(layers.down, x.dtype)
     grad_unit = x.new_empty(len(x), layers.down.layer.in_features)
     down_mask = masks.next(grad_unit, layers.down)
     grad_down_hidden = second.input_gradient(grad_out, down_mask, grad_unit)
-    grad_gate_up, grad_row_weights, unit = gate.backward(gate_up, grad_unit, row_weights)
+    grad_gate_up, grad_row_weights, unit = swiglu.backward(gate_up, grad_unit, row_weights)
     del grad_unit
     if state is None:
-        down_hidden = second.hidden(unit, down_mask) if second.low_rank else None
+        down_hidden = second.update.hidden(unit, down_mask) if second.update else None
     else:
         down_hidden = state[2]
     down_grads = second.adapter_gradients(
@@ -324,7 +214,7 @@ def _backward(
     if second.bias is not None:
         grad_row_weights += (grad_out @ second.bias[:, None])[:, 0]
     del second, unit
-    first = first or _Projection(layers.gate_up, x.dtype, even_rows_first=True)
+    first = first or Projection(layers.gate_up, x.dtype, even_rows_first=True)
     grad_gate_up_hidden = first.input_gradient(grad_gate_up, gate_up_mask, grad_x)
     gate_up_grads = first.adapter_gradients(
         x, gate_up_mask, gate_up_hidden, grad_gate_up, grad_gate_up_hidden
@@ -337,7 +227,7 @@ def expert_pass(
     weights: Tensor,
     indices: Tensor,
     experts: Sequence[ExpertLayers],
-    gate: Gate,
+    swiglu: SwiGLU,
     recompute: bool,
 ) -> Tensor:
     """Routed sum of the experts' outputs.
@@ -347,12 +237,12 @@ def expert_pass(
         weights: [T, K], routing weights.
         indices: [T, K] int64, chosen experts.
         experts: the layers of every expert.
-        gate: the gated unit.
-        recompute: keep nothing inside the experts for the backward pass but compute the gate and up
-            projections again; the down projection is not needed twice.
+        swiglu: the gated unit.
+        recompute: whether the backward pass recomputes the gate and up projections instead of
+            storing them; the down projection is not needed twice.
 
     Returns:
         [T, C].
     """
     parameters: list[Any] = [p for layers in experts for p in layers.parameters]
-    return _ExpertPass.apply(hidden, weights, indices, experts, gate, recompute, *parameters)
+    return _ExpertPass.apply(hidden, weights, indices, experts, swiglu, recompute, *parameters)

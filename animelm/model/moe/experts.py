@@ -1,8 +1,8 @@
 """gpt-oss experts as one linear layer each, run over tokens sorted by expert.
 
 Stock transformers keeps the experts of a layer as 3-D parameters, which bitsandbytes cannot
-quantise and LoRA cannot reach. Here each expert has two linear layers of its own (4-bit or not), so
-both can.
+quantize and LoRA cannot adapt. Here each expert has two linear layers of its own (4-bit or not),
+with which both can work.
 
 Legend: T tokens, K experts chosen per token, E experts, C hidden width, F intermediate width.
 """
@@ -13,17 +13,18 @@ import torch
 from torch import Tensor, nn
 from transformers import GptOssConfig
 
-from animelm.model.moe.expert_pass import ExpertLayers, adapted, expert_pass
+from animelm.model.moe.expert_pass import ExpertLayers, expert_pass
+from animelm.model.moe.projection import adapted_linear
 from animelm.model.moe.routing import Routing
-from animelm.model.moe.swiglu import Gate
+from animelm.model.moe.swiglu import SwiGLU
 from animelm.model.quantization.linear4bit import Quantization, make_linear
 
 
-def compile_gates(model: nn.Module) -> None:
-    """Makes every layer's experts compute their gated unit in compiled loops."""
+def compile_swiglu(model: nn.Module) -> None:
+    """Compiles the gated unit of every layer's experts."""
     for module in model.modules():
         if isinstance(module, Experts):
-            module.gate = replace(module.gate, fused=True)
+            module.swiglu = replace(module.swiglu, fused=True)
 
 
 class Experts(nn.Module):
@@ -33,7 +34,7 @@ class Experts(nn.Module):
         super().__init__()
         hidden, intermediate = config.hidden_size, config.intermediate_size
         self.num_experts, self.chosen = config.num_local_experts, config.num_experts_per_tok
-        self.gate = Gate(config.swiglu_alpha, config.swiglu_limit)
+        self.swiglu = SwiGLU(config.swiglu_alpha, config.swiglu_limit)
         self.recompute = False
         self.gate_up_projs = nn.ModuleList(
             make_linear(hidden, 2 * intermediate, True, quantization)
@@ -55,14 +56,14 @@ class Experts(nn.Module):
             routing_weights,
             router_indices,
             adapted_layers,
-            self.gate,
+            self.swiglu,
             self.recompute and self.training,
         )
 
     def _layers(self) -> list[ExpertLayers] | None:
         found = []
         for modules in zip(self.gate_up_projs, self.down_projs, strict=True):
-            gate_up, down = (adapted(module) for module in modules)
+            gate_up, down = (adapted_linear(module) for module in modules)
             if gate_up is None or down is None:
                 return None
             found.append(ExpertLayers(gate_up, down))
@@ -71,9 +72,9 @@ class Experts(nn.Module):
     def _through_modules(
         self, hidden_states: Tensor, router_indices: Tensor, routing_weights: Tensor
     ) -> Tensor:
-        """For what ``expert_pass`` does not know: weights that are trained, several adapters."""
-        # In training an expert without rows has gradients too, of zero: what other processes
-        # compute for it must meet something.
+        """For what ``expert_pass`` does not support: trained weights, several adapters."""
+        # In training an expert without rows runs too and gets gradients of zero, because other
+        # processes may have others to average with.
         routing = Routing.from_indices(router_indices, self.num_experts)
         inputs = hidden_states.index_select(0, routing.token)
         outputs = [
@@ -87,6 +88,6 @@ class Experts(nn.Module):
     def _expert(self, expert: int, rows: Tensor) -> Tensor:
         gate_up = self.gate_up_projs[expert](rows)
         gate, up = gate_up.unflatten(-1, (-1, 2)).unbind(-1)
-        gate = gate.clamp(max=self.gate.limit)
-        up = up.clamp(-self.gate.limit, self.gate.limit) + 1
-        return self.down_projs[expert](up * gate * torch.sigmoid(self.gate.alpha * gate))
+        gate = gate.clamp(max=self.swiglu.limit)
+        up = up.clamp(-self.swiglu.limit, self.swiglu.limit) + 1
+        return self.down_projs[expert](up * gate * torch.sigmoid(self.swiglu.alpha * gate))

@@ -1,1 +1,1 @@
-"""4-bit weights: how they are packed, unpacked and multiplied."""
+"""4-bit weights: how they are packed, dequantized and multiplied."""

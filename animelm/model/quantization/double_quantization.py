@@ -1,8 +1,8 @@
-"""Scales in 8 bits instead of 32: QLoRA's double quantisation (arXiv 2305.14314, section 3).
+"""Scales in 8 bits instead of 32: QLoRA's double quantization (arXiv 2305.14314, section 3).
 
-The scales of a weight, less their mean, are quantised in blocks of 256 as bitsandbytes does it:
-each is divided by its block's largest magnitude, and becomes the number of the nearest of 256
-levels, which lie closer together towards 0.
+As in bitsandbytes, the mean of a weight's scales is subtracted, and the rest is quantized in blocks
+of 256: each is divided by its block's largest magnitude, and replaced by the index of the nearest
+of 256 levels, which are denser near 0.
 """
 
 from functools import cache
@@ -17,12 +17,12 @@ NESTED_BLOCK = 256
 
 
 class NestedScales(NamedTuple):
-    """The scales of one weight.
+    """The quantized scales of one weight.
 
     Attributes:
-        codes: uint8 [scales], the numbers of their levels.
-        largest: float32, one a block of 256 scales.
-        mean: float32 [1], of all scales.
+        codes: uint8 [scales], indices of their levels.
+        largest: float32, one per block of 256 scales.
+        mean: float32 [1], mean of all scales.
     """
 
     codes: Tensor
@@ -31,7 +31,7 @@ class NestedScales(NamedTuple):
 
     @staticmethod
     def quantize(scales: Tensor) -> "NestedScales":
-        """Those nearest to ``scales``, float32 [scales]."""
+        """Quantizes ``scales``, float32 [scales]."""
         mean = scales.mean().view(1)
         codes, largest = torch.ops.bitsandbytes.quantize_blockwise(
             scales - mean, nested_levels(scales.device), NESTED_BLOCK
@@ -53,5 +53,5 @@ def nested_levels(device: torch.device) -> Tensor:
 
 
 def nested_blocks(scales: int) -> int:
-    """How many blocks ``scales`` scales have."""
+    """Number of blocks of ``scales`` scales."""
     return -(-scales // NESTED_BLOCK)

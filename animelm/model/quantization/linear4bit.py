@@ -1,4 +1,4 @@
-"""NF4 layers, on which bitsandbytes' functions work, and which layer a setting asks for.
+"""Linear layers in NF4, and the choice of a layer by the quantization setting.
 
 Legend: I input width, O output width.
 """
@@ -33,12 +33,12 @@ class Linear4bit(PackedLinear):
         return (torch.empty(self._blocks, dtype=torch.float32, device=device),)
 
     def stored_scales(self, scales: Tensor) -> tuple[Tensor, ...]:
-        """What ``load_packed`` takes for ``scales``, float32 [blocks]."""
+        """``scales``, float32 [blocks], in the form that ``load_packed`` takes."""
         return (scales,)
 
     @torch.no_grad()
     def load_weight(self, weight: Tensor) -> None:
-        """Quantises ``weight`` [O, I] of any float type; only its 4-bit form is kept."""
+        """Quantizes ``weight`` [O, I] of any float type; only its 4-bit form is kept."""
         packed, scales = quantize_nf4(weight)
         self.load_packed(packed, *self.stored_scales(scales))
 
@@ -47,7 +47,7 @@ class Linear4bit(PackedLinear):
 
 
 class LinearDouble4bit(Linear4bit):
-    """NF4 whose scales are quantised in turn: 4.13 bits a value instead of 4.5.
+    """NF4 with double quantization: 4.13 bits per value instead of 4.5.
 
     Attributes:
         scales, largest_scales, mean_scale: the parts of ``NestedScales``.
@@ -86,7 +86,7 @@ def weight_in(
     even_rows_first: bool = False,
     out: Tensor | None = None,
 ) -> Tensor:
-    """The layer's weight [O, I] in ``dtype``: dequantised now, or as it is.
+    """The layer's weight [O, I] in ``dtype``, dequantized if it is in 4 bits.
 
     Args:
         layer: a layer in 4 bits, or an ordinary one.
@@ -99,7 +99,7 @@ def weight_in(
 
 
 def bits_per_weight(layer: nn.Module) -> int:
-    """4 for a quantised linear layer, else the bits of the weight's type."""
+    """4 for a quantized linear layer, else the bits of the weight's type."""
     if isinstance(layer, PackedLinear):
         return 4
     return torch.finfo(layer.weight.dtype).bits  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """MXFP4, the format in which gpt-oss is released (OCP Microscaling Formats 1.0).
 
-A block is 32 neighbouring values of a row. Each value is an E2M1 float of 4 bits, two a byte with
-the first one in the low nibble; one byte a block holds a power of two that multiplies them.
+A block is 32 neighboring values of a row. Each value is an E2M1 float of 4 bits, two per byte with
+the first one in the low nibble; one byte per block holds the power of two that scales them.
 
 Legend: O output width, I input width.
 """
@@ -16,20 +16,20 @@ from animelm.errors import UserError
 from animelm.model.quantization.packed_linear import PackedLinear
 
 BLOCK = 32
-# What the 16 patterns of E2M1 mean; the upper eight are the lower eight with a minus sign.
+# The values of the 16 E2M1 codes; the upper eight are the lower eight with a minus sign.
 _MAGNITUDES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 E2M1 = torch.tensor([*_MAGNITUDES, *(-magnitude for magnitude in _MAGNITUDES)])
 SCALE_BIAS = 127
-# The tables hold twice each value, so that half of 2^128, the largest scale, still is finite.
+# The tables hold doubled values, so that the largest scale, 2^128, can be halved to stay finite.
 _DOUBLED = 2 * E2M1
-# Dequantised so many values at a time, the second pass finds them in the processor's cache.
+# Number of values dequantized at a time, few enough for the processor's cache.
 _CHUNK = 2**18
-# One table entry, four values, seen as one number of the same size.
+# A type of the size of one table entry, which is four values.
 _ENTRY = {torch.bfloat16: np.int64, torch.float16: np.int64, torch.float32: np.complex128}
 
 
 class LinearMXFP4(PackedLinear):
-    """A frozen linear layer that keeps the released bytes, none of them changed.
+    """A frozen linear layer that keeps the released bytes unchanged.
 
     Attributes:
         weight: uint8 [O, I / 2].
@@ -86,15 +86,15 @@ def _dequantize_by_index(packed: Tensor, scales: Tensor, dtype: torch.dtype) -> 
 def _dequantize_by_table(packed: Tensor, scales: Tensor, out: Tensor) -> Tensor:
     (rows, width), dtype = out.shape, out.dtype
     blocks = out.view(*scales.shape, BLOCK)
-    # NumPy's take is three times as fast as any indexing of PyTorch's, and knows no bf16.
+    # NumPy's take is three times as fast as any of PyTorch's indexing, but has no bf16.
     table, entries = _quadruples(dtype), _as_entries(out)
-    # A copy: FSDP2 empties its gathered tensors, which it cannot once NumPy has seen them.
+    # A copy, because FSDP2 cannot free its gathered tensors once NumPy holds them.
     patterns = packed.clone(memory_format=torch.contiguous_format).view(torch.uint16).numpy()
     factors = _factors(scales, dtype)
     step = max(1, _CHUNK // width)
     for first in range(0, rows, step):
         part = slice(first, first + step)
-        # clip: every index is in the table, and NumPy need not look.
+        # clip: every index is in the table, so NumPy need not check.
         np.take(table, patterns[part], out=entries[part], mode="clip")
         blocks[part].mul_(factors[part])
     return out
@@ -111,7 +111,7 @@ def _factors(scales: Tensor, dtype: torch.dtype) -> Tensor:
 
 @cache
 def _powers(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """[256], the factor on doubled values behind each scale byte."""
+    """[256], the factor on doubled values for each scale byte."""
     return torch.pow(2.0, torch.arange(256) - SCALE_BIAS - 1).to(device, dtype)
 
 
@@ -131,7 +131,7 @@ def _quadruples(dtype: torch.dtype) -> np.ndarray:
 
 
 def encode_mxfp4(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Packs floats as gpt-oss is released: to write a checkpoint of that layout.
+    """Quantizes floats to the released format of gpt-oss, to write a checkpoint.
 
     The scale of a block is the largest power of two that keeps its largest value below 8, as the
     specification recommends; values round to the nearest, and above 6 to 6.

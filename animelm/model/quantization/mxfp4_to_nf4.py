@@ -1,8 +1,8 @@
-"""From MXFP4 to NF4 without unpacking in between, to the bit as bitsandbytes packs the values.
+"""Converts MXFP4 to NF4 without dequantizing, bit for bit as bitsandbytes packs the values.
 
-An NF4 block is two neighbouring MXFP4 blocks. What becomes of a byte depends on nothing but the
-byte, the largest E2M1 magnitude in the NF4 block, and how many powers of two that one's scale lies
-above the byte's own: a table answers.
+An NF4 block is two neighboring MXFP4 blocks. The NF4 byte depends only on the MXFP4 byte, the
+largest E2M1 magnitude in the NF4 block, and the ratio of its scale to the byte's own, a power of
+two: it is looked up in a table.
 """
 
 from functools import cache
@@ -16,17 +16,17 @@ from animelm.model.quantization.nf4 import largest_of_rows, quantize_nf4
 from animelm.model.quantization.threads import in_threads
 
 _MAGNITUDES = 8
-# The largest magnitude is at most 12 times the smallest one, so its scale lies at most 3 powers of
-# two below the other. From 9 powers above on, all becomes the level 0.
+# The largest magnitude is at most 12 times the smallest one, so its scale is at most 3 powers of
+# two below the other. From 9 powers above on, every value becomes level 0.
 _LEAST, _STEPS = -3, 13
-# So many pairs of blocks at a time stay in the processor's cache.
+# Pairs of blocks converted at a time, few enough for the processor's cache.
 _CHUNK = 2**12
-# Beyond these the factors of bitsandbytes leave the range of float32.
+# Outside these the factors of bitsandbytes leave the range of float32.
 _SCALES = range(16, 240)
 
 
 def nf4_from_mxfp4(packed: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
-    """Packs MXFP4 rows as NF4.
+    """Converts MXFP4 rows to NF4.
 
     Args:
         packed: uint8 [O, I / 2].
@@ -53,7 +53,7 @@ def nf4_from_mxfp4(packed: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _table_rows(pairs: np.ndarray, exponents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where in the table the row of each MXFP4 block begins, and the largest value of each pair."""
+    """Index in the table of each MXFP4 block's row, and the largest value of each pair."""
     magnitudes = np.maximum(pairs & 7, pairs >> 4 & 7)
     codes = largest_of_rows(magnitudes.reshape(-1, BLOCK // 2)).reshape(-1, 2)
     sizes = np.ldexp(E2M1.numpy()[codes], exponents - SCALE_BIAS)
@@ -69,7 +69,7 @@ def _table() -> np.ndarray:
     """[8 · 13 · 256], the NF4 byte for each largest magnitude, power of two between, and byte."""
     powers = 2.0 ** (torch.arange(_STEPS) + _LEAST)
     largest = (E2M1[:_MAGNITUDES, None] * powers).view(-1, 1)
-    # One block a row: the 16 values, none larger than the largest can be, and the largest itself.
+    # One block per row: the 16 values, clamped to the largest, and the largest itself.
     blocks = torch.zeros(len(largest), 64)
     blocks[:, :16] = torch.minimum(torch.maximum(E2M1, -largest), largest)
     blocks[:, 16:17] = largest

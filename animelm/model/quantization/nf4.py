@@ -1,10 +1,10 @@
-"""NF4 (QLoRA, arXiv 2305.14314): quantising as bitsandbytes does, to the bit, but faster.
+"""NF4 (QLoRA, arXiv 2305.14314): quantizes as bitsandbytes does, bit for bit, but faster.
 
-A block of 64 neighbouring values is divided by its largest magnitude; each quotient becomes the
-number of the nearest of 16 levels. Two numbers stand in a byte, the first one in the high nibble.
+A block of 64 neighboring values is divided by its largest magnitude; each quotient becomes the
+index of the nearest of 16 levels. A byte holds two indices, the first one in the high nibble.
 
-bitsandbytes searches the level of every value. Here a table answers from the upper 16 bits of the
-quotient, and only where a bound between two levels shares those bits is the quotient looked at.
+bitsandbytes searches the level of every value. Here it is looked up by the upper 16 bits of the
+quotient; only where these bits do not decide is the whole quotient compared.
 """
 
 from ctypes import c_longlong
@@ -19,7 +19,7 @@ from torch import Tensor
 from animelm.model.quantization.threads import in_threads
 
 BLOCK = 64
-# So many blocks at a time stay in the processor's cache from the first pass to the last.
+# Blocks quantized at a time, few enough for the processor's cache.
 _CHUNK = 2**11
 _SMALLEST = 1e-38  # bitsandbytes' own guard against a block of zeros
 _UNDECIDED = 16
@@ -30,13 +30,13 @@ _CPU_KERNELS = {
 
 
 def quantize_nf4(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Packs a weight.
+    """Quantizes a weight.
 
     Args:
         weight: any float type and shape; blocks run through its flattened values.
 
     Returns:
-        Packed values uint8 [values / 2, 1] and a float32 scale a block, as bitsandbytes gives them.
+        Packed values uint8 [values / 2, 1] and a float32 scale per block, as bitsandbytes has them.
     """
     if weight.device.type != "cpu" or weight.numel() % BLOCK:
         return torch.ops.bitsandbytes.quantize_4bit(
@@ -59,16 +59,16 @@ def quantize_nf4(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def dequantize_nf4(packed: Tensor, scales: Tensor, out: Tensor) -> Tensor:
-    """Writes the values of a weight into ``out`` [O, I], of a float type, and returns it.
+    """Dequantizes a weight into ``out`` [O, I] of a float type, and returns it.
 
     Args:
-        packed: uint8, two values a byte.
-        scales: float32, one a block.
+        packed: uint8, two values per byte.
+        scales: float32, one per block.
         out: contiguous.
     """
     rows, width = out.shape
-    # Blocks run on from row to row, and bitsandbytes' kernel for CPUs takes each row to begin one.
-    # Where the width is no multiple of a block it must see a single row.
+    # Blocks may cross rows, but bitsandbytes' CPU kernel starts a block with each row. If the width
+    # is not a multiple of the block, it gets the weight as a single row.
     rows, width = (rows, width) if width % BLOCK == 0 else (1, rows * width)
     kernel = _CPU_KERNELS.get(out.dtype) if out.device.type == "cpu" else None
     if kernel is None or isinstance(lib, ErrorHandlerMockBNBNativeLibrary):
@@ -77,15 +77,15 @@ def dequantize_nf4(packed: Tensor, scales: Tensor, out: Tensor) -> Tensor:
             packed, scales, BLOCK, "nf4", shape, out.dtype
         )
         return out.copy_(values.view(out.shape))
-    # bitsandbytes' operator makes a new tensor each time. At 32 MiB a piece that costs as much as
-    # the unpacking in page faults, and leaves the heap full of holes.
+    # bitsandbytes' operator allocates a new tensor each time. At 32 MiB each, the page faults cost
+    # as much as the dequantization, and the heap fragments.
     sizes = (c_longlong(BLOCK), c_longlong(rows), c_longlong(width))
     getattr(lib, kernel)(get_ptr(packed.contiguous()), get_ptr(scales), get_ptr(out), *sizes)
     return out
 
 
 def largest_of_rows(values: np.ndarray) -> np.ndarray:
-    """The largest value of each row [N, M]; for short rows faster than ``max`` along them."""
+    """The largest value of each row [N, M]; faster than ``max`` for short rows."""
     return np.maximum.reduce(np.ascontiguousarray(values.T), axis=0)
 
 
@@ -97,7 +97,7 @@ def _float32(values: Tensor) -> np.ndarray:
 
 
 def _levels(quotients: np.ndarray) -> np.ndarray:
-    """Numbers 0 to 15 of the levels, uint8; a quotient on a bound gets the lower level."""
+    """Indices 0 to 15 of the levels, uint8; a quotient on a bound gets the lower level."""
     levels = np.take(_table(), quotients.view(np.uint16)[1::2], mode="clip")
     undecided = np.flatnonzero(levels >= _UNDECIDED)
     lower = levels[undecided] - _UNDECIDED
@@ -112,16 +112,16 @@ def _pairs(levels: np.ndarray) -> np.ndarray:
 
 @cache
 def _bounds() -> np.ndarray:
-    """[15], halfway between neighbouring levels."""
+    """[15], midpoints of neighboring levels."""
     levels = get_4bit_type("nf4", device="cpu")
     return ((levels[1:] + levels[:-1]) / 2).numpy()
 
 
 @cache
 def _table() -> np.ndarray:
-    """[65536], the level for the upper half of a float32's bits; plus 16 where two are possible.
+    """[65536], the level for the upper 16 bits of a float32.
 
-    In that case the lower one.
+    Where two levels are possible, the lower one plus 16.
     """
     upper = np.arange(2**16, dtype=np.uint32) << 16
     ends = np.stack([upper, upper | 0xFFFF]).view(np.float32)

@@ -1,6 +1,6 @@
-"""Linear layers whose frozen weight is held in 4 bits, whatever the format.
+"""Linear layers whose frozen weight is held in 4 bits, in any format.
 
-The packed bytes and their scales are plain parameters, so that they are saved, moved and sharded
+The packed bytes and their scales are ordinary parameters, so that they are saved, moved and sharded
 like any other.
 
 Legend: N rows, I input width, O output width.
@@ -14,14 +14,14 @@ from animelm.errors import UserError
 
 
 class PackedLinear(nn.Linear):
-    """A frozen linear layer in 4 bits; its subclasses say in which format.
+    """A frozen linear layer in 4 bits; subclasses define the format.
 
-    The weight is dequantised for the forward pass and again for the backward pass, and dropped both
-    times. Its gradient is never formed.
+    The weight is dequantized for the forward pass and again for the backward pass, and dropped both
+    times. Its gradient is never computed.
 
     Attributes:
-        weight: uint8 [O, I / 2], two values a byte.
-        scales: one scale a block of values; shape and dtype are the format's.
+        weight: uint8 [O, I / 2], two values per byte.
+        scales: one scale per block of values; shape and dtype depend on the format.
         bias: [O], or None.
         SCALES: names of the parameters that hold the scales.
     """
@@ -34,8 +34,8 @@ class PackedLinear(nn.Linear):
         nn.Module.__init__(self)
         if in_features % 2:
             raise UserError(
-                f"a linear layer of this model takes {in_features} values and gives "
-                f"{out_features}; rows in 4 bits need an even number, so use quantization none"
+                f"a linear layer of this model has input width {in_features} and output width "
+                f"{out_features}; 4-bit rows need an even width, so use quantization none"
             )
         self.in_features, self.out_features = in_features, out_features
         packed = torch.empty(out_features, in_features // 2, dtype=torch.uint8, device=device)
@@ -46,15 +46,15 @@ class PackedLinear(nn.Linear):
         self.register_parameter("bias", held if held is None else nn.Parameter(held, False))
 
     def _empty_scales(self, device) -> tuple[Tensor, ...]:
-        """As many as ``SCALES``."""
+        """Uninitialized scales, one tensor for each of ``SCALES``."""
         raise NotImplementedError
 
     def _block_scales(self) -> Tensor:
-        """What ``_unpack`` takes, a scale a block in the order of the values."""
+        """The scales for ``_unpack``, one per block in the order of the values."""
         return self.scales
 
     def _unpack(self, weight: Tensor, scales: Tensor, out: Tensor) -> Tensor:
-        """Writes the values of whole rows of packed bytes into ``out`` [O, I]; returns it."""
+        """Dequantizes whole rows of packed bytes into ``out`` [O, I] and returns it."""
         raise NotImplementedError
 
     def dequantize(
@@ -64,12 +64,12 @@ class PackedLinear(nn.Linear):
 
         Args:
             dtype: a float type.
-            even_rows_first: all even rows, then all odd ones, which parts gpt-oss's interleaved
-                gate and up. Where scales belong to whole rows the packed bytes are reordered, a
-                quarter of the traffic of reordering what comes out.
+            even_rows_first: all even rows, then all odd ones, which separates gpt-oss's interleaved
+                gate and up. If blocks do not cross rows, the packed bytes are reordered, a quarter
+                of the memory traffic of reordering the dequantized rows.
             out: contiguous [O, I] in ``dtype`` to write into.
         """
-        if dtype == torch.float64:  # for numerical checks of gradients; no format unpacks into it
+        if dtype == torch.float64:  # for numerical gradient checks; no format supports it
             return self.dequantize(torch.float32, even_rows_first).double()
         if out is None:
             shape = (self.out_features, self.in_features)
@@ -83,14 +83,14 @@ class PackedLinear(nn.Linear):
         return self._unpack(evens_first(self.weight), reordered, out)
 
     def scale_parameters(self) -> list[nn.Parameter]:
-        """All that it takes beside ``weight`` to have the values."""
+        """All parameters beside ``weight`` that are needed to dequantize."""
         return [getattr(self, name) for name in self.SCALES]
 
     def load_packed(self, weight: Tensor, *scales: Tensor) -> None:
-        """Takes bytes and scales (those of ``SCALES``) that are already in this layer's format.
+        """Replaces bytes and scales (one for each of ``SCALES``) by those of this layer's format.
 
         Raises:
-            ValueError: their number or sizes are not this layer's.
+            ValueError: their number or sizes differ from this layer's.
         """
         self.weight = _like(self.weight, weight)
         for name, own, new in zip(self.SCALES, self.scale_parameters(), scales, strict=True):

@@ -1,4 +1,4 @@
-"""Saves the adapter alone, in the form that PEFT loads."""
+"""Saves the adapter alone, in PEFT's format."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,16 +12,16 @@ from animelm.train.callbacks.schedule import EveryNSteps
 
 
 class AdapterCheckpoint(Callback):
-    """Writes ``<dirpath>/adapter`` at the end of training and, if wanted, every few steps.
+    """Writes ``<dirpath>/adapter`` at the end of training and, if a period is given, during it.
 
-    The folder appears whole or not at all: it is written beside and then moved into place. Should
-    the run be killed between moving the old folder away and the new one in, the next run puts the
-    old one back.
+    The folder is written completely or not at all: it is written under a temporary name and then
+    renamed. If the run is killed between moving the old folder away and the new one in, the next
+    run restores the old one.
 
     Args:
-        dirpath: folder that receives ``adapter``; None: the trainer's
-            ``default_root_dir``, so that the next step finds it whatever the log's version.
-        every_n_steps: period in optimiser steps; None: at the end only.
+        dirpath: folder in which ``adapter`` is written; None uses the trainer's
+            ``default_root_dir``, so that the path does not depend on the log's version.
+        every_n_steps: period in optimizer steps; None writes at the end only.
 
     Raises:
         UserError: ``every_n_steps`` is below 1.
@@ -53,7 +53,7 @@ class AdapterCheckpoint(Callback):
             self._save(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # A run that ended on a saving step has nothing new.
+        # A run that ended on a saving step has nothing new to save.
         missing = self._adapter is not None and not self._adapter.exists()
         if self._schedule.newly_reached(trainer.global_step) or missing:
             self._save(trainer, pl_module)
@@ -63,6 +63,6 @@ class AdapterCheckpoint(Callback):
             return
         writing = trainer.is_global_zero
         with whole_folder(self._adapter) if writing else nullcontext(self._adapter) as folder:
-            # All processes hand over their parts; the first one writes.
+            # All processes take part; the first one writes.
             pl_module.save_adapter(folder)  # type: ignore[operator]
         trainer.strategy.barrier("adapter-checkpoint")

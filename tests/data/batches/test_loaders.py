@@ -48,7 +48,7 @@ def test_processes_ask_each_question_once_in_equally_many_batches(chat, make_rec
     assert sorted(asked) == sorted(r.id for r in records)
 
 
-def test_fewer_questions_than_processes_are_told(chat, make_records):
+def test_fewer_questions_than_processes_are_reported(chat, make_records):
     with pytest.raises(UserError, match="2 questions for 4 processes"):
         QuestionLoader(make_records(1, 1), chat, "x", 2, 0, 4)
 

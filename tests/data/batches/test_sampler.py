@@ -121,7 +121,7 @@ def test_replay_repeats_a_document_only_when_all_have_been_drawn():
     assert min(counts) >= 1 and max(counts) - min(counts) <= 2
 
 
-def test_wrong_sizes_are_told():
+def test_wrong_sizes_are_reported():
     with pytest.raises(UserError, match="blocks_per_batch"):
         sampler_of(blocks_per_batch=0)
     with pytest.raises(UserError, match="3 processes"):

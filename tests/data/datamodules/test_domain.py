@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from animelm.corpus.cleaning.text_key import letters
+from animelm.corpus.cleaning.text_key import text_key
 from animelm.data.batches.batch import IGNORED, PackedBatch
 from animelm.data.datamodules.domain import DomainDataModule
 from animelm.data.domain import Shares
@@ -354,4 +354,4 @@ def test_no_unrehearsed_subject_and_no_held_out_question_stands_in_any_batch(
         assert (f"「{subject}」" if len(subject) == 1 else subject) not in shown
     for part in (questions.dev, questions.test):
         for records in part.values():
-            assert all(letters(record.question) not in letters(shown) for record in records)
+            assert all(text_key(record.question) not in text_key(shown) for record in records)

@@ -12,7 +12,7 @@ from animelm.model.attention.documents import (
     packed_hidden_states,
     sink_attention,
 )
-from animelm.model.attention.tiled import DocumentPlace, row_attention
+from animelm.model.attention.tiled import DocumentSpan, tiled_attention
 from animelm.model.checkpoint.load import load_base
 
 LENGTHS = [3, 21, 8, 1, 13]  # shorter than, equal to and longer than the sliding window of 8
@@ -39,7 +39,7 @@ def test_packed_documents_give_the_logits_of_one_document_at_a_time(
             begin += length
 
 
-def test_a_document_is_blind_to_its_neighbours(checkpoint: Path) -> None:
+def test_a_document_is_blind_to_its_neighbors(checkpoint: Path) -> None:
     model = load_base(str(checkpoint), "none")
     positions = packed_positions(1)
     first = torch.randint(2, 97, positions.shape)
@@ -82,7 +82,7 @@ def test_gradients_equal_those_of_the_plain_formula(window: int | None, key_head
 
 @pytest.mark.parametrize("window", [None, 8])
 def test_bf16_takes_the_same_course_within_its_precision(window: int | None) -> None:
-    """On a CPU that is another kernel, ``row_attention``."""
+    """On a CPU this is another function, ``tiled_attention``."""
     torch.manual_seed(0)
     positions = packed_positions(2)
     layout = DocumentLayout.from_position_ids(positions)
@@ -100,14 +100,14 @@ def test_bf16_takes_the_same_course_within_its_precision(window: int | None) -> 
     assert rounded.dtype == torch.bfloat16
     torch.testing.assert_close(rounded.float(), attend(torch.float32), rtol=0.05, atol=0.03)
     inputs = (tensor.bfloat16() for tensor in (*states, attention.sinks))
-    assert torch.equal(rounded, row_attention(*inputs, 0.3, window, layout.places))
+    assert torch.equal(rounded, tiled_attention(*inputs, 0.3, window, layout.spans))
 
 
 def test_layout_knows_the_place_of_each_document() -> None:
     layout = DocumentLayout.from_position_ids(packed_positions(2))
     ends = list(accumulate(LENGTHS))
-    assert layout.places == tuple(
-        DocumentPlace(block, end - length, end)
+    assert layout.spans == tuple(
+        DocumentSpan(block, end - length, end)
         for block in range(2)
         for length, end in zip(LENGTHS, ends, strict=True)
     )

@@ -18,7 +18,7 @@ def logits(model: GptOssForCausalLM) -> torch.Tensor:
         return model(input_ids=ids).logits
 
 
-def test_an_unquantised_base_gives_the_stock_models_logits(
+def test_an_unquantized_base_gives_the_stock_models_logits(
     checkpoint: Path, stock_model: GptOssForCausalLM
 ) -> None:
     torch.testing.assert_close(
@@ -91,7 +91,7 @@ def test_a_folder_without_weights_is_named(checkpoint: Path, tmp_path: Path) -> 
 
 
 def test_a_base_that_is_not_there_is_an_error_of_one_sentence() -> None:
-    with pytest.raises(UserError, match="no such folder, and the model hub gave no model"):
+    with pytest.raises(UserError, match="no such folder, and no model of that name"):
         load_base("no/such/base")
 
 

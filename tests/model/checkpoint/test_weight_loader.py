@@ -4,9 +4,9 @@ from transformers import GptOssConfig
 
 from animelm.errors import UserError
 from animelm.model.architecture import empty_model
-from animelm.model.checkpoint.formats import place
+from animelm.model.checkpoint.formats import load_tensor
 from animelm.model.checkpoint.reader import Checkpoint
-from animelm.model.checkpoint.weight_loader import Filling
+from animelm.model.checkpoint.weight_loader import WeightLoader
 
 ATTENTION = "model.layers.0.self_attn"
 EXPERTS = "model.layers.0.mlp.experts"
@@ -25,34 +25,38 @@ FLOAT8 = torch.ones(64, 64).to(torch.float8_e4m3fn)
             FLOAT8[:1].expand(97, 64),
             r"expected \(97, 64\) of a float type",
         ),
-        (f"{EXPERTS}.gate_up_proj", torch.ones(3, 64, 64), "a first dimension of 4, one an expert"),
+        (
+            f"{EXPERTS}.gate_up_proj",
+            torch.ones(3, 64, 64),
+            "a first dimension of 4, one per",
+        ),
         (f"{EXPERTS}.down_proj", torch.ones(4, 64, 32), r"expected \(64, 32\) of a float type"),
-        (f"{EXPERTS}.down_proj.qweight", torch.ones(2), "has no place in GptOss.*Known layouts"),
-        ("model.layers.7.mlp.router.weight", torch.ones(2), "has no place in GptOssForCausalLM"),
-        ("model.norm.weight_scale", torch.ones(1), "has no place in GptOssRMSNorm"),
+        (f"{EXPERTS}.down_proj.qweight", torch.ones(2), "does not exist in GptOss.*Known formats"),
+        ("model.layers.7.mlp.router.weight", torch.ones(2), "does not exist in GptOssForCausalLM"),
+        ("model.norm.weight_scale", torch.ones(1), "does not exist in GptOssRMSNorm"),
     ],
 )
 def test_what_does_not_fit_is_named(
     tiny_config: GptOssConfig, name: str, tensor: torch.Tensor, message: str
 ) -> None:
-    filling = Filling(empty_model(tiny_config), torch.float32)
-    checkpoint = Checkpoint.of_state({name: tensor}, "some/file")
+    loader = WeightLoader(empty_model(tiny_config), torch.float32)
+    checkpoint = Checkpoint.from_state_dict({name: tensor}, "some/file")
     with pytest.raises(UserError, match=rf"^some/file: tensor {name} .*{message}"):
-        place(next(iter(checkpoint)), checkpoint, filling)
+        load_tensor(next(iter(checkpoint)), checkpoint, loader)
 
 
 def test_a_part_of_a_larger_tensor_does_not_keep_it_in_memory(tiny_config: GptOssConfig) -> None:
-    filling = Filling(empty_model(tiny_config), torch.float32)
-    checkpoint = Checkpoint.of_state({f"{EXPERTS}.down_proj_bias": torch.ones(4, 64)}, "x")
-    place(next(iter(checkpoint)), checkpoint, filling)
-    bias = filling.model.get_submodule(f"{EXPERTS}.down_projs.2").bias
+    loader = WeightLoader(empty_model(tiny_config), torch.float32)
+    checkpoint = Checkpoint.from_state_dict({f"{EXPERTS}.down_proj_bias": torch.ones(4, 64)}, "x")
+    load_tensor(next(iter(checkpoint)), checkpoint, loader)
+    bias = loader.model.get_submodule(f"{EXPERTS}.down_projs.2").bias
     assert bias.untyped_storage().nbytes() == 64 * 4
 
 
 def test_a_table_of_rotary_frequencies_is_left_out(tiny_config: GptOssConfig) -> None:
-    filling = Filling(empty_model(tiny_config), torch.float32)
+    loader = WeightLoader(empty_model(tiny_config), torch.float32)
     name = f"{ATTENTION}.rotary_emb.inv_freq"
-    checkpoint = Checkpoint.of_state({name: torch.ones(8)}, "x")
-    before = set(filling.missing)
-    place(next(iter(checkpoint)), checkpoint, filling)
-    assert filling.missing == before
+    checkpoint = Checkpoint.from_state_dict({name: torch.ones(8)}, "x")
+    before = set(loader.missing)
+    load_tensor(next(iter(checkpoint)), checkpoint, loader)
+    assert loader.missing == before

@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_an_adapters_settings_and_the_names_of_its_tensors_are_read(folder: Path) -> None:
-    stored = StoredAdapter.in_folder(folder)
+    stored = StoredAdapter.from_folder(folder)
     assert stored.config.r == 4
     assert stored.tensors == {"q_proj.lora_A.weight"}
 
@@ -35,14 +35,14 @@ def test_an_adapters_settings_and_the_names_of_its_tensors_are_read(folder: Path
 def test_a_missing_file_is_named(folder: Path, file: str) -> None:
     (folder / file).unlink()
     with pytest.raises(UserError, match=f"no {file}; expected an adapter folder"):
-        StoredAdapter.in_folder(folder)
+        StoredAdapter.from_folder(folder)
 
 
 @pytest.mark.parametrize("file", [CONFIG_FILE, WEIGHTS_FILE])
 def test_a_file_that_is_cut_off_is_named(folder: Path, file: str) -> None:
     (folder / file).write_bytes((folder / file).read_bytes()[:-8])
-    with pytest.raises(UserError, match=rf"{file}: not (JSON|a whole safetensors file)"):
-        StoredAdapter.in_folder(folder)
+    with pytest.raises(UserError, match=rf"{file}: not (JSON|a complete safetensors file)"):
+        StoredAdapter.from_folder(folder)
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,13 @@ def test_an_adapter_of_another_kind_is_refused(
     values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     (folder / CONFIG_FILE).write_text(json.dumps(values | changes), encoding="utf-8")
     with pytest.raises(UserError, match=rf"{CONFIG_FILE}: .*{told}"):
-        StoredAdapter.in_folder(folder)
+        StoredAdapter.from_folder(folder)
 
 
 def test_settings_that_are_no_object_are_refused(folder: Path) -> None:
     (folder / CONFIG_FILE).write_text("[]", encoding="utf-8")
     with pytest.raises(UserError, match=rf"{CONFIG_FILE}: found list; expected an object"):
-        StoredAdapter.in_folder(folder)
+        StoredAdapter.from_folder(folder)
 
 
 def test_an_adapter_without_ancestry_has_none(tmp_path: Path) -> None:

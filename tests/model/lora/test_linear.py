@@ -4,11 +4,11 @@ from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import Linear as PeftLinear
 from torch import nn
 
-from animelm.model.lora.linear import LowRankLinear, dropout_mask, use_low_rank_linear
+from animelm.model.lora.linear import LoraLinear, dropout_mask, use_lora_linear
 from animelm.model.quantization.linear4bit import Linear4bit, weight_in
 
 
-def adapted(bits: int, dropout: float = 0.0) -> LowRankLinear:
+def adapted(bits: int, dropout: float = 0.0) -> LoraLinear:
     torch.manual_seed(0)
     layer: nn.Linear = nn.Linear(64, 48)
     if bits == 4:
@@ -19,7 +19,7 @@ def adapted(bits: int, dropout: float = 0.0) -> LowRankLinear:
     holder = nn.Module()
     holder.proj = layer
     config = LoraConfig(r=4, lora_alpha=8, lora_dropout=dropout, target_modules=["proj"])
-    proj = get_peft_model(holder, use_low_rank_linear(config)).base_model.model.proj
+    proj = get_peft_model(holder, use_lora_linear(config)).base_model.model.proj
     nn.init.normal_(proj.lora_B["default"].weight)
     return proj.train()
 
@@ -47,8 +47,8 @@ def test_dropout_zeroes_the_adapters_inputs_only() -> None:
     update = layer(x) - layer.base_layer(x)
     torch.manual_seed(1)
     mask = dropout_mask(x, 0.5)
-    down, up = layer.lora_A["default"].weight, layer.lora_B["default"].weight
-    torch.testing.assert_close(update, 2.0 * (x * mask) @ down.T @ up.T, rtol=1e-3, atol=1e-3)
+    lora_a, lora_b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    torch.testing.assert_close(update, 2.0 * (x * mask) @ lora_a.T @ lora_b.T, rtol=1e-3, atol=1e-3)
 
 
 def test_dropout_rests_in_evaluation() -> None:
@@ -79,11 +79,11 @@ def test_dropout_keeps_the_mean_and_drops_at_the_rate_in_every_column(rate: floa
     assert set(mask.unique().tolist()) == {0.0, torch.tensor(1 / (1 - rate)).item()}
     dropped = (mask == 0).double().mean(0)
     assert (dropped - rate).abs().max() < 5 * (rate * (1 - rate) / 20_000) ** 0.5
-    neighbours = ((mask[:, :-1] == 0) & (mask[:, 1:] == 0)).double().mean()
-    assert abs(neighbours - rate**2) < 0.006
+    neighbors = ((mask[:, :-1] == 0) & (mask[:, 1:] == 0)).double().mean()
+    assert abs(neighbors - rate**2) < 0.006
 
 
-def test_pefts_own_forward_draws_the_same_cheap_dropout() -> None:
+def test_pefts_own_forward_draws_the_same_fast_dropout() -> None:
     layer = adapted(32, dropout=0.5)
     x = torch.randn(50, 64)
     torch.manual_seed(1)
@@ -99,7 +99,7 @@ def test_two_active_adapters_add_up_as_peft_has_it() -> None:
     nn.init.normal_(layer.lora_B["second"].weight)
     layer.set_adapter(["default", "second"])
     x = torch.randn(5, 64)
-    assert layer.active_low_rank() is None
+    assert layer.active_lora() is None
     torch.testing.assert_close(layer(x), PeftLinear.forward(layer, x))
 
 
@@ -109,7 +109,7 @@ def test_an_adapters_own_bias_is_added() -> None:
     layer.update_layer("default", r=4, lora_alpha=8, config=config)
     nn.init.normal_(layer.lora_B["default"].bias)
     x = torch.randn(5, 64)
-    assert layer.active_low_rank() is None
-    down, up = layer.lora_A["default"].weight, layer.lora_B["default"]
-    expected = layer.base_layer(x) + 2.0 * (x @ down.T @ up.weight.T + up.bias)
+    assert layer.active_lora() is None
+    lora_a, lora_b = layer.lora_A["default"].weight, layer.lora_B["default"]
+    expected = layer.base_layer(x) + 2.0 * (x @ lora_a.T @ lora_b.weight.T + lora_b.bias)
     torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-4)

@@ -4,28 +4,29 @@ import pytest
 import torch
 from torch import nn
 
-from animelm.model.lora.linear import LowRank
-from animelm.model.moe.expert_pass import Adapted, ExpertLayers, _each, expert_pass
+from animelm.model.lora.linear import ActiveLora
+from animelm.model.moe.expert_pass import ExpertLayers, _experts_with_rows, expert_pass
+from animelm.model.moe.projection import AdaptedLinear
 from animelm.model.moe.routing import Routing
-from animelm.model.moe.swiglu import Gate
+from animelm.model.moe.swiglu import SwiGLU
 from animelm.model.quantization.linear4bit import weight_in
 
 TOKENS, EXPERTS, CHOSEN, HIDDEN, INTERMEDIATE, RANK = 7, 4, 2, 8, 6, 2
-GATE = Gate(alpha=1.702, limit=0.7)  # a limit low enough that some values are clamped
+SWIGLU = SwiGLU(alpha=1.702, limit=0.7)  # a limit low enough that some values are clamped
 
 
-def side(inputs: int, outputs: int, dropout: float, dtype: torch.dtype) -> Adapted:
+def linear(inputs: int, outputs: int, dropout: float, dtype: torch.dtype) -> AdaptedLinear:
     layer = nn.Linear(inputs, outputs, dtype=dtype).requires_grad_(False)
-    down = torch.randn(RANK, inputs, dtype=dtype, requires_grad=True)
-    up = torch.randn(outputs, RANK, dtype=dtype, requires_grad=True)
-    return Adapted(layer, LowRank(down, up, 0.5, dropout))
+    lora_a = torch.randn(RANK, inputs, dtype=dtype, requires_grad=True)
+    lora_b = torch.randn(outputs, RANK, dtype=dtype, requires_grad=True)
+    return AdaptedLinear(layer, ActiveLora(lora_a, lora_b, 0.5, dropout))
 
 
 def experts(dropout: float = 0.0, dtype: torch.dtype = torch.float64) -> list[ExpertLayers]:
     return [
         ExpertLayers(
-            side(HIDDEN, 2 * INTERMEDIATE, dropout, dtype),
-            side(INTERMEDIATE, HIDDEN, dropout, dtype),
+            linear(HIDDEN, 2 * INTERMEDIATE, dropout, dtype),
+            linear(INTERMEDIATE, HIDDEN, dropout, dtype),
         )
         for _ in range(EXPERTS)
     ]
@@ -42,9 +43,9 @@ def parameters(layers: list[ExpertLayers]) -> list[torch.Tensor]:
     return [parameter for expert in layers for parameter in expert.parameters]
 
 
-def adapted_product(x: torch.Tensor, side: Adapted) -> torch.Tensor:
-    update = x @ side.low_rank.down.T @ side.low_rank.up.T * side.low_rank.scaling
-    return x @ weight_in(side.layer, x.dtype).T + side.layer.bias + update
+def adapted_product(x: torch.Tensor, linear: AdaptedLinear) -> torch.Tensor:
+    update = x @ linear.lora.lora_a.T @ linear.lora.lora_b.T * linear.lora.scaling
+    return x @ weight_in(linear.layer, x.dtype).T + linear.layer.bias + update
 
 
 def plain_loop(hidden, weights, indices, layers) -> torch.Tensor:
@@ -55,9 +56,9 @@ def plain_loop(hidden, weights, indices, layers) -> torch.Tensor:
         for choice in range(CHOSEN):
             expert = layers[int(indices[token, choice])]
             gate_up = adapted_product(hidden[token], expert.gate_up)
-            gate = gate_up[0::2].clamp(max=GATE.limit)
-            up = gate_up[1::2].clamp(-GATE.limit, GATE.limit)
-            unit = (up + 1) * gate * torch.sigmoid(GATE.alpha * gate)
+            gate = gate_up[0::2].clamp(max=SWIGLU.limit)
+            up = gate_up[1::2].clamp(-SWIGLU.limit, SWIGLU.limit)
+            unit = (up + 1) * gate * torch.sigmoid(SWIGLU.alpha * gate)
             total = total + weights[token, choice] * adapted_product(unit, expert.down)
         rows.append(total)
     return torch.stack(rows)
@@ -68,7 +69,7 @@ def test_output_and_every_gradient_equal_those_of_a_plain_loop(recompute: bool) 
     hidden, weights, indices = routed()
     layers = experts()
     inputs = [hidden, weights, *parameters(layers)]
-    ours = expert_pass(hidden, weights, indices, layers, GATE, recompute)
+    ours = expert_pass(hidden, weights, indices, layers, SWIGLU, recompute)
     theirs = plain_loop(hidden, weights, indices, layers)
     torch.testing.assert_close(ours, theirs)
     direction = torch.randn_like(ours)
@@ -91,7 +92,7 @@ def test_gradients_equal_finite_differences_under_dropout_too(
 
     def same_masks(hidden, weights, *_):
         torch.manual_seed(5)
-        return expert_pass(hidden, weights, indices, layers, GATE, recompute)
+        return expert_pass(hidden, weights, indices, layers, SWIGLU, recompute)
 
     assert torch.autograd.gradcheck(same_masks, (hidden, weights, *parameters(layers)))
 
@@ -99,31 +100,31 @@ def test_gradients_equal_finite_differences_under_dropout_too(
 def test_dropout_changes_the_update_and_not_the_frozen_product() -> None:
     hidden, weights, indices = routed()
     layers = experts(0.5)
-    first, second = (expert_pass(hidden, weights, indices, layers, GATE, False) for _ in range(2))
+    first, second = (expert_pass(hidden, weights, indices, layers, SWIGLU, False) for _ in range(2))
     assert not torch.equal(first, second)
     for expert in layers:
         for half in (expert.gate_up, expert.down):
-            nn.init.zeros_(half.low_rank.up)
-    first, second = (expert_pass(hidden, weights, indices, layers, GATE, False) for _ in range(2))
+            nn.init.zeros_(half.lora.lora_b)
+    first, second = (expert_pass(hidden, weights, indices, layers, SWIGLU, False) for _ in range(2))
     assert torch.equal(first, second)
 
 
 def test_layers_without_adapters_pass_the_gradient_on() -> None:
     hidden, weights, indices = routed()
     layers = [
-        ExpertLayers(expert.gate_up._replace(low_rank=None), expert.down._replace(low_rank=None))
+        ExpertLayers(expert.gate_up._replace(lora=None), expert.down._replace(lora=None))
         for expert in experts()
     ]
 
     def without_adapters(hidden, weights):
-        return expert_pass(hidden, weights, indices, layers, GATE, False)
+        return expert_pass(hidden, weights, indices, layers, SWIGLU, False)
 
     assert torch.autograd.gradcheck(without_adapters, (hidden, weights))
 
 
 def test_experts_with_as_many_rows_follow_each_other() -> None:
-    """They find the products compiled."""
+    """Then they reuse the compiled products."""
     indices = torch.tensor([[0], [0], [0], [1], [2], [2], [2], [3]])
     routing = Routing.from_indices(indices, 5)
-    run = [(expert, len(x)) for expert, x, _ in _each(routing, torch.zeros(8, 2))]
+    run = [(expert, len(x)) for expert, x, _ in _experts_with_rows(routing, torch.zeros(8, 2))]
     assert run == [(1, 1), (3, 1), (0, 3), (2, 3)]

@@ -1,4 +1,4 @@
-"""The 4-bit experts against transformers' own, on the dequantised weights."""
+"""The 4-bit experts against transformers' own, on the dequantized weights."""
 
 import copy
 from pathlib import Path
@@ -10,7 +10,7 @@ from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
 from animelm.model.checkpoint.load import load_base
 from animelm.model.lora.adapters import LoraSettings, add_adapter
-from animelm.model.moe import expert_pass
+from animelm.model.moe import projection
 from animelm.model.moe.experts import Experts
 from animelm.model.quantization.linear4bit import weight_in
 
@@ -23,7 +23,7 @@ def routed(tokens: int = 23) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def stock_twin(ours: Experts, stock: GptOssExperts) -> GptOssExperts:
-    """transformers' experts with the weights that ours hold after quantisation."""
+    """transformers' experts with the weights that ours hold after quantization."""
     twin = copy.deepcopy(stock)
     with torch.no_grad():
         for expert in range(twin.num_experts):
@@ -36,7 +36,7 @@ def base(layer: torch.nn.Module) -> torch.nn.Module:
     return getattr(layer, "base_layer", layer)
 
 
-def test_forward_equals_transformers_experts_on_dequantised_weights(
+def test_forward_equals_transformers_experts_on_dequantized_weights(
     checkpoint: Path, stock_model: GptOssForCausalLM
 ) -> None:
     ours = load_base(str(checkpoint), "nf4").model.layers[0].mlp.experts
@@ -102,12 +102,12 @@ def test_every_experts_adapter_has_changed_after_ten_steps(checkpoint: Path) -> 
         for name, p in model.named_parameters()
         if ".experts." in name and p.requires_grad
     }
-    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
     for _ in range(10):
         ids = torch.randint(2, 97, (4, 32))
         model(input_ids=ids, labels=ids).loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
     after = dict(model.named_parameters())
     assert len(before) == 2 * 4 * 2 * 2  # layers, experts, projections, A and B
     assert all(not torch.equal(before[name], after[name]) for name in before)
@@ -130,7 +130,7 @@ def test_under_stacked_adapters_an_expert_without_tokens_has_gradients_of_zero(
 def test_experts_that_have_answered_in_inference_mode_can_be_trained(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expert_pass, "_WORKSPACES", {})
+    monkeypatch.setattr(projection, "_WORKSPACES", {})
     # In fp16 weights are unpacked as on a GPU: by an operator, into memory that is kept.
     model = add_adapter(load_base(str(checkpoint), compute_dtype=torch.float16), LoraSettings())
     tokens = torch.arange(8)[None]

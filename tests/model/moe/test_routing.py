@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from animelm.model.moe.routing import Routing, filled_rows
+from animelm.model.moe.routing import Routing, padded_rows
 
 TOKENS, CHOSEN, EXPERTS = 37, 2, 5
 
@@ -21,11 +21,11 @@ def test_every_choice_of_every_token_is_found_in_the_sorted_rows(multiple: int) 
 def test_busy_experts_are_filled_up_to_few_numbers_of_rows_and_by_an_eighth_at_most(
     multiple: int,
 ) -> None:
-    filled = {count: filled_rows(count, multiple) for count in range(1, 64 * multiple)}
-    for count, rows in filled.items():
+    padded = {count: padded_rows(count, multiple) for count in range(1, 64 * multiple)}
+    for count, rows in padded.items():
         assert 0 <= rows - count <= max(multiple - 1, count / 8)
-    assert len(set(filled.values())) == 16 + 8 + 8
+    assert len(set(padded.values())) == 16 + 8 + 8
 
 
 def test_without_a_multiple_rows_are_exact() -> None:
-    assert [filled_rows(count, 1) for count in (0, 1, 37, 5000)] == [0, 1, 37, 5000]
+    assert [padded_rows(count, 1) for count in (0, 1, 37, 5000)] == [0, 1, 37, 5000]

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from animelm.model.moe.swiglu import Gate
+from animelm.model.moe.swiglu import SwiGLU
 
 # A limit low enough that some values are clamped.
-GATE, FUSED = Gate(1.702, 0.7), Gate(1.702, 0.7, fused=True)
+SWIGLU, FUSED = SwiGLU(1.702, 0.7), SwiGLU(1.702, 0.7, fused=True)
 INTERMEDIATE = 40
 
 
@@ -23,9 +23,9 @@ def example(rows: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     return gate_up, torch.randn(rows, INTERMEDIATE).to(dtype), torch.rand(rows).to(dtype)
 
 
-def ours(gate: Gate, gate_up: Tensor, grad: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
-    *gradients, unit = gate.backward(gate_up, grad, weights)
-    assert torch.equal(unit, gate.forward(gate_up))
+def ours(swiglu: SwiGLU, gate_up: Tensor, grad: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
+    *gradients, unit = swiglu.backward(gate_up, grad, weights)
+    assert torch.equal(unit, swiglu.forward(gate_up))
     return unit, *gradients
 
 
@@ -36,13 +36,13 @@ def expected(gate_up: Tensor, grad: Tensor, weights: Tensor) -> tuple[Tensor, ..
     return plain(gate_up, torch.ones_like(weights)).detach(), *gradients
 
 
-@pytest.mark.parametrize("gate", [GATE, FUSED], ids=["by operators", "fused"])
+@pytest.mark.parametrize("swiglu", [SWIGLU, FUSED], ids=["by operators", "fused"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 4e-2)])
 def test_output_and_gradients_are_those_of_the_formula(
-    gate: Gate, dtype: torch.dtype, tolerance: float
+    swiglu: SwiGLU, dtype: torch.dtype, tolerance: float
 ) -> None:
     inputs = example(9, dtype)
-    for mine, theirs in zip(ours(gate, *inputs), expected(*inputs), strict=True):
+    for mine, theirs in zip(ours(swiglu, *inputs), expected(*inputs), strict=True):
         assert mine.dtype == dtype
         torch.testing.assert_close(mine.double(), theirs, rtol=tolerance, atol=tolerance)
 
@@ -51,7 +51,7 @@ def test_in_bf16_a_fused_unit_is_rounded_once() -> None:
     inputs = example(33, torch.bfloat16)
     fused, exact = ours(FUSED, *inputs), expected(*inputs)
     assert torch.equal(fused[0], exact[0].bfloat16())
-    by_operators = ours(GATE, *inputs)
+    by_operators = ours(SWIGLU, *inputs)
     for one, several, true in zip(fused, by_operators, exact, strict=True):
         assert (one - true).abs().mean() < (several - true).abs().mean()
 

@@ -18,7 +18,7 @@ def packed(weight: torch.Tensor) -> Linear4bit:
 
 @pytest.mark.parametrize("width", [128, 96, 32])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_dequantised_weights_are_within_half_a_step_of_nf4(width: int, dtype: torch.dtype) -> None:
+def test_dequantized_weights_are_within_half_a_step_of_nf4(width: int, dtype: torch.dtype) -> None:
     weight = torch.randn(32, width)
     error = (weight_in(packed(weight), dtype) - weight).view(-1, 64).abs()
     largest = weight.view(-1, 64).abs().amax(-1, keepdim=True)

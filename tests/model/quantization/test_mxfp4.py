@@ -45,7 +45,7 @@ def test_random_rows_of_any_size_give_the_bits_of_transformers(seed: int, rows: 
     assert torch.equal(ours, transformers_values(packed, scales, torch.float32))
 
 
-def test_rows_that_do_not_fit_one_chunk_are_all_dequantised() -> None:
+def test_rows_that_do_not_fit_one_chunk_are_all_dequantized() -> None:
     packed = torch.randint(0, 256, (200, 128, 16), dtype=torch.uint8)
     scales = torch.randint(100, 150, (200, 128), dtype=torch.uint8)
     ours = dequantize_mxfp4(packed.flatten(1), scales, torch.bfloat16)
@@ -77,7 +77,7 @@ def test_a_width_that_no_block_divides_is_refused() -> None:
         make_linear(48, 8, True, "mxfp4")
 
 
-def test_dequantising_leaves_the_packed_bytes_to_whoever_frees_them() -> None:
+def test_dequantizing_leaves_the_packed_bytes_to_whoever_frees_them() -> None:
     layer = layer_of(torch.randn(64, 64))
     layer.dequantize(torch.bfloat16)
     # As FSDP2 does with what it has gathered.

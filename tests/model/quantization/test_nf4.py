@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from animelm.model.quantization.nf4 import quantize_nf4
 
 
-def bitsandbytes_quantised(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def bitsandbytes_quantized(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.ops.bitsandbytes.quantize_4bit(weight.float(), 64, "nf4", torch.uint8)
 
 
 def assert_same(weight: torch.Tensor) -> None:
-    for ours, theirs in zip(quantize_nf4(weight), bitsandbytes_quantised(weight), strict=True):
+    for ours, theirs in zip(quantize_nf4(weight), bitsandbytes_quantized(weight), strict=True):
         assert ours.shape == theirs.shape
         assert torch.equal(ours, theirs)
 

@@ -37,7 +37,7 @@ def packed(request: pytest.FixtureRequest):
     return make
 
 
-def test_the_product_and_its_gradient_are_those_of_the_dequantised_weight(packed) -> None:
+def test_the_product_and_its_gradient_are_those_of_the_dequantized_weight(packed) -> None:
     layer = packed(48, 64)
     x = torch.randn(2, 3, 64, requires_grad=True)
     direction = torch.randn(2, 3, 48)

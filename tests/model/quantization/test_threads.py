@@ -1,4 +1,4 @@
-"""Quantising must not start PyTorch's threads: more of them than cores put all of them to sleep."""
+"""Quantizing must not start PyTorch's threads: more of them than cores put all of them to sleep."""
 
 import subprocess
 import sys

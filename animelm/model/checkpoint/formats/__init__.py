@@ -1,25 +1,25 @@
-"""How checkpoints store their weights, a file a layout; each knows its tensors by their names.
+"""The formats in which checkpoints store weights, one per file, recognized by tensor names.
 
-A checkpoint may mix them: each tensor goes to the first layout that takes it.
+A checkpoint may mix formats: each tensor is loaded by the first format that recognizes it.
 """
 
-from animelm.model.checkpoint.formats.bitsandbytes_nf4 import place_bitsandbytes
-from animelm.model.checkpoint.formats.fused_experts import place_fused_experts
-from animelm.model.checkpoint.formats.mxfp4_experts import place_mxfp4_experts
-from animelm.model.checkpoint.formats.plain import place_plain
+from animelm.model.checkpoint.formats.bitsandbytes_nf4 import load_bitsandbytes
+from animelm.model.checkpoint.formats.fused_experts import load_fused_experts
+from animelm.model.checkpoint.formats.mxfp4_experts import load_mxfp4_experts
+from animelm.model.checkpoint.formats.plain import load_plain
 from animelm.model.checkpoint.reader import Checkpoint, StoredTensor
-from animelm.model.checkpoint.weight_loader import Filling
+from animelm.model.checkpoint.weight_loader import WeightLoader
 
-_LAYOUTS = (place_fused_experts, place_mxfp4_experts, place_bitsandbytes, place_plain)
+_FORMATS = (load_fused_experts, load_mxfp4_experts, load_bitsandbytes, load_plain)
 
 
-def place(tensor: StoredTensor, checkpoint: Checkpoint, filling: Filling) -> None:
-    """Puts a tensor, and those that belong to it, where the model has them.
+def load_tensor(tensor: StoredTensor, checkpoint: Checkpoint, loader: WeightLoader) -> None:
+    """Loads a tensor, and those that belong to it, into the model.
 
     Raises:
-        UserError: it belongs to no known layout, has another shape than the model, or needs a
-            tensor that the checkpoint lacks.
+        UserError: the tensor belongs to no known format, has another shape than in the model, or
+            needs a tensor that the checkpoint lacks.
     """
-    for layout in _LAYOUTS:
-        if layout(tensor, checkpoint, filling):
+    for load in _FORMATS:
+        if load(tensor, checkpoint, loader):
             return

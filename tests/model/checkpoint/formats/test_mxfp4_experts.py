@@ -21,7 +21,7 @@ def released(stock_model: GptOssForCausalLM, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def dequantised(released: Path) -> GptOssForCausalLM:
+def dequantized(released: Path) -> GptOssForCausalLM:
     """What transformers makes of the same files."""
     return GptOssForCausalLM.from_pretrained(
         released, quantization_config=Mxfp4Config(dequantize=True), dtype=torch.float32
@@ -34,11 +34,11 @@ def logits(model: GptOssForCausalLM) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("quantization", ["mxfp4", "none"])
-def test_kept_as_released_it_has_the_logits_of_transformers_dequantised_model(
-    released: Path, dequantised: GptOssForCausalLM, quantization
+def test_kept_as_released_it_has_the_logits_of_transformers_dequantized_model(
+    released: Path, dequantized: GptOssForCausalLM, quantization
 ) -> None:
     ours = logits(load_base(str(released), quantization))
-    torch.testing.assert_close(ours, logits(dequantised), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(ours, logits(dequantized), rtol=1e-4, atol=1e-4)
 
 
 def test_not_one_byte_of_the_experts_changes(released: Path) -> None:
@@ -59,11 +59,11 @@ def test_attention_stays_as_the_checkpoint_has_it(released: Path) -> None:
     assert model.model.layers[0].self_attn.q_proj.weight.dtype == torch.bfloat16
 
 
-def test_requantised_it_is_what_bitsandbytes_makes_of_transformers_values(
-    released: Path, dequantised: GptOssForCausalLM
+def test_requantized_it_is_what_bitsandbytes_makes_of_transformers_values(
+    released: Path, dequantized: GptOssForCausalLM
 ) -> None:
     model = load_base(str(released), "nf4")
-    for ours, theirs in zip(model.model.layers, dequantised.model.layers, strict=True):
+    for ours, theirs in zip(model.model.layers, dequantized.model.layers, strict=True):
         for expert, layer in enumerate(ours.mlp.experts.gate_up_projs):
             assert isinstance(layer, Linear4bit)
             packed, scales = torch.ops.bitsandbytes.quantize_4bit(
@@ -74,7 +74,7 @@ def test_requantised_it_is_what_bitsandbytes_makes_of_transformers_values(
     torch.testing.assert_close(logits(model), logits(stock_twin(model)), rtol=1e-4, atol=1e-4)
 
 
-def test_requantised_with_nested_scales_it_is_the_same_with_scales_nested(released: Path) -> None:
+def test_requantized_with_nested_scales_it_is_the_same_with_scales_nested(released: Path) -> None:
     double, plain = (load_base(str(released), kind) for kind in ("nf4-double", "nf4"))
     path = "model.layers.0.mlp.experts.down_projs.1"
     nested, layer = double.get_submodule(path), plain.get_submodule(path)
