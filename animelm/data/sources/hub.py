@@ -35,8 +35,8 @@ def local_copy(path: Path) -> Path:
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise UserError(
-            f"{address}: cannot be fetched ({type(error).__name__}); expected the name of a dataset "
-            "on the Hugging Face hub, and a connection to it"
+            f"{address}: cannot be fetched ({type(error).__name__}); expected the name of a "
+            "dataset on the Hugging Face hub, and a connection to it"
         ) from error
     found = Path(folder, inside or "")
     if not find_shards(found):
