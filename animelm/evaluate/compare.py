@@ -1,6 +1,6 @@
-"""Base, CPT and CPT+SFT on the same held-out questions and articles.
+"""Compares base, CPT and CPT+SFT on the same held-out questions and articles.
 
-The base is loaded once; the adapters are put on it and taken off again in turn.
+The base is loaded once; each adapter in turn is added to it and removed again.
 """
 
 import time
@@ -127,7 +127,7 @@ class _ModelRun:
 
 def _progress() -> Progress:
     return Progress(
-        TextColumn("answering: {task.description}"),
+        TextColumn("Evaluating {task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -137,13 +137,13 @@ def _progress() -> Progress:
 def _load_base(settings: CompareSettings) -> CausalLM:
     for folder in settings.adapters.values():  # before the base is loaded
         if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; expected an adapter that a fit has written")
+            raise UserError(f"{folder}: no such folder; expected the folder of a trained adapter")
     return load_for_inference(settings.base, settings.quantization, settings.compute_type)
 
 
 @contextmanager
 def with_adapter(base: CausalLM, folder: Path | None) -> Iterator[CausalModel]:
-    """The base with an adapter on it, which is taken off again; for None, the base itself."""
+    """The base with an adapter, which is removed at the end; for None, the base itself."""
     if folder is None:
         yield base
         return
@@ -155,7 +155,7 @@ def with_adapter(base: CausalLM, folder: Path | None) -> Iterator[CausalModel]:
 
 
 def _trainable_parameters(model: CausalModel) -> dict[str, int]:
-    """Parameters of the model's adapter per target that it was trained for."""
+    """Number of parameters of the adapter by target; empty for the base."""
     if not isinstance(model, PeftModel):
         return {}
     counts = audit_targets(model, DEFAULT_TARGETS).per_target

@@ -1,4 +1,4 @@
-"""What every model of a comparison is asked: held-out questions and held-out articles."""
+"""The held-out questions and articles on which every model of a comparison is evaluated."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from animelm.evaluate.settings import CompareSettings
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Questions and articles that training never saw.
+    """Questions and articles that no model was trained on.
 
     Attributes:
         questions: the questions of each held-out set that has one.
         chat: encodes their prompts.
         questions_per_batch: questions answered together.
         distractors: what the answers are scored against.
-        articles: blocks of held-out articles by the name of their set, without empty sets.
+        articles: blocks of each set of held-out articles that is not empty, by its name.
     """
 
     questions: Mapping[str, list[QARecord]]
@@ -42,7 +42,7 @@ class EvaluationSet:
         return sum(map(len, self.questions.values())) + sum(map(len, self.articles.values()))
 
     def question_batches(self, answer_from: AnswerFrom) -> Iterator[QuestionBatch]:
-        """The batches of one held-out set after the other."""
+        """The batches of all held-out sets, one set after another."""
         for name, records in self.questions.items():
             yield from QuestionLoader(
                 records, self.chat, name, self.questions_per_batch, answer_from=answer_from
@@ -52,7 +52,7 @@ class EvaluationSet:
 def prepare_evaluation(
     settings: CompareSettings, tokenizer: PreTrainedTokenizerBase
 ) -> EvaluationSet:
-    """Reads and splits the records and articles as training did.
+    """Reads the records and articles, and splits them as for training.
 
     Raises:
         UserError: a file or folder is missing or malformed, or no question is held out.
@@ -65,7 +65,7 @@ def prepare_evaluation(
     if not held_out:
         raise UserError(
             f"{settings.records}: no question is held out; held_out_wordings and "
-            "held_out_works must be those of the training, and one of them above 0"
+            "held_out_works must be as in training, and at least one of them above 0"
         )
     questions = {
         name: subsample(members, settings.questions_per_set, settings.seed)

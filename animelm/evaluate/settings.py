@@ -13,14 +13,14 @@ AnswerFromSetting = Literal["auto", "final", "start"]
 
 
 def resolve_answer_from(setting: AnswerFromSetting, fine_tuned: bool) -> AnswerFrom:
-    """Where a model's prompts end; for auto, by what it was trained on.
+    """Where the prompts of a model end; auto depends on how it was trained.
 
-    A model that was fine-tuned here has learned to answer at once, right behind the place where
-    ``final`` ends. Neither a published gpt-oss nor one that read articles on top (CPT) has: it
-    learned to think first, and is asked at ``start``, or it would be measured below what it knows.
+    A model that was fine-tuned here answers at once, after a prompt that ends at ``final``. The
+    published gpt-oss, also after CPT, was trained to think first. It is prompted at ``start``;
+    otherwise its scores would not show what it knows.
 
     Args:
-        setting: what the user asked for.
+        setting: the setting of the user.
         fine_tuned: whether the model was trained on questions and answers (SFT).
     """
     if setting == "auto":
@@ -30,45 +30,45 @@ def resolve_answer_from(setting: AnswerFromSetting, fine_tuned: bool) -> AnswerF
 
 @dataclass
 class CompareSettings:
-    """What to compare, on which questions and articles.
+    """The models to compare, and the questions and articles to evaluate them on.
 
-    The shares, the seed and the files must be those of the training, or what was trained would be
-    taken for held out.
+    The shares, the seed and the files must be as in training; otherwise questions that were trained
+    on would count as held out.
 
     Args:
-        base: Checkpoint folder or hub id of the model that all adapters belong to.
-        records: Anime questions and answers (.jsonl, .csv, .txt or .parquet) that the SFT was
-            trained on a part of.
-        cpt_adapter: Adapter folder of the continual pre-training; left out of the comparison when
-            not given.
-        sft_adapter: Adapter folder of the fine-tuning that followed; left out when not given.
-        general_records: Questions on other subjects, to see what was forgotten. Their held-out
-            wordings are asked; none of their subjects is held out.
-        articles: Folder of the anime articles (.md or .parquet) of the continual pre-training.
+        base: Checkpoint folder or Hugging Face hub id of the base of all adapters.
+        records: Anime questions and answers (.jsonl, .csv, .txt or .parquet), as for SFT.
+        cpt_adapter: Adapter folder of the continual pre-training. Without it, CPT is left out.
+        sft_adapter: Adapter folder of the fine-tuning after CPT. Without it, CPT+SFT is left out.
+        general_records: Questions on other subjects, to measure forgetting. Their held-out wordings
+            are asked; no subject is held out.
+        articles: Folder of anime articles (.md or .parquet), as for CPT.
         general_articles: Folder of articles on other subjects.
-        held_out_wordings: Share of each fact's wordings that training never saw.
+        held_out_wordings: Share of each fact's wordings that was held out of training.
         held_out_works: Share of the works that training never asked about.
-        validation_share: Share of the articles that training never saw; perplexity is measured on
-            them.
+        validation_share: Share of the articles that was held out of training; the perplexity is
+            measured on them.
         seed: Seed of these splits, and of the bootstrap.
-        questions_per_set: At most so many questions of each held-out set, chosen by hash; null asks
-            all.
-        questions_per_batch: Questions answered at once. More is faster, and takes more memory.
-        max_new_tokens: Longest answer in tokens, the same for every question.
-        answer_from: Where a question's prompt ends. final: where the answer begins, as fine-tuning
-            has it. start: where the assistant's turn begins, so that gpt-oss may think first. auto:
-            final for the fine-tuned model, start for base and CPT. Bases whose chat format has no
-            channels know no difference.
-        max_thinking_tokens: Tokens on top of max_new_tokens for a model that may think first. Its
-            thoughts are not scored; an answer that it does not begin within them is wrong.
-        block_size: Tokens per block of articles; as in training.
-        blocks_per_batch: Blocks whose perplexity is measured at once.
-        quantization: as in training, or none for a base held in the compute type.
+        questions_per_set: Maximum number of questions of each held-out set, chosen by hash; null
+            asks all.
+        questions_per_batch: Number of questions to answer in one batch. A larger batch is faster
+            and takes more memory.
+        max_new_tokens: Maximum length of an answer in tokens, the same for every question.
+        answer_from: Where the prompt ends. final: at the beginning of the answer, as in
+            fine-tuning. start: at the beginning of the assistant's turn, so that gpt-oss can think
+            first. auto: final for CPT+SFT, start for base and CPT. Ignored by models without
+            channels.
+        max_thinking_tokens: Additional tokens for a model that can think first. Thinking is not
+            scored; if no answer begins within these tokens, it counts as wrong.
+        block_size: Tokens per block of articles, as in training.
+        blocks_per_batch: Number of blocks per batch when perplexity is measured.
+        quantization: Format of the base's weights, as in training; none keeps them in the compute
+            type.
         compute_type: float32, bfloat16, or auto to measure which is faster on this machine.
-        cache: Folder of tokenized articles; null for the one that training uses by default.
-        output: Folder for results.jsonl (every answer) and summary.json.
-        seconds_before: Time that belongs to this comparison and passed before it, such as the
-            training of the adapters; added to "seconds" in the summary.
+        cache: Folder of tokenized articles; null for ~/.cache/animelm, as in training.
+        output: Folder to write results.jsonl (every answer) and summary.json to.
+        seconds_before: Seconds to add to the duration in the summary, for work before this
+            comparison such as training the adapters.
     """
 
     base: str
@@ -108,6 +108,6 @@ class CompareSettings:
 
     @property
     def adapters(self) -> dict[str, Path]:
-        """The adapter folders that were given, by model name, in the order of their training."""
+        """The given adapter folders by model name, in the order of training."""
         given = {"cpt": self.cpt_adapter, "sft": self.sft_adapter}
         return {name: folder for name, folder in given.items() if folder is not None}

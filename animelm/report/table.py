@@ -21,14 +21,14 @@ _TITLES = {
 
 
 def summary_tables(summary: Summary) -> Group:
-    """What ``compare`` prints: the comparison, each direction, and the models' differences."""
+    """The tables that ``compare`` prints: the comparison, the directions, the differences."""
     return Group(comparison_table(summary), direction_table(summary), difference_table(summary))
 
 
 def comparison_table(summary: Summary) -> Table:
-    """Key accuracy with its 95 % interval per model and held-out set, and the perplexities."""
+    """Key accuracy with 95 % interval by model and held-out set, and the perplexities."""
     table = Table(
-        title="Key accuracy [95 % interval by work], and perplexity on held-out articles",
+        title="Key accuracy [95 % interval, by work] and perplexity on held-out articles",
         caption=f"{summary.seconds:.0f} s, seed {summary.seed}",
     )
     table.add_column("model")
@@ -49,7 +49,7 @@ def _cells(model: ModelSummary) -> list[str]:
 
 
 def direction_table(summary: Summary) -> Table:
-    """Scores of each direction, since learning A→B does not teach B→A (arXiv 2309.12288)."""
+    """Scores by direction, since training on A→B does not teach B→A (arXiv 2309.12288)."""
     table = Table(title="By direction: key accuracy / exact match / character F1")
     table.add_column("model")
     table.add_column("direction")

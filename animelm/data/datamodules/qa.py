@@ -49,9 +49,9 @@ class QADataModule(L.LightningDataModule):
             all.
         general_records: General questions for validation; their held-out wordings are asked.
             Default: replay_records, whose held-out wordings are not trained on.
-        answer_from: Where a question's prompt ends. final: where the answer begins, as it is
-            trained here. start: where the assistant's turn begins, so that gpt-oss may think first;
-            to measure a base that was not fine-tuned here. Other bases know no difference.
+        answer_from: Where the prompts of validation end. final: at the beginning of the answer, as
+            in training. start: at the beginning of the assistant's turn, so that gpt-oss can think
+            first, for a base that was not fine-tuned here. Ignored by models without channels.
     """
 
     def __init__(
@@ -101,9 +101,10 @@ class QADataModule(L.LightningDataModule):
     @cached_property
     def questions(self) -> QuestionSplit:
         """The split of the records."""
-        own_replay = self.replay_records != self.general_records
-        replay = _read_general(self.replay_records) if own_replay else self._general
-        return split_questions(self._anime, self._general, replay, self.split_settings)
+        anime, general = self._anime, self._general
+        same = self.replay_records == self.general_records
+        replay = general if same else _read_general(self.replay_records)
+        return split_questions(anime, general, replay, self.split_settings)
 
     @property
     def records_for_scoring(self) -> list[QARecord]:
