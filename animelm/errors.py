@@ -1,9 +1,9 @@
-"""The error that a user can put right."""
+"""The error that a user can correct."""
 
 
 class UserError(Exception):
-    """Something in the user's input, settings or files that the user can put right.
+    """A mistake in the user's input, settings or files.
 
-    The command line prints the message alone, without a traceback, and exits with status 2. The
-    message therefore says everything: the file, the line or the key, and what was expected.
+    The command line prints only the message, without a traceback, and exits with status 2. The
+    message therefore names the file, the line or the key, and what was expected.
     """

@@ -1,4 +1,4 @@
-"""ask: questions from the command line, answered while one watches."""
+"""ask: answers questions in the terminal."""
 
 import json
 import sys
@@ -14,8 +14,8 @@ from animelm.evaluate.harmony import Reply
 from animelm.report.replies import ReplyScreen
 
 _DESCRIPTION = """\
-Answers a question in the base's own chat format, word by word as it is generated. Without a
-question it asks for one after the other, until Ctrl-D."""
+Answers a question in the chat format of the base, and shows the answer while it is generated.
+Without a question, it reads questions one after another, until Ctrl-D."""
 
 
 def run(command: str, arguments: list[str]) -> None:
@@ -23,7 +23,11 @@ def run(command: str, arguments: list[str]) -> None:
     parser = ArgumentParser(
         prog="python -m animelm ask", description=_DESCRIPTION, exit_on_error=False
     )
-    parser.add_argument("question", nargs="?", help="the question; left out, it is asked for")
+    parser.add_argument(
+        "question",
+        nargs="?",
+        help="The question. Without it, questions are read from the terminal.",
+    )
     parser.add_argument(
         "--config", action="config", help="YAML file with any of the options below."
     )
@@ -31,10 +35,10 @@ def run(command: str, arguments: list[str]) -> None:
         "--format",
         choices=("text", "json"),
         default="text",
-        help="text to read, or one JSON object a question, on one line",
+        help="Output: text, or one line of JSON per question.",
     )
     parser.add_argument(
-        "--compare", action="store_true", help="let the base answer as well, beside the adapter"
+        "--compare", action="store_true", help="Let the base answer as well, next to the adapter."
     )
     parser.add_class_arguments(AskSettings, skip={"compare"})
     parsed = parser.instantiate_classes(parser.parse_args(find_configs(arguments))).as_dict()
@@ -71,7 +75,7 @@ def _print_json(models: AskedModels, question: str) -> None:
 
 
 def _unseen(reply: Reply) -> None:
-    """JSON shows whole replies only."""
+    """JSON contains complete replies only."""
 
 
 def _show(models: AskedModels, question: str) -> None:

@@ -1,4 +1,4 @@
-"""compare: base, CPT and CPT+SFT side by side."""
+"""compare: compares base, CPT and CPT+SFT."""
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
@@ -9,13 +9,13 @@ from animelm.evaluate.summary import Summary
 from animelm.report.table import summary_tables
 
 _DESCRIPTION = """\
-Lets the base, CPT and CPT+SFT answer the same held-out questions and measures their perplexity on
-held-out articles. Prints the comparison with 95 % intervals; writes results.jsonl (every answer)
-and summary.json."""
+Compares base, CPT and CPT+SFT on the same held-out questions, and by their perplexity on held-out
+articles. Prints tables with 95 % intervals; writes every answer to results.jsonl, and
+summary.json."""
 
 
 def run(command: str, arguments: list[str]) -> None:
-    """Compares, prints the tables, and says where the files are."""
+    """Parses the options, compares, and prints the tables."""
     parser = ArgumentParser(
         prog="python -m animelm compare", description=_DESCRIPTION, exit_on_error=False
     )
@@ -29,11 +29,11 @@ def run(command: str, arguments: list[str]) -> None:
 
 
 def compare_and_print(settings: CompareSettings) -> Summary:
-    """The comparison, printed."""
+    """Runs the comparison, and prints its tables and the paths of its files."""
     summary = compare(settings)
     console = Console()
     console.print(summary_tables(summary))
-    # Plain: a path broken over two lines cannot be copied.
-    print(f"Every answer: {settings.output / 'results.jsonl'}")
-    print(f"The numbers: {settings.output / 'summary.json'}")
+    # Not through the console, which would break a long path over two lines.
+    print(f"Answers: {settings.output / 'results.jsonl'}")
+    print(f"Summary: {settings.output / 'summary.json'}")
     return summary

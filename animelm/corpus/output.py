@@ -175,7 +175,7 @@ class CorpusWriter:
             self._leave_out(rendered, "cleaning", result.reason)
 
     def _keep(self, rendered: Rendered, markdown: str) -> None:
-        """Writes an article, unless another has its name: the page stands in the dump twice."""
+        """Writes an article, unless its name is taken because the dump holds the page twice."""
         page = rendered.page
         source = self._address(page.title, rendered.dump)
         provenance = Provenance(
@@ -188,7 +188,8 @@ class CorpusWriter:
                 with (self._folder / ARTICLES / name).open("xb") as file:
                     file.write(content)
             except FileExistsError:
-                self._leave_out(rendered, "naming", "its number and title stand in the dump before")
+                reason = "the dump holds an earlier page of the same number and title"
+                self._leave_out(rendered, "naming", reason)
                 return
             entry = {
                 "file": f"{ARTICLES}/{name}",

@@ -59,6 +59,11 @@ class SplitSettings:
                 check_share(name, share)
 
 
+DEFAULT_SPLIT = SplitSettings(
+    held_out_wordings=0.25, held_out_works=0.25, held_out_subjects=0.25, validation_share=0.05
+)
+
+
 @dataclass(frozen=True)
 class QuestionSplit:
     """The questions of a run, split.

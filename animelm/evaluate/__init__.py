@@ -1,1 +1,1 @@
-"""Answers, scores, intervals and the comparison of models."""
+"""Generates answers, scores them, and compares models."""

@@ -1,4 +1,4 @@
-"""Single questions to a base, to an adapter on it, or to both."""
+"""Asks single questions of a base, of an adapter on it, or of both."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -22,23 +22,24 @@ from animelm.model.quantization.linear4bit import Quantization
 
 @dataclass
 class AskSettings:
-    """Who is asked, and how.
+    """The model to ask, and its settings.
 
     Args:
-        base: Checkpoint folder or hub id of the base model.
-        adapter: Folder of an adapter that a fit has written. Without one the base answers.
-        compare: Let the base answer as well, beside the adapter.
-        answer_from: Where the prompt ends. final: where the answer begins, as fine-tuning has it.
-            start: where the assistant's turn begins, so that gpt-oss may think first. auto: final
-            for an adapter that went through fine-tuning (sft in its ancestry), else start. Bases
-            whose chat format has no channels know no difference.
-        max_new_tokens: Longest answer in tokens.
-        max_thinking_tokens: Tokens on top of these for a model that may think first.
-        quantization: as in training, or none for a base held in the compute type.
+        base: Checkpoint folder or Hugging Face hub id of the base model.
+        adapter: Folder of a trained adapter. Without one the base answers.
+        compare: Let the base answer as well.
+        answer_from: Where the prompt ends. final: at the beginning of the answer, as in
+            fine-tuning. start: at the beginning of the assistant's turn, so that gpt-oss can think
+            first. auto: final for an adapter that was fine-tuned (sft in its ancestry), else start.
+            Ignored by models without channels.
+        max_new_tokens: Maximum length of an answer in tokens.
+        max_thinking_tokens: Additional tokens for a model that can think first.
+        quantization: Format of the base's weights, as in training; none keeps them in the compute
+            type.
         compute_type: float32, bfloat16, or auto to measure which is faster on this machine.
 
     Raises:
-        UserError: compare is set without an adapter, or a limit has no meaning.
+        UserError: compare is set without an adapter, or a limit is out of range.
     """
 
     base: str
@@ -52,7 +53,7 @@ class AskSettings:
 
     def __post_init__(self) -> None:
         if self.compare and self.adapter is None:
-            raise UserError("--compare sets an adapter beside its base; name it with --adapter")
+            raise UserError("--compare needs an adapter to compare with its base; give --adapter")
         if self.max_new_tokens < 1 or self.max_thinking_tokens < 0:
             raise UserError(
                 f"max_new_tokens is {self.max_new_tokens} and max_thinking_tokens "
@@ -61,22 +62,22 @@ class AskSettings:
 
 
 class AskedModels:
-    """The models that answer; the base is loaded once for all of them.
+    """The models that are asked. The base is loaded once for all of them.
 
     Args:
-        settings: which, and how they are asked.
+        settings: names the models.
 
     Attributes:
         names: "base", "adapter", or both in this order.
 
     Raises:
-        UserError: the base or the adapter is missing, malformed, or they do not fit.
+        UserError: the base or the adapter is missing or malformed, or they do not fit.
     """
 
     def __init__(self, settings: AskSettings) -> None:
         folder = settings.adapter
-        if folder is not None and not folder.is_dir():  # told before the base is loaded
-            raise UserError(f"{folder}: no such folder; expected an adapter that a fit has written")
+        if folder is not None and not folder.is_dir():  # before the base is loaded
+            raise UserError(f"{folder}: no such folder; expected the folder of a trained adapter")
         self._settings = settings
         tokenizer = load_tokenizer(settings.base)
         check_vocabulary(tokenizer, settings.base)
@@ -89,7 +90,7 @@ class AskedModels:
         self.names += ["adapter"] if folder else []
 
     def answer(self, name: str, question: str, show: Callable[[Reply], object]) -> Reply:
-        """The reply of one model; ``show`` sees it as it grows."""
+        """Generates the reply of one model; ``show`` is called with the reply after each token."""
         settings, adapted = self._settings, name == "adapter"
         answer_from = resolve_answer_from(settings.answer_from, adapted and self._fine_tuned)
         bare = isinstance(self._model, PeftModel) and not adapted

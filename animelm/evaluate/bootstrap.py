@@ -1,4 +1,4 @@
-"""Intervals that respect that the questions on one work are not independent.
+"""Confidence intervals for questions that are not independent within a work.
 
 Cluster bootstrap by work, and paired differences between models on the same questions: Miller,
 "Adding Error Bars to Evals" (arXiv 2411.00640), sections 2.2 and 4.
@@ -18,9 +18,8 @@ class Interval:
     """A mean and its percentile interval.
 
     Attributes:
-        mean: over all questions, each with the same weight.
-        low: lower bound; NaN with fewer than two works, from which no spread between works can be
-            seen.
+        mean: mean over all questions, equally weighted.
+        low: lower bound; NaN with fewer than two works, which give no estimate of the spread.
         high: upper bound; NaN likewise.
     """
 
@@ -45,18 +44,18 @@ def bootstrap_interval(
 
     Args:
         scores: [Q] one per question.
-        works: [Q] the work that each question is about.
+        works: [Q] the work of each question.
         level: share of the resampled means inside the interval, between 0 and 1.
-        resamples: R.
-        seed: of the draw; the same seed gives the same interval.
+        resamples: number of resamples, R.
+        seed: seed of the draw; the same seed gives the same interval.
         bounds: the lowest and the highest score there is.
 
     Raises:
-        ValueError: no scores, or not one work for each.
+        ValueError: there are no scores, or not as many works.
     """
     if not len(scores) or len(scores) != len(works):
         raise ValueError(
-            f"{len(scores)} scores and {len(works)} works; expected as many, at least one"
+            f"{len(scores)} scores and {len(works)} works; expected the same number, at least one"
         )
     values = np.asarray(scores, dtype=np.float64)
     names, members = np.unique(np.asarray(works), return_inverse=True)

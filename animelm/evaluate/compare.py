@@ -1,11 +1,12 @@
-"""Base, CPT and CPT+SFT on the same held-out questions and articles.
+"""Compares base, CPT and CPT+SFT on the same held-out questions and articles.
 
-The base is loaded once; the adapters are put on it and taken off again in turn.
+The base is loaded once; each adapter in turn is added to it and removed again.
 """
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +14,12 @@ from peft import LoraModel, PeftModel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import PreTrainedTokenizerBase
 
-from animelm.data.held_out import ANIME_ARTICLES, GENERAL_ARTICLES
+from animelm.data.held_out import (
+    ANIME_ARTICLES,
+    DEFAULT_SPLIT,
+    GENERAL_ARTICLES,
+    SplitSettings,
+)
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.errors import UserError
 from animelm.evaluate.evaluation_set import EvaluationSet, prepare_evaluation
@@ -33,8 +39,19 @@ from animelm.model.architecture import CausalLM
 from animelm.model.checkpoint.hub import check_vocabulary
 from animelm.model.lora.adapters import load_adapter
 from animelm.model.lora.targets import DEFAULT_TARGETS, audit_targets
+from animelm.provenance.check import (
+    recorded_split,
+    require_same_base,
+    require_same_data,
+    require_same_split,
+)
+from animelm.provenance.fingerprints import record_base, record_paths
+from animelm.provenance.record import read_record
 
 __all__ = ["CompareSettings", "compare"]
+
+RETRIEVAL = "retrieval"
+_FINE_TUNED = ("sft_only", "sft")
 
 
 def compare(settings: CompareSettings) -> Summary:
@@ -47,36 +64,67 @@ def compare(settings: CompareSettings) -> Summary:
     begin = time.monotonic()
     tokenizer = load_tokenizer(settings.base)
     check_vocabulary(tokenizer, settings.base)
-    evaluation = prepare_evaluation(settings, tokenizer)
+    split = require_trained_split(settings)
+    evaluation = prepare_evaluation(settings, split, tokenizer)
     make_folder(settings.output, "--output")  # before hours of answering
-    base = _load_base(settings)
+    base = load_for_inference(settings.base, settings.quantization, settings.compute_type)
     results: dict[str, list[Result]] = {}
     models: dict[str, ModelSummary] = {}
     parameters: dict[str, int] = {}
     with _progress() as progress:
-        for name, folder in {"base": None, **settings.adapters}.items():
+        for name, folder in _models(settings).items():
             with with_adapter(base, folder) as model:
                 run = _ModelRun(model, tokenizer, evaluation, settings, progress, name)
-                results[name] = run.answers()
+                results[name] = run.answers(split.seed)
                 models[name] = summarize_model(
                     results[name],
-                    settings.seed,
+                    split.seed,
                     anime=run.perplexity(ANIME_ARTICLES),
                     general=run.perplexity(GENERAL_ARTICLES),
                 )
-                parameters = _trainable_parameters(model)
+                parameters = _trainable_parameters(model) or parameters
     summary = Summary(
         models=models,
-        differences=paired_differences(results, settings.seed),
+        differences=paired_differences(results, split.seed),
         seconds=settings.seconds_before + time.monotonic() - begin,
         trainable_parameters_per_target=parameters,
-        seed=settings.seed,
+        seeds=(split.seed,),
     )
     write_results(
         settings.output / "results.jsonl", (result for rows in results.values() for result in rows)
     )
     write_summary(settings.output / "summary.json", summary)
     return summary
+
+
+def _models(settings: CompareSettings) -> dict[str, Path | None]:
+    """The adapter of each model that is compared; None for the base."""
+    retrieval = {RETRIEVAL: None} if settings.retrieval else {}
+    return {"base": None, **settings.adapters, **retrieval}
+
+
+def require_trained_split(settings: CompareSettings) -> SplitSettings:
+    """The split with which all adapters of a comparison were trained.
+
+    An adapter without a record, from another tool, is compared with the settings as given.
+
+    Raises:
+        UserError: an adapter is missing, or was trained on another base, other data or with another
+            split than the settings say.
+    """
+    for folder in settings.adapters.values():  # before the base is loaded
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; expected an adapter that a fit has written")
+    records = {folder: read_record(folder) for folder in settings.adapters.values()}
+    recorded = recorded_split(records)
+    if any(records.values()):
+        base, data = record_base(settings.base), record_paths(settings.data_paths)
+        for folder, steps in records.items():
+            require_same_base(folder, steps, base)
+            require_same_data(folder, steps, data)
+            require_same_split(folder, steps, settings.given_split)
+    given = {name: value for name, value in settings.given_split.items() if value is not None}
+    return SplitSettings(**{**asdict(DEFAULT_SPLIT), **recorded, **given})
 
 
 class _ModelRun:
@@ -95,24 +143,22 @@ class _ModelRun:
         self._settings, self._progress, self._name = settings, progress, name
         self._task = progress.add_task(name, total=evaluation.steps)
 
-    def answers(self) -> list[Result]:
+    def answers(self, seed: int) -> list[Result]:
         """Answers every question and scores the answers."""
         answer_from = resolve_answer_from(
-            self._settings.answer_from, fine_tuned=self._name == "sft"
+            self._settings.answer_from, fine_tuned=self._name in _FINE_TUNED
         )
         answers = answer_questions(
             self._model,
             self._tokenizer,
-            self._evaluation.question_batches(answer_from),
+            self._evaluation.question_batches(answer_from, self._name == RETRIEVAL),
             self._settings.max_new_tokens,
             progress=self._advance,
             max_thinking_tokens=self._settings.max_thinking_tokens,
         )
         score = self._evaluation.distractors.score
         return [
-            make_result(
-                self._name, answer, score(answer.output, answer.record), self._settings.seed
-            )
+            make_result(self._name, answer, score(answer.output, answer.record), seed)
             for answer in answers
         ]
 
@@ -127,23 +173,16 @@ class _ModelRun:
 
 def _progress() -> Progress:
     return Progress(
-        TextColumn("answering: {task.description}"),
+        TextColumn("Evaluating {task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
 
 
-def _load_base(settings: CompareSettings) -> CausalLM:
-    for folder in settings.adapters.values():  # before the base is loaded
-        if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; expected an adapter that a fit has written")
-    return load_for_inference(settings.base, settings.quantization, settings.compute_type)
-
-
 @contextmanager
 def with_adapter(base: CausalLM, folder: Path | None) -> Iterator[CausalModel]:
-    """The base with an adapter on it, which is taken off again; for None, the base itself."""
+    """The base with an adapter, which is removed at the end; for None, the base itself."""
     if folder is None:
         yield base
         return
@@ -155,7 +194,7 @@ def with_adapter(base: CausalLM, folder: Path | None) -> Iterator[CausalModel]:
 
 
 def _trainable_parameters(model: CausalModel) -> dict[str, int]:
-    """Parameters of the model's adapter per target that it was trained for."""
+    """Number of parameters of the adapter by target; empty for the base."""
     if not isinstance(model, PeftModel):
         return {}
     counts = audit_targets(model, DEFAULT_TARGETS).per_target

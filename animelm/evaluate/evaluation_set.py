@@ -1,18 +1,20 @@
-"""What every model of a comparison is asked: held-out questions and held-out articles."""
+"""The held-out questions and articles on which every model of a comparison is evaluated."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
 from transformers import PreTrainedTokenizerBase
 
+from animelm.corpus.cleaning.text_key import text_key
 from animelm.data.batches.batch import QuestionBatch
 from animelm.data.batches.loaders import PackedLoader, QuestionLoader
-from animelm.data.held_out import ANIME_ARTICLES, GENERAL_ARTICLES, split_questions
-from animelm.data.sources.qa import QARecord, read_qa
+from animelm.data.domain import DomainData
+from animelm.data.held_out import SplitSettings
+from animelm.data.sources.article_folders import open_articles
+from animelm.data.sources.qa import QARecord
 from animelm.data.split import subsample
-from animelm.data.tokenization.articles import ArticleCorpus
-from animelm.data.tokenization.chat import AnswerFrom, ChatFormat
+from animelm.data.tokenization.chat import AnswerFrom
 from animelm.errors import UserError
 from animelm.evaluate.scoring import Distractors
 from animelm.evaluate.settings import CompareSettings
@@ -20,18 +22,18 @@ from animelm.evaluate.settings import CompareSettings
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Questions and articles that training never saw.
+    """Questions and articles that no model was trained on.
 
     Attributes:
+        data: the data they come from.
         questions: the questions of each held-out set that has one.
-        chat: encodes their prompts.
         questions_per_batch: questions answered together.
         distractors: what the answers are scored against.
-        articles: blocks of held-out articles by the name of their set, without empty sets.
+        articles: blocks of each set of held-out articles that is not empty, by its name.
     """
 
+    data: DomainData
     questions: Mapping[str, list[QARecord]]
-    chat: ChatFormat
     questions_per_batch: int
     distractors: Distractors
     articles: Mapping[str, PackedLoader]
@@ -41,53 +43,67 @@ class EvaluationSet:
         """Questions and batches of articles, for a progress bar."""
         return sum(map(len, self.questions.values())) + sum(map(len, self.articles.values()))
 
-    def question_batches(self, answer_from: AnswerFrom) -> Iterator[QuestionBatch]:
-        """The batches of one held-out set after the other."""
+    def question_batches(
+        self, answer_from: AnswerFrom, retrieval: bool = False
+    ) -> Iterator[QuestionBatch]:
+        """The batches of all held-out sets, one set after another.
+
+        Args:
+            answer_from: where the prompts end.
+            retrieval: whether the article on a question's work precedes the question.
+        """
         for name, records in self.questions.items():
             yield from QuestionLoader(
-                records, self.chat, name, self.questions_per_batch, answer_from=answer_from
+                records,
+                self.data.chat,
+                name,
+                self.questions_per_batch,
+                answer_from=answer_from,
+                context=self._article_on if retrieval else None,
             )
+
+    def _article_on(self, record: QARecord) -> str:
+        text = self._articles_by_title.get(text_key(record.work))
+        return f"{text}\n\n" if text else ""
+
+    @cached_property
+    def _articles_by_title(self) -> dict[str, str]:
+        paths = self.data.paths
+        folders = [*([paths.articles] if paths.articles else []), *paths.general_articles]
+        articles = (article for folder in folders for article in open_articles(folder))
+        return {text_key(article.title()): article.read() for article in articles}
 
 
 def prepare_evaluation(
-    settings: CompareSettings, tokenizer: PreTrainedTokenizerBase
+    settings: CompareSettings, split: SplitSettings, tokenizer: PreTrainedTokenizerBase
 ) -> EvaluationSet:
-    """Reads and splits the records and articles as training did.
+    """Reads the records and articles, and splits them as for training; takes the test part.
+
+    Args:
+        settings: of the comparison.
+        split: with which the adapters were trained.
+        tokenizer: of the base.
 
     Raises:
         UserError: a file or folder is missing or malformed, or no question is held out.
     """
-    records = read_qa(settings.records)
-    general = (
-        read_qa(settings.general_records, domain="general") if settings.general_records else []
-    )
-    held_out = split_questions(records, general, general, settings.split_settings).held_out
-    if not held_out:
+    data = DomainData(settings.data_paths, tokenizer, split, cache=settings.cache)
+    questions = {
+        name: subsample(members, settings.questions_per_set, split.seed)
+        for name, members in data.questions.test.items()
+    }
+    if not questions:
         raise UserError(
             f"{settings.records}: no question is held out; held_out_wordings and "
-            "held_out_works must be those of the training, and one of them above 0"
+            "held_out_works must be as in training, and at least one of them above 0"
         )
-    questions = {
-        name: subsample(members, settings.questions_per_set, settings.seed)
-        for name, members in held_out.items()
-    }
-    folders = {ANIME_ARTICLES: settings.articles, GENERAL_ARTICLES: settings.general_articles}
-    articles = {
-        name: _held_out_articles(folder, name, settings, tokenizer)
-        for name, folder in folders.items()
-        if folder is not None
-    }
     return EvaluationSet(
+        data,
         questions,
-        ChatFormat(tokenizer),
         settings.questions_per_batch,
-        Distractors([*records, *general]),
-        {name: loader for name, loader in articles.items() if len(loader)},
+        Distractors([*data.records, *data.general_records]),
+        {
+            name: corpus.held_out_blocks(name, settings.block_size, settings.blocks_per_batch)
+            for name, corpus in data.held_out_articles.items()
+        },
     )
-
-
-def _held_out_articles(
-    folder: Path, name: str, settings: CompareSettings, tokenizer: PreTrainedTokenizerBase
-) -> PackedLoader:
-    corpus = ArticleCorpus([folder], tokenizer, settings.split_settings, cache=settings.cache)
-    return corpus.held_out_blocks([0], name, settings.block_size, settings.blocks_per_batch)

@@ -43,12 +43,12 @@ class Answer:
     """A generated answer.
 
     Attributes:
-        record: the question that was asked.
-        held_out_set: the set that the question came from.
-        output: the generated text, without control tokens. Of gpt-oss it is the final channel
-            alone, and empty where that was not reached, which every score counts as wrong.
-        reached_end: whether the model ended its answer itself, before ``max_new_tokens``.
-        reached_final: whether it began an answer at all, within its tokens for thinking.
+        record: the record of the question.
+        held_out_set: the set of the question.
+        output: the generated text, without control tokens. For gpt-oss, the final channel alone;
+            empty if it was not reached, which every score counts as wrong.
+        reached_end: whether the model ended its answer itself, within ``max_new_tokens``.
+        reached_final: whether it began an answer within its tokens for thinking.
     """
 
     record: QARecord
@@ -66,21 +66,20 @@ def answer_questions(
     progress: Callable[[int], object] | None = None,
     max_thinking_tokens: int = 512,
 ) -> Iterator[Answer]:
-    """Answers every question, one call of ``model.generate`` a batch, in the batches' order.
+    """Answers every question in order, with one call of ``model.generate`` per batch.
 
-    A batch ends as soon as all its answers have; questions of similar length in a batch, as the
-    data room hands them out, waste least. The model is put in evaluation mode for each batch and
-    back after it.
+    A batch ends when all its answers have ended, so batches of questions of similar length waste
+    the least. The model is in evaluation mode during a batch, and in its former mode afterwards.
 
     Args:
-        model: on the device where it shall run; with adapters, the active one answers.
-        tokenizer: the model's own.
+        model: the model, on its device; with adapters, the active one is used.
+        tokenizer: the tokenizer of the model.
         batches: left-padded prompts.
-        max_new_tokens: the longest answer in tokens. One number for all questions: a cap taken from
-            the expected answer would give its length away.
-        progress: called after each batch with the number of its questions.
-        max_thinking_tokens: tokens on top of these for a model that is prompted before its answer
-            begins, for its thoughts and the tokens between messages.
+        max_new_tokens: maximum length of an answer in tokens, the same for all questions: a limit
+            taken from the expected answer would leak its length.
+        progress: called after each batch with its number of questions.
+        max_thinking_tokens: additional tokens for prompts that end before the answer begins, for
+            thinking and the tokens between messages.
     """
     chat = ChatFormat(tokenizer)
     for batch in batches:
@@ -106,7 +105,7 @@ def stream_reply(
     max_thinking_tokens: int,
     show: Callable[[Reply], object],
 ) -> Reply:
-    """Answers one question as ``answer_questions`` does; ``show`` sees the reply as it grows."""
+    """Answers one question like ``answer_questions``; calls ``show`` after each token."""
     prompt = chat.encode_prompt(question, answer_from)
     reader = ReplyReader(chat, prompt, max_new_tokens)
     settings = _settings(chat, reader.in_answer, max_new_tokens, max_thinking_tokens)
@@ -117,7 +116,7 @@ def stream_reply(
 
 
 class _ReplyStreamer(BaseStreamer):
-    """Receives tokens from ``model.generate``: first the prompt's, then one at a time."""
+    """Receives the tokens of ``model.generate``: first the prompt, then one at a time."""
 
     def __init__(self, reader: ReplyReader, show: Callable[[Reply], object]) -> None:
         self._reader, self._show = reader, show
@@ -137,7 +136,7 @@ class _ReplyStreamer(BaseStreamer):
 def _settings(
     chat: ChatFormat, in_answer: bool, max_new_tokens: int, max_thinking_tokens: int
 ) -> GenerationConfig:
-    # A base may carry sampling settings of its own; a fresh configuration ignores them.
+    # A new configuration ignores the sampling settings that a base may come with.
     return GenerationConfig(
         max_new_tokens=max_new_tokens + (0 if in_answer else max_thinking_tokens),
         do_sample=False,
@@ -148,7 +147,7 @@ def _settings(
     )
 
 
-@torch.no_grad()  # not inference_mode: what FSDP2 gathers in it would be unfit for training
+@torch.no_grad()  # not inference_mode: tensors that FSDP2 gathers in it cannot be trained
 def _generate(
     model: CausalModel,
     input_ids: Tensor,
@@ -156,9 +155,9 @@ def _generate(
     settings: GenerationConfig,
     streamer: BaseStreamer | None = None,
 ) -> list[list[int]]:
-    """The tokens after each prompt, padding included."""
+    """The tokens after each prompt, including padding."""
     was_training = model.training
-    model.eval()  # dropout off; and activation checkpointing, which would switch the cache off
+    model.eval()  # without dropout, and without activation checkpointing, which disables the cache
     try:
         generate = cast(Callable[..., Tensor], model.generate)
         generated = generate(

@@ -1,8 +1,8 @@
-"""What of the generated tokens is the answer.
+"""Finds the answer in generated tokens.
 
 gpt-oss writes messages: ``<|channel|>analysis<|message|>thoughts<|end|>`` and then
 ``<|start|>assistant<|channel|>final<|message|>answer<|return|>``. Only the final channel is the
-answer. Where a message begins and ends is told by the ids of control tokens, never by text.
+answer. Control tokens delimit the messages; they are recognized by id, never by text.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,12 +15,12 @@ _FINAL = "final"
 
 @dataclass(frozen=True)
 class Reply:
-    """A generated reply, taken apart.
+    """A generated reply in parts.
 
     Attributes:
-        output: the answer, without control tokens; empty when the final channel was not reached.
-        thinking: what was written in other channels.
-        reached_final: whether an answer was begun; always, in a format without channels.
+        output: the answer, without control tokens; empty if the final channel was not reached.
+        thinking: the text of other channels.
+        reached_final: whether an answer was begun; always True in a format without channels.
         reached_end: whether the model ended the answer itself, within the limit.
     """
 
@@ -34,9 +34,9 @@ class ReplyReader:
     """Reads a reply token by token.
 
     Args:
-        chat: the format that the prompt was encoded in.
-        prompt: the prompt's tokens; the reply goes on in the message that they leave open.
-        longest_answer: tokens of the answer that count; what goes beyond is cut off.
+        chat: the format of the prompt.
+        prompt: token ids of the prompt; the reply continues its last message.
+        longest_answer: maximum length of the answer in tokens; the rest is cut off.
     """
 
     def __init__(self, chat: ChatFormat, prompt: Sequence[int], longest_answer: int) -> None:
@@ -44,7 +44,7 @@ class ReplyReader:
         self._answer: list[int] = []
         self._thinking: list[int] = []
         self._header: list[int] = []
-        # Where the next plain token belongs; None: to nothing that is read.
+        # The list that receives the next plain token; None: it is dropped.
         self._place: list[int] | None = self._answer if chat.channels is None else None
         self._ended = self._reached_end = False
         self._ends = {chat.end_token_id} | ({chat.channels.end} if chat.channels else set())
@@ -52,7 +52,7 @@ class ReplyReader:
             self.add(token)
 
     def add(self, token: int) -> None:
-        """Reads the next token; after the end, nothing is read any more."""
+        """Reads the next token; tokens after the end are ignored."""
         if self._ended:
             return
         if token in stop_tokens(self._chat, self.in_answer):
@@ -84,11 +84,11 @@ class ReplyReader:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will be read."""
+        """Whether the reply has ended."""
         return self._ended
 
     def reply(self) -> Reply:
-        """What was read so far."""
+        """The reply so far."""
         decode = self._chat.tokenizer.decode
         return Reply(
             output=str(decode(self._answer[: self._longest])).strip(),
@@ -101,7 +101,7 @@ class ReplyReader:
 def read_reply(
     chat: ChatFormat, prompt: Sequence[int], tokens: Iterable[int], longest_answer: int
 ) -> Reply:
-    """The reply that ``tokens`` make behind ``prompt``."""
+    """The reply of ``tokens`` after ``prompt``."""
     reader = ReplyReader(chat, prompt, longest_answer)
     for token in tokens:
         reader.add(token)
@@ -111,8 +111,8 @@ def read_reply(
 def stop_tokens(chat: ChatFormat, in_answer: bool) -> list[int]:
     """Tokens that end the generation.
 
-    ``<|end|>`` ends one message: the answer's if that is the one being written, but thoughts are
-    followed by more. ``<|call|>`` waits for a tool, which nobody runs here.
+    ``<|end|>`` ends a message; generation ends with it only if that message is the answer.
+    ``<|call|>`` waits for the result of a tool, and there are no tools here.
     """
     stop = [chat.end_token_id, chat.document_end_token_id]
     if chat.channels is not None:
@@ -122,7 +122,7 @@ def stop_tokens(chat: ChatFormat, in_answer: bool) -> list[int]:
 
 
 def _open_message(chat: ChatFormat, prompt: Sequence[int]) -> Sequence[int]:
-    """The prompt's last message, which the reply goes on in."""
+    """The last message of the prompt, which the reply continues."""
     if chat.channels is None:
         return ()
     last = max((i for i, token in enumerate(prompt) if token == chat.channels.start), default=0)

@@ -1,4 +1,4 @@
-"""The scores as torchmetrics, so that a trainer can sum them over batches and processes."""
+"""The scores as torchmetrics, which a trainer can sum over batches and processes."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from animelm.evaluate.scoring import Distractors, character_f1, exact_match, key
 class MeanScore(Metric):
     """Mean over answers of a score from 0 to 1.
 
-    ``compute`` returns a float32 scalar, NaN when no answer was seen; ``answers`` counts them.
+    ``compute`` returns a float32 scalar, NaN without answers; ``answers`` is their number.
     """
 
     is_differentiable = False
@@ -30,7 +30,7 @@ class MeanScore(Metric):
         self.add_state("answers", default=torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, outputs: Sequence[str], records: Sequence[QARecord]) -> None:
-        """Adds generated answers and, in the same order, the records they answer.
+        """Adds generated answers, with the records of their questions in the same order.
 
         Raises:
             ValueError: the two differ in length.
@@ -48,21 +48,21 @@ class MeanScore(Metric):
 
 
 class ExactMatch(MeanScore):
-    """Share of outputs that are, normalized, an accepted answer."""
+    """Share of outputs that equal an accepted answer after normalization."""
 
     def score(self, output: str, record: QARecord) -> float:
         return exact_match(output, record.answers)
 
 
 class CharacterF1(MeanScore):
-    """Mean of the best F1 over characters."""
+    """Mean of the best character F1."""
 
     def score(self, output: str, record: QARecord) -> float:
         return character_f1(output, record.answers)
 
 
 class KeyAccuracy(MeanScore):
-    """Share of outputs that name a key and no distractor of it."""
+    """Share of outputs that name a key and no distractor."""
 
     def __init__(self, distractors: Distractors) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""The forms in which answers are compared, and finding a name or number as a whole word in one.
+"""Normalizes answers for comparison, and finds names and numbers in them as whole words.
 
-Japanese writes no spaces, so "whole word" means here: a run of katakana, of Latin letters or of
-digits is not cut in two. キラ is found in キラとラクス and in キラ・ヤマト, not in キラキラ; 1月
+Japanese has no spaces between words, so a "whole word" here does not divide a run of katakana, of
+Latin letters or of digits. キラ is found in キラとラクス and in キラ・ヤマト, not in キラキラ; 1月
 not in 11月; H not in He.
 """
 
@@ -11,15 +11,15 @@ from functools import lru_cache
 
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _DECIMAL_POINT = re.compile(r"(?<=\d)\.(?=\d)")
-_POINT = "\ufdd0"  # a noncharacter: stands for a decimal point while punctuation is removed
+_POINT = "\ufdd0"  # a noncharacter that replaces decimal points while punctuation is removed
 _SPACE_OUTSIDE_NUMBERS = re.compile(r"(?<!\d) | (?!\d)")
-# Mathematical signs to Unicode, punctuation in names: tilde, equals, minus, fraction slash, bar.
+# Mathematical symbols in Unicode, but punctuation in names: tilde, equals, minus, slash, bar.
 _SEPARATING_SIGNS = frozenset("~=−⁄|")
 
 _KATAKANA = "ァ-ヴヷ-ヺ"
 _LATIN = "a-z\u00df-\u024f"
 _NUMBER = "0-9.〇一二三四五六七八九十百千万億兆"
-# (first or last character of the name, what may not stand before it, what may not stand after it)
+# (first or last character of the name, what may not precede it, what may not follow it)
 _BOUNDARIES = (
     (
         re.compile(f"[{_KATAKANA}ー]"),
@@ -33,9 +33,9 @@ _BOUNDARIES = (
 
 @lru_cache(maxsize=1 << 16)
 def words(text: str) -> str:
-    """NFKC, case folded, every run of brackets, punctuation, decoration and spaces made one space.
+    """NFKC and case folding; runs of brackets, punctuation, decoration and spaces become one space.
 
-    Decimal points stay and thousands separators go, so that 1,000.5 remains one number.
+    Decimal points are kept and thousands separators removed, so that 1,000.5 remains one number.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
     folded = _DECIMAL_POINT.sub(_POINT, _THOUSANDS.sub("", folded))
@@ -52,26 +52,25 @@ def _separates(character: str) -> bool:
 
 @lru_cache(maxsize=1 << 16)
 def normalize(text: str) -> str:
-    """NFKC, case folded, without brackets, punctuation, decoration (☆) and spaces.
+    """NFKC and case folding, without brackets, punctuation, decoration (☆) and spaces.
 
-    One space stays where two numbers would otherwise run together: 「1、2」 becomes "1 2", not
-        "12".
+    A space between two numbers is kept: 「1、2」 becomes "1 2", not "12".
     """
     return _SPACE_OUTSIDE_NUMBERS.sub("", words(text))
 
 
 @lru_cache(maxsize=1 << 16)
 def compact(text: str) -> str:
-    """``normalize`` without any space. A text that names something holds its compact form."""
+    """``normalize`` without any space. A text with a name contains its compact form."""
     return words(text).replace(" ", "")
 
 
 def occurrences(name: str, text: str) -> list[tuple[int, int]]:
-    """Where ``name`` stands as a whole word in ``text``: (start, end) in ``words(text)``.
+    """Where ``name`` occurs as a whole word in ``text``: (start, end) in ``words(text)``.
 
-    Separators inside the name or the text make no difference (レベッカ 宮本 is レベッカ宮本),
-    except between digits. Kanji numerals bound numbers too: 一月 is not found in 十一月. A name
-    without a letter or digit is found nowhere.
+    Separators inside the name or the text are ignored (レベッカ 宮本 is レベッカ宮本), except
+    between digits. Kanji numerals count as digits: 一月 is not found in 十一月. A name without a
+    letter or digit is never found.
     """
     wanted = compact(name)
     if not wanted or wanted not in compact(text):

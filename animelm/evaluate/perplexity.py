@@ -20,9 +20,8 @@ class Perplexity:
     """A perplexity and what it was measured on.
 
     Attributes:
-        value: exp of the mean negative log likelihood (nats) of a token; infinite where it
-            overflows.
-        tokens: how many tokens were predicted.
+        value: exp of the mean negative log-likelihood of a token in nats; infinite if it overflows.
+        tokens: number of predicted tokens.
     """
 
     value: float
@@ -35,16 +34,15 @@ def perplexity(
     batches: Iterable[PackedBatch],
     progress: Callable[[int], object] | None = None,
 ) -> Perplexity | None:
-    """Measures ``model`` on blocks of articles that do not see each other.
+    """Measures ``model`` on packed blocks of articles, which do not attend to each other.
 
     Args:
-        model: as ``model.checkpoint.load_base`` made it; with adapters, the active one takes part.
-        batches: blocks [B, S]; every target counts with the same weight, whichever article it is
-            from.
-        progress: called after each batch with 1.
+        model: a model from ``load_base``; with adapters, the active one is used.
+        batches: blocks [B, S]; all targets have the same weight, whichever their article.
+        progress: called with 1 after each batch.
 
     Returns:
-        None when the batches hold no target.
+        The perplexity; None if the batches hold no target.
     """
     inner = model.get_base_model() if isinstance(model, PeftModel) else model
     causal = cast(CausalLM, inner)

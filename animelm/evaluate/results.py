@@ -1,7 +1,4 @@
-"""The Result format: JSON Lines, one record per question and model, schema version 1.
-
-Whatever reports on answers reads these files and nothing else.
-"""
+"""The format of results.jsonl: JSON Lines, one record per question and model, schema version 1."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -23,17 +20,17 @@ class Result:
     """One model's answer to one question.
 
     Attributes:
-        model: base, cpt or sft.
-        held_out_set: anime_unseen_wording, anime_only_read or general.
-        id, domain, work, fact, direction, wording, question, answers, keys: of the record that was
-            asked.
-        output: what the model wrote.
+        model: base, cpt, sft_only, sft or retrieval.
+        held_out_set: name of the set in ``QUESTION_SETS``.
+        id, domain, work, fact, direction, wording, question, answers, keys: fields of the record of
+            the question.
+        output: the answer of the model.
         reached_end: whether it ended the answer itself.
-        reached_final: whether it began an answer at all; where not, output is empty and all scores
-            are 0. Results written before this key was are read as true.
+        reached_final: whether it began an answer at all; if not, output is empty and all scores are
+            0. True for older results without this key.
         accuracy, exact_match, character_f1: scores from 0 to 1; accuracy is the key accuracy.
-        seed: of the split that held the question out.
-        schema_version: of this format.
+        seed: seed of the split that held out the question.
+        schema_version: version of this format.
     """
 
     model: str
@@ -81,7 +78,7 @@ def make_result(model: str, answer: Answer, scores: Scores, seed: int) -> Result
 
 
 def write_results(path: Path, results: Iterable[Result]) -> None:
-    """Writes one JSON object a line; the file appears whole or not at all.
+    """Writes one JSON object per line; the file appears whole or not at all.
 
     Raises:
         UserError: it cannot be written.
@@ -91,7 +88,7 @@ def write_results(path: Path, results: Iterable[Result]) -> None:
 
 
 def read_results(path: Path) -> list[Result]:
-    """Reads what ``write_results`` wrote.
+    """Reads results that ``write_results`` wrote.
 
     Raises:
         UserError: the file cannot be read, or a line is not a result of this schema version; the

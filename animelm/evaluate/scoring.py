@@ -22,7 +22,7 @@ class Scores:
 
 
 def exact_match(output: str, answers: Iterable[str]) -> float:
-    """1.0 when the normalized output is one of the normalized accepted answers, else 0.0."""
+    """1.0 if the normalized output is one of the normalized accepted answers, else 0.0."""
     return float(normalize(output) in {normalize(answer) for answer in answers})
 
 
@@ -43,7 +43,7 @@ def _multiset_f1(produced: Counter[str], expected: Counter[str]) -> float:
 def key_accuracy(
     output: str, keys: Iterable[str], distractors: Iterable[str], context: Iterable[str] = ()
 ) -> float:
-    """1.0 when the output names an accepted key and no distractor, else 0.0.
+    """1.0 if the output names an accepted key and no distractor, else 0.0.
 
     Args:
         output: the generated answer.
@@ -100,12 +100,12 @@ class Distractors:
         self._statements = {fact: tuple(answers) for fact, answers in statements.items()}
 
     def of(self, record: QARecord) -> tuple[str, ...]:
-        """Keys of the record's domain, relation and direction, its own among them."""
+        """The keys of the record's domain, relation and direction, including its own."""
         kind = _relation(record)
         return self._values.get(kind, ()) if kind is not None else ()
 
     def context(self, record: QARecord) -> tuple[str, ...]:
-        """The question, its accepted answers and those of the fact's other wordings."""
+        """The question, its accepted answers, and those of other wordings of the fact."""
         return (record.question, *record.answers, *self._statements.get(_fact(record), ()))
 
     def score(self, output: str, record: QARecord) -> Scores:

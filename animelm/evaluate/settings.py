@@ -60,8 +60,8 @@ class CompareSettings:
         validation_share: Share of the articles that training never saw; perplexity is measured on
             them.
         seed: Seed of these splits, and of the bootstrap.
-        questions_per_set: Largest number of questions of each held-out set, chosen by hash. Default:
-            all.
+        questions_per_set: Largest number of questions of each held-out set, chosen by hash. By
+            default all are asked.
         questions_per_batch: Questions answered at once. More is faster, and takes more memory.
         max_new_tokens: Longest answer in tokens, the same for every question.
         answer_from: Where a question's prompt ends. final: where the answer begins, as in

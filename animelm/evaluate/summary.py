@@ -1,4 +1,4 @@
-"""The comparison of models in numbers: what summary.json holds."""
+"""The summary of a comparison, as written to summary.json."""
 
 import json
 import math
@@ -19,7 +19,7 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class MeanScores:
-    """Means over ``n`` questions, 0 to 1, None without any; ``accuracy`` is the key accuracy."""
+    """Means over ``n`` questions, 0 to 1, None if n is 0; ``accuracy`` is the key accuracy."""
 
     n: int
     accuracy: float | None
@@ -32,17 +32,19 @@ class SetScores(MeanScores):
     """The scores of one held-out set.
 
     Attributes:
+        works: number of works that the questions are about.
         ci95: 95 % interval of ``accuracy``, bootstrapped by work; None with fewer than two works.
-        directions: the means of each direction.
+        directions: the means by direction.
     """
 
+    works: int
     ci95: Bounds | None
     directions: dict[str, MeanScores]
 
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """One model: its scores per held-out set, its perplexity (None where not measured)."""
+    """One model: scores by held-out set, and perplexities (None if not measured)."""
 
     sets: dict[str, SetScores]
     perplexity_anime: float | None = None
@@ -62,21 +64,22 @@ class Summary:
     """A comparison.
 
     Attributes:
-        models: base, cpt, sft, in this order, as far as they were compared.
-        differences: per pair of models ("sft-base": sft minus base) and held-out set.
-        seconds: how long it took.
-        trainable_parameters_per_target: of the last adapter compared.
-        seed: of the split and of the bootstrap.
+        models: base, cpt, sft_only (SFT without CPT), sft (CPT, then SFT) and retrieval, in this
+            order, without those that were not compared.
+        differences: by pair of models ("sft-base": sft minus base) and held-out set.
+        seconds: duration.
+        trainable_parameters_per_target: number of parameters of the last adapter by target.
+        seeds: seeds of the split and of the bootstrap.
     """
 
     models: dict[str, ModelSummary]
     differences: dict[str, dict[str, Difference]]
     seconds: float
     trainable_parameters_per_target: dict[str, int] = field(default_factory=dict)
-    seed: int = 0
+    seeds: tuple[int, ...] = (0,)
 
     def to_json(self) -> dict[str, Any]:
-        """The object written to summary.json; each held-out set stands directly under its model."""
+        """The object of summary.json, in which held-out sets are keys of their model."""
         values = asdict(self)
         for model in values["models"].values():
             model.update(model.pop("sets"))
@@ -96,7 +99,7 @@ def write_summary(path: Path, summary: Summary) -> None:
 def summarize_model(
     results: Sequence[Result], seed: int, anime: Perplexity | None, general: Perplexity | None
 ) -> ModelSummary:
-    """Scores per held-out set from one model's results, beside its perplexities."""
+    """Summarizes the results of one model by held-out set, and adds its perplexities."""
     sets = {
         name: _set_scores([result for result in results if result.held_out_set == name], seed)
         for name in QUESTION_SETS
@@ -118,6 +121,7 @@ def _set_scores(results: Sequence[Result], seed: int) -> SetScores:
     )
     return SetScores(
         **asdict(_means(results)),
+        works=len({result.work for result in results}),
         ci95=_bounds(interval),
         directions={
             name: _means([result for result in results if result.direction == name])

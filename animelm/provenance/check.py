@@ -4,6 +4,7 @@ What was trained would otherwise be scored as held out, and nothing would show i
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from animelm.errors import UserError
@@ -70,7 +71,7 @@ def recorded_split(adapters: Mapping[Path, Sequence[TrainingStep]]) -> dict[str,
     origins: dict[str, str] = {}
     for folder, steps in adapters.items():
         for step in steps:
-            for name, value in step.split.items():
+            for name, value in asdict(step.split).items():
                 if value is None:
                     continue
                 origin = f"the step {step.step} of {folder}"

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from animelm.data.domain import DataPaths
 from animelm.data.sources.article_folders import open_articles
 from animelm.data.sources.hub import local_copy
 from animelm.data.sources.markdown import content_hash
@@ -66,3 +67,14 @@ def record_data(role: DataRole, path: Path) -> DataRecord:
     if not found.is_file():
         raise UserError(f"{path}: no such file; expected questions and answers")
     return DataRecord(role, str(path), file_hash(found).hex())
+
+
+def record_paths(paths: DataPaths) -> tuple[DataRecord, ...]:
+    """Every source of data that a run has, as ``record_data`` does."""
+    sources: list[tuple[DataRole, Path | None]] = [
+        ("articles", paths.articles),
+        ("questions", paths.questions),
+        *(("general_articles", folder) for folder in paths.general_articles),
+        ("general_questions", paths.general_questions),
+    ]
+    return tuple(record_data(role, path) for role, path in sources if path is not None)

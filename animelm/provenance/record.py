@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from animelm.data.held_out import SplitSettings
 from animelm.errors import UserError
 from animelm.files import write_whole
 
@@ -60,7 +61,7 @@ class TrainingStep:
         optimizer_steps: how many were taken.
         base: the frozen base.
         data: every source of training data.
-        split: the settings that decide what was held out, by name.
+        split: the settings that decide what was held out.
         settings: other settings that decide the result, by name.
         init_adapter: the adapter that the run began from; None for a fresh one.
         init_mode: whether that adapter was trained further (continue) or kept frozen below a new
@@ -72,7 +73,7 @@ class TrainingStep:
     optimizer_steps: int
     base: BaseRecord
     data: tuple[DataRecord, ...] = ()
-    split: Mapping[str, Setting] = field(default_factory=dict)
+    split: SplitSettings = field(default_factory=SplitSettings)
     settings: Mapping[str, Setting] = field(default_factory=dict)
     init_adapter: str | None = None
     init_mode: str | None = None
@@ -137,7 +138,7 @@ class _Reader:
                 _Reader(self._path, f"{self._place}.data[{i}]", item)._data()
                 for i, item in enumerate(data)
             ),
-            self._part("split")._settings(),
+            self._part("split")._split(),
             self._part("settings")._settings(),
             self._text_or_none("init_adapter"),
             self._text_or_none("init_mode"),
@@ -153,6 +154,13 @@ class _Reader:
         if role not in roles:
             raise self._wrong("role", f"is {role!r}; expected one of {', '.join(roles)}")
         return DataRecord(cast(DataRole, role), self._text("path"), self._text("sha256"))
+
+    def _split(self) -> SplitSettings:
+        self._refuse_others(SplitSettings)
+        for name, value in self._settings().items():
+            if isinstance(value, str | bool):
+                raise self._wrong(name, f"expected a number or null, found {value!r}")
+        return SplitSettings(**self._values)
 
     def _settings(self) -> dict[str, Setting]:
         for name, value in self._values.items():

@@ -7,10 +7,10 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from animelm.evaluate.summary import ModelSummary, Summary
+from animelm.report.table import MODEL_TITLES
 
 _GROUP = 0.8  # share of the distance between two sets that the bars of one take
 _COLORS = ("#9e9e9e", "#4c9bd6", "#e3a33c", "#2f7d4f", "#8e5fb0", "#c0504d")
-_NAMES = {"base": "base", "cpt": "CPT", "sft_only": "SFT without CPT", "sft": "CPT + SFT"}
 
 
 def save_comparison_picture(path: Path, summary: Summary) -> None:
@@ -32,7 +32,7 @@ def save_comparison_picture(path: Path, summary: Summary) -> None:
     for i, (name, model) in enumerate(summary.models.items()):
         places = np.arange(len(sets)) + (i - (len(summary.models) - 1) / 2) * width
         heights = [model.sets[each].accuracy or 0.0 for each in sets]
-        label, color = _NAMES.get(name, name), _COLORS[i % len(_COLORS)]
+        label, color = MODEL_TITLES.get(name, name), _COLORS[i % len(_COLORS)]
         axes.bar(places, heights, 0.92 * width, label=label, color=color)
         errors = np.array([_error(model, each) for each in sets]).T
         axes.errorbar(places, heights, errors, fmt="none", ecolor="#333333", capsize=3, lw=1)

@@ -1,4 +1,4 @@
-"""Statistics of a corpus, on the terminal and as a page for a browser."""
+"""Shows statistics of a corpus in the terminal and as an HTML page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from animelm.corpus.statistics import LENGTH_EDGES, ArticleText, CorpusStatistic
 
 _SAMPLE_CHARACTERS = 400
 _BAR_WIDTH = 40
-_QUARTILES = ("shortest", "25 % below", "median", "75 % below", "longest")
+_QUARTILES = ("minimum", "25 %", "median", "75 %", "maximum")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table with a bar: a name, how many articles, and their share of the largest."""
+    """A row with a bar: name, number of articles, and its ratio to the largest number."""
 
     name: str
     count: int
@@ -31,7 +31,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Lengths:
-    """A line of the table of lengths: what is counted, and its quartiles."""
+    """A row of the table of lengths: the unit, and the quartiles."""
 
     unit: str
     values: Sequence[int]
@@ -43,9 +43,9 @@ def print_statistics(
     """Prints the figures, the histogram, the categories and the samples.
 
     Args:
-        statistics: of the corpus.
-        name: what the corpus is called.
-        console: where to print; the terminal for None.
+        statistics: the statistics.
+        name: name of the corpus.
+        console: the console to print to; None for the terminal.
     """
     parts: list[RenderableType] = [Text(name, style="bold")]
     parts += [_figure_table(statistics), _length_table(statistics)]
@@ -58,11 +58,11 @@ def print_statistics(
 
 
 def statistics_page(statistics: CorpusStatistics, name: str) -> str:
-    """The same as an HTML page that needs no other file; text of articles is escaped.
+    """The same as an HTML page without other files; text of articles is escaped.
 
     Args:
-        statistics: of the corpus.
-        name: what the corpus is called.
+        statistics: the statistics.
+        name: name of the corpus.
     """
     return _template().render(
         name=name,
@@ -89,7 +89,7 @@ def _template() -> Template:
 
 
 def figures(statistics: CorpusStatistics) -> list[tuple[str, str]]:
-    """Names and values of what can be said in one number."""
+    """Names and values of the single numbers."""
     found = [
         ("articles", f"{statistics.articles:,}"),
         ("characters", f"{statistics.characters:,}"),
@@ -100,15 +100,15 @@ def figures(statistics: CorpusStatistics) -> list[tuple[str, str]]:
             ("tokens per character", f"{tokens.per_character:.3f}"),
         ]
         if tokens.per_japanese_character is not None:
-            price = f"{tokens.per_japanese_character:.3f}"
+            ratio = f"{tokens.per_japanese_character:.3f}"
             found.append(
-                (f"tokens per kana or kanji ({tokens.measured_articles:,} articles)", price)
+                (f"tokens per kana or kanji ({tokens.measured_articles:,} articles)", ratio)
             )
     return found
 
 
 def length_rows(statistics: CorpusStatistics) -> list[Lengths]:
-    """Quartiles of the articles' lengths, in characters and, where counted, in tokens."""
+    """Quartiles of the lengths of articles, in characters and, if counted, in tokens."""
     rows = [Lengths("characters", _values(statistics.lengths))]
     if statistics.tokens:
         rows.append(Lengths("tokens", _values(statistics.tokens.lengths)))
@@ -121,7 +121,7 @@ def _values(quartiles: Quartiles) -> tuple[int, ...]:
 
 
 def histogram_rows(statistics: CorpusStatistics) -> list[Row]:
-    """A line for each range of lengths, without the empty ones at both ends."""
+    """A row for each range of lengths, without empty ranges at both ends."""
     names = [
         f"under {LENGTH_EDGES[0]:,}",
         *(f"{a:,} to {b - 1:,}" for a, b in pairwise(LENGTH_EDGES)),
@@ -133,7 +133,7 @@ def histogram_rows(statistics: CorpusStatistics) -> list[Row]:
 
 
 def category_rows(statistics: CorpusStatistics) -> list[Row]:
-    """A line for each of the most frequent categories."""
+    """A row for each of the most frequent categories."""
     return _rows(statistics.categories)
 
 

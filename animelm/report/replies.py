@@ -1,4 +1,4 @@
-"""Replies on the terminal while they grow, side by side where there are two."""
+"""Shows replies in the terminal while they are generated, two of them side by side."""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -13,16 +13,16 @@ from animelm.evaluate.harmony import Reply
 
 
 class ReplyScreen:
-    """A column for each model, with its thoughts dim above its answer.
+    """Shows a column per model, with its thinking dimmed above its answer.
 
     Args:
-        names: of the models; a single one gets no heading.
-        console: where to print; the terminal for None.
+        names: names of the models; a single model has no heading.
+        console: the console to print to; None for the terminal.
     """
 
     def __init__(self, names: list[str], console: Console | None = None) -> None:
         self._texts = {name: Text("…", style="dim") for name in names}
-        # What stands above the visible part of a long answer must not be lost at its end.
+        # Keeps the beginning of an answer that is longer than the screen.
         self._live = Live(
             console=console or Console(), get_renderable=self._table, vertical_overflow="visible"
         )
@@ -40,16 +40,16 @@ class ReplyScreen:
         self._live.__exit__(kind, error, traceback)
 
     def growing(self, name: str) -> Callable[[Reply], None]:
-        """What shows the unfinished replies of a model."""
+        """A function that shows the unfinished reply of a model."""
 
         def show(reply: Reply) -> None:
-            # Half a character, of which more bytes are still to come.
+            # An incomplete character, whose other bytes have not been generated.
             self._texts[name] = _text(reply, reply.output.rstrip("\ufffd"))
 
         return show
 
     def finish(self, name: str, reply: Reply) -> None:
-        """Shows a model's whole reply, and why there is no answer where there is none."""
+        """Shows the complete reply of a model, or why it has no answer."""
         if reply.reached_final:
             text = _text(reply, reply.output)
             text.append("" if reply.reached_end else " …(cut off: max_new_tokens)", style="dim")
@@ -82,5 +82,5 @@ def _text(reply: Reply, output: str) -> Text:
 
 
 def _printable(text: str) -> str:
-    """Text that cannot steer the terminal: control characters become U+FFFD."""
+    """The text without terminal control sequences: control characters become U+FFFD."""
     return "".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in text)

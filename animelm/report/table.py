@@ -2,12 +2,18 @@
 
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
-from animelm.data.held_out import GENERAL, ONLY_READ, QUESTION_SETS, UNSEEN_WORDING
+from animelm.data.held_out import (
+    ONLY_READ,
+    QUESTION_SETS,
+    REHEARSED,
+    UNREHEARSED,
+    UNSEEN_WORDING,
+)
 from animelm.evaluate.summary import (
     Bounds,
     MeanScores,
-    ModelSummary,
     SetScores,
     Summary,
 )
@@ -16,40 +22,83 @@ _NOTHING = "–"
 _TITLES = {
     UNSEEN_WORDING: "anime,\nunseen wordings",
     ONLY_READ: "anime,\nonly read",
-    GENERAL: "general,\nunseen wordings",
+    REHEARSED: "general,\nrehearsed",
+    UNREHEARSED: "general, not\nrehearsed",
+}
+
+
+MODEL_TITLES = {
+    "base": "base",
+    "cpt": "CPT",
+    "sft_only": "SFT without CPT",
+    "sft": "CPT + SFT",
+    "retrieval": "retrieval",
 }
 
 
 def summary_tables(summary: Summary) -> Group:
-    """What ``compare`` prints: the comparison, each direction, and the models' differences."""
-    return Group(comparison_table(summary), direction_table(summary), difference_table(summary))
+    """What ``compare`` prints: scores, perplexities, directions, differences, and findings."""
+    return Group(
+        comparison_table(summary),
+        perplexity_table(summary),
+        direction_table(summary),
+        difference_table(summary),
+        *findings(summary),
+    )
 
 
 def comparison_table(summary: Summary) -> Table:
-    """Key accuracy with its 95 % interval per model and held-out set, and the perplexities."""
+    """Key accuracy with 95 % interval by model and held-out set."""
+    seeds = ", ".join(map(str, summary.seeds))
     table = Table(
-        title="Key accuracy [95 % interval by work], and perplexity on held-out articles",
-        caption=f"{summary.seconds:.0f} s, seed {summary.seed}",
+        title="Key accuracy [95 % interval, by work]",
+        caption=f"{summary.seconds:.0f} s, seed {seeds}",
     )
     table.add_column("model")
     first = next(iter(summary.models.values()), None)
     for name in QUESTION_SETS:
-        count = first.sets[name].n if first else 0
-        table.add_column(f"{_TITLES[name]}\nn = {count}", justify="right")
-    table.add_column("perplexity,\nanime", justify="right")
-    table.add_column("perplexity,\ngeneral", justify="right")
+        count, works = (first.sets[name].n, first.sets[name].works) if first else (0, 0)
+        unit = "works" if name in (UNSEEN_WORDING, ONLY_READ) else "subjects"
+        table.add_column(f"{_TITLES[name]}\nn = {count}\n{works} {unit}", justify="right")
     for name, model in summary.models.items():
-        table.add_row(name, *_cells(model))
+        table.add_row(_title(name), *(_with_bounds(model.sets[each]) for each in QUESTION_SETS))
     return table
 
 
-def _cells(model: ModelSummary) -> list[str]:
-    scores = [_with_bounds(model.sets[name]) for name in QUESTION_SETS]
-    return [*scores, _number(model.perplexity_anime, 2), _number(model.perplexity_general, 2)]
+def perplexity_table(summary: Summary) -> Table:
+    """Perplexity on held-out articles by model."""
+    table = Table(title="Perplexity on held-out articles")
+    for heading in ("model", "anime", "general"):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for name, model in summary.models.items():
+        figures = (model.perplexity_anime, model.perplexity_general)
+        table.add_row(_title(name), *(_number(figure, 2) for figure in figures))
+    return table
+
+
+def findings(summary: Summary) -> list[Text]:
+    """What a reader must not miss: losses whose 95 % interval does not include 0."""
+    losses = (
+        ("sft", "cpt", ONLY_READ, "Fine-tuning lost what CPT had read"),
+        ("cpt", "base", UNREHEARSED, "CPT lost general knowledge that nothing rehearsed"),
+        ("sft", "base", UNREHEARSED, "CPT + SFT lost general knowledge that nothing rehearsed"),
+    )
+    found = []
+    for later, earlier, name, words in losses:
+        difference = summary.differences.get(f"{later}-{earlier}", {}).get(name)
+        if difference and difference.ci95 and difference.ci95[1] < 0:
+            figures = f"{difference.accuracy:+.3f} {_signed(difference.ci95)}"
+            set_name = _TITLES[name].replace("\n", " ")
+            found.append(Text(f'{words}: {figures} on "{set_name}".'))
+    return found
+
+
+def _title(model: str) -> str:
+    return MODEL_TITLES.get(model, model)
 
 
 def direction_table(summary: Summary) -> Table:
-    """Scores of each direction, since learning A→B does not teach B→A (arXiv 2309.12288)."""
+    """Scores by direction, since training on A→B does not teach B→A (arXiv 2309.12288)."""
     table = Table(title="By direction: key accuracy / exact match / character F1")
     table.add_column("model")
     table.add_column("direction")
@@ -61,7 +110,7 @@ def direction_table(summary: Summary) -> Table:
             cells = [
                 _three(model.sets[held_out].directions.get(direction)) for held_out in QUESTION_SETS
             ]
-            table.add_row(name if row == 0 else "", direction, *cells)
+            table.add_row(_title(name) if row == 0 else "", direction, *cells)
         table.add_section()
     return table
 
@@ -81,7 +130,7 @@ def difference_table(summary: Summary) -> Table:
                 if difference is None
                 else f"{difference.accuracy:+.3f}\n{_signed(difference.ci95)}"
             )
-        table.add_row(pair.replace("-", " − "), *cells)
+        table.add_row(" − ".join(map(_title, pair.split("-"))), *cells)
     return table
 
 

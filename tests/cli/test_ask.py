@@ -72,7 +72,7 @@ def test_the_prompt_ends_with_ctrl_d(ask, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--compare"], "name it with --adapter"),
+        (["--compare"], "give --adapter"),
         (["--adapter=nowhere"], "nowhere: no such folder"),
         (["--max_new_tokens=0"], "max_new_tokens is 0"),
         (["--answer_from=middle"], "answer_from"),

@@ -87,7 +87,7 @@ def test_parquet_that_is_damaged_or_has_no_texts(refused, tmp_path: Path) -> Non
     assert f"{shard}: cannot be read as Parquet" in message
     pyarrow.parquet.write_table(pyarrow.table({"content": ["本文"]}), shard)
     message = refused("fit", "cpt.yaml", f"--data.folder={shard.parent}")
-    assert f'{shard}: has no column "text"' in message and "'content'" in message
+    assert f'{shard}: expected a column "text"' in message and "'content'" in message
     message = refused("fit", "sft.yaml", f"--data.records={shard}")
     assert f"{shard}: expected the columns 質問 and 出力" in message
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from animelm.data.held_out import SplitSettings
 from animelm.errors import UserError
 from animelm.provenance.check import (
     recorded_split,
@@ -15,7 +16,7 @@ from animelm.provenance.record import BaseRecord, DataRecord, TrainingStep
 ADAPTER = Path("runs/sft/adapter")
 BASE = BaseRecord("checkpoints/small", "c" * 64, "w" * 64)
 QUESTIONS = DataRecord("questions", "qa.jsonl", "q" * 64)
-STEP = TrainingStep("sft", "0.1.0", 3, BASE, (QUESTIONS,), {"seed": 0, "held_out_works": 0.25})
+STEP = TrainingStep("sft", "0.1.0", 3, BASE, (QUESTIONS,), SplitSettings(0, held_out_works=0.25))
 
 
 def test_the_base_of_the_training_fits_under_another_name() -> None:
@@ -50,14 +51,16 @@ def test_data_of_any_step_of_the_chain_fit() -> None:
 
 
 def test_the_split_of_a_chain_is_that_of_all_its_steps() -> None:
-    cpt = replace(STEP, step="cpt", split={"seed": 0, "validation_share": 0.05})
-    expected = {"seed": 0, "validation_share": 0.05, "held_out_works": 0.25}
+    cpt = replace(STEP, step="cpt", split=SplitSettings(0, validation_share=0.05))
+    expected = {"seed": 0, "dev_share": 0.25, "validation_share": 0.05, "held_out_works": 0.25}
     assert recorded_split({ADAPTER: [cpt, STEP]}) == expected
 
 
 def test_steps_that_were_split_differently_are_refused() -> None:
-    other = replace(STEP, step="more", split={"seed": 1})
-    message = r"the step sft of .*sft/adapter was trained with seed=0, and the step more of .*seed=1"
+    other = replace(STEP, step="more", split=SplitSettings(1))
+    message = (
+        r"the step sft of .*sft/adapter was trained with seed=0, and the step more of .*seed=1"
+    )
     with pytest.raises(UserError, match=message):
         recorded_split({ADAPTER: [STEP, other]})
     with pytest.raises(UserError, match=r"seed=0, and the step more of second with seed=1"):

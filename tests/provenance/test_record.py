@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from animelm.data.held_out import SplitSettings
 from animelm.errors import UserError
 from animelm.provenance.record import (
     RECORD_FILE,
@@ -16,10 +17,11 @@ from animelm.provenance.record import (
 )
 
 BASE = BaseRecord("checkpoints/small", "c0", "w0")
-CPT = TrainingStep(
-    "cpt", "0.1.0", 12, BASE, (DataRecord("articles", "記事", "a0"),), {"seed": 0}, {"rank": 16}
+ARTICLES = DataRecord("articles", "記事", "a0")
+CPT = TrainingStep("cpt", "0.1.0", 12, BASE, (ARTICLES,), SplitSettings(0), {"rank": 16})
+SFT = TrainingStep(
+    "sft", "0.1.0", 3, BASE, (), SplitSettings(held_out_works=0.25), {}, "runs/cpt", "stack"
 )
-SFT = TrainingStep("sft", "0.1.0", 3, BASE, (), {"held_out_works": 0.25}, {}, "runs/cpt", "stack")
 
 
 def test_a_record_is_read_as_it_was_written_with_the_steps_in_their_order(tmp_path: Path) -> None:
@@ -55,7 +57,10 @@ def test_a_malformed_record_is_named_with_its_key(
         ({"optimizer_steps": True}, r"steps\[0\].optimizer_steps: expected int, found bool"),
         ({"base": None}, r"steps\[0\].base: expected an object"),
         ({"class_path": "os.system"}, r"steps\[0\].class_path: is not a field"),
-        ({"split": {"seed": [1]}}, r"steps\[0\].split.seed: expected a text, a number"),
+        ({"settings": {"rank": [1]}}, r"steps\[0\].settings.rank: expected a text, a number"),
+        ({"split": {"seed": "1"}}, r"steps\[0\].split.seed: expected a number or null, found '1'"),
+        ({"split": {"class_path": 1}}, r"steps\[0\].split.class_path: is not a field"),
+        ({"split": {"held_out_works": 3}}, "held_out_works must be at least 0"),
         (
             {"data": [{"role": "x", "path": "p", "sha256": "s"}]},
             r"steps\[0\].data\[0\].role: is 'x'; expected one of articles, general_articles",

@@ -7,7 +7,7 @@ from animelm.report.comparison_picture import save_comparison_picture
 
 
 def scores(accuracy: float | None, n: int = 40, ci95: tuple[float, float] | None = None):
-    return SetScores(n, accuracy, accuracy, accuracy, ci95=ci95, directions={})
+    return SetScores(n, accuracy, accuracy, accuracy, works=8, ci95=ci95, directions={})
 
 
 @pytest.fixture

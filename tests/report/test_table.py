@@ -1,9 +1,19 @@
 from rich.console import Console
 
-from animelm.evaluate.summary import Difference, MeanScores, ModelSummary, SetScores, Summary
+from animelm.data.held_out import QUESTION_SETS
+from animelm.evaluate.results import Result
+from animelm.evaluate.summary import (
+    Difference,
+    MeanScores,
+    ModelSummary,
+    SetScores,
+    Summary,
+    paired_differences,
+    summarize_model,
+)
 from animelm.report.table import summary_tables
 
-EMPTY = SetScores(0, None, None, None, None, {})
+EMPTY = SetScores(0, None, None, None, 0, None, {})
 
 
 def _printed(summary: Summary, width: int = 100) -> str:
@@ -15,8 +25,8 @@ def _printed(summary: Summary, width: int = 100) -> str:
 
 def _model(accuracy: float) -> ModelSummary:
     forward = MeanScores(30, 0.91, 0.5, 0.25)
-    scores = SetScores(40, accuracy, 0.4, 0.6, (0.8125, 0.96), {"forward": forward})
-    sets = {"anime_unseen_wording": scores, "anime_only_read": EMPTY, "general": scores}
+    scores = SetScores(40, accuracy, 0.4, 0.6, 8, (0.8125, 0.96), {"forward": forward})
+    sets = {name: EMPTY if name == "anime_only_read" else scores for name in QUESTION_SETS}
     return ModelSummary(sets, perplexity_anime=3.456)
 
 
@@ -30,16 +40,18 @@ def test_tables_show_scores_intervals_counts_and_perplexity() -> None:
     text = _printed(_summary())
     for shown in (
         "base",
-        "sft",
+        "CPT + SFT",
         "0.025",
         "0.900",
         "0.812–0.960",
         "n = 40",
         "n = 0",
+        "8 works",
+        "8 subjects",
         "3.46",
         "75 s",
         "0.91 / 0.50 / 0.25",
-        "sft − base",
+        "CPT + SFT − base",
         "+0.125",
         "[-0.050, +0.300]",
     ):
@@ -49,7 +61,42 @@ def test_tables_show_scores_intervals_counts_and_perplexity() -> None:
 def test_what_was_not_measured_is_a_dash_not_a_zero() -> None:
     row = next(line for line in _printed(_summary()).splitlines() if "0.025" in line)
     assert row.split("│")[3].strip() == "–"
+    row = next(line for line in _printed(_summary()).splitlines() if "3.46" in line)
     assert row.split("│")[-2].strip() == "–"
+
+
+def results_of(model: str, answered: set[str]) -> list[Result]:
+    """Ten works that were only read; those of ``answered`` are answered rightly."""
+    works = [f"作品{i}" for i in range(10)]
+    return [
+        Result(
+            model, "anime_only_read", f"{work}/{n}", "anime", work, f"{work}/x", "forward", "x/0",
+            "問?", ("答。",), ("答",), "", True, float(work in answered), 0.0, 0.0, 0,
+        )
+        for work in works
+        for n in range(4)
+    ]  # fmt: skip
+
+
+def compared(**answered: set[str]) -> Summary:
+    results = {name: results_of(name, works) for name, works in answered.items()}
+    models = {name: summarize_model(rows, 0, None, None) for name, rows in results.items()}
+    return Summary(models, paired_differences(results, 0), 1.0)
+
+
+def test_what_fine_tuning_wiped_out_is_said_with_its_interval() -> None:
+    read = {f"作品{i}" for i in range(8)}
+    text = _printed(compared(base=set(), cpt=read, sft=set()))
+    [finding] = [line for line in text.splitlines() if line.startswith("Fine-tuning lost")]
+    assert finding.startswith("Fine-tuning lost what CPT had read: -0.800 [-1.000, -0.5")
+    [row] = [line for line in text.splitlines() if "CPT + SFT − CPT" in line]
+    assert "-0.800" in row
+
+
+def test_without_a_loss_beyond_its_interval_nothing_is_said() -> None:
+    read = {f"作品{i}" for i in range(8)}
+    for sft in (read, read - {"作品0"}):
+        assert "lost" not in _printed(compared(base=set(), cpt=read, sft=sft))
 
 
 def test_tables_fit_a_terminal_of_80_columns() -> None:

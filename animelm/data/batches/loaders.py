@@ -5,7 +5,7 @@ worker process, and without prefetching the saved position is exact. They divide
 processes themselves; Lightning's ``use_distributed_sampler`` does not apply to them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -178,6 +178,7 @@ class QuestionLoader:
         rank: this process, from 0.
         world_size: number of processes.
         answer_from: where the prompts end.
+        context: gives a text that precedes a question in its prompt; None for the question alone.
 
     Raises:
         UserError: there are fewer questions than processes.
@@ -192,6 +193,7 @@ class QuestionLoader:
         rank: int = 0,
         world_size: int = 1,
         answer_from: AnswerFrom = "final",
+        context: Callable[[QARecord], str] | None = None,
     ) -> None:
         if questions_per_batch < 1:
             raise UserError(f"questions_per_batch must be at least 1, not {questions_per_batch}")
@@ -203,7 +205,8 @@ class QuestionLoader:
         self.name = held_out_set
         self._records = list(records)
         self._pad_token_id = chat.pad_token_id
-        self._prompts = chat.encode_prompts([r.question for r in records], answer_from)
+        texts = [(context(r) if context else "") + r.question for r in records]
+        self._prompts = chat.encode_prompts(texts, answer_from)
         longest_first = np.argsort([-len(prompt) for prompt in self._prompts], kind="stable")
         steps = -(-len(records) // (questions_per_batch * world_size))
         steps = min(steps, len(records) // world_size)

@@ -1,10 +1,10 @@
 """Articles and questions on one domain, and general text, as a LightningDataModule."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_info
@@ -16,7 +16,7 @@ from animelm.data.batches.loaders import (
     training_loader,
 )
 from animelm.data.domain import DataPaths, DomainData, Shares, SourceName
-from animelm.data.held_out import SplitSettings
+from animelm.data.held_out import DEFAULT_SPLIT, SplitSettings
 from animelm.data.sources.qa import QARecord
 from animelm.data.split import subsample
 from animelm.data.tokenization.chat import AnswerFrom
@@ -55,7 +55,9 @@ class DomainDataModule(L.LightningDataModule):
         block_size: Tokens of a block. Longer articles are cut into pieces of it; a question must
             fit with its answer.
         blocks_per_batch: Blocks of a batch on each device.
-        held_out_wordings: Share of each fact's wordings, 0 to 1, that are never trained on.
+        held_out_wordings: Share of each fact's wordings, 0 to 1, that are never trained on. By
+            default this and the next five settings are those of the adapter that the run starts
+            from or evaluates; without one 0.25, 0.25, 0.25, 0.25, 0.05 and 0.
         held_out_works: Share of the works, 0 to 1, that are never asked about in training.
         held_out_subjects: Share of the general subjects, 0 to 1, that occur in nothing that is
             trained on. They show what is forgotten where nothing is rehearsed.
@@ -86,12 +88,12 @@ class DomainDataModule(L.LightningDataModule):
         shares: Shares = Shares(),  # noqa: B008 (frozen)
         block_size: int = 512,
         blocks_per_batch: int = 8,
-        held_out_wordings: float = 0.25,
-        held_out_works: float = 0.25,
-        held_out_subjects: float = 0.25,
-        dev_share: float = 0.25,
-        validation_share: float = 0.05,
-        seed: int = 0,
+        held_out_wordings: float | None = None,
+        held_out_works: float | None = None,
+        held_out_subjects: float | None = None,
+        dev_share: float | None = None,
+        validation_share: float | None = None,
+        seed: int | None = None,
         questions_per_batch: int = 32,
         questions_per_set: int | None = None,
         answer_from: AnswerFrom = "final",
@@ -105,18 +107,41 @@ class DomainDataModule(L.LightningDataModule):
         self.base = base
         self.paths = DataPaths(folder, records, tuple(general_folders or ()), general_records)
         self.epoch, self.shares = epoch, shares
-        self.split_settings = SplitSettings(
-            seed,
-            held_out_wordings,
-            held_out_works,
-            held_out_subjects if shares.rehearse else None,
-            dev_share,
-            validation_share,
-        )
-        self.block_size, self.blocks_per_batch, self.seed = block_size, blocks_per_batch, seed
+        given = {
+            "seed": seed,
+            "held_out_wordings": held_out_wordings,
+            "held_out_works": held_out_works,
+            "held_out_subjects": held_out_subjects,
+            "dev_share": dev_share,
+            "validation_share": validation_share,
+        }
+        self._given = {name: value for name, value in given.items() if value is not None}
+        SplitSettings(**self._given)  # an error in them is found now
+        self._recorded: Mapping[str, Any] = {}
+        self.block_size, self.blocks_per_batch = block_size, blocks_per_batch
         self.questions_per_batch, self.questions_per_set = questions_per_batch, questions_per_set
         self.answer_from: AnswerFrom = answer_from
         self.workers, self.cache = workers, cache
+
+    def adopt_split(self, recorded: Mapping[str, Any]) -> None:
+        """Takes the split of an earlier adapter for every setting that was not given.
+
+        Args:
+            recorded: fields of ``SplitSettings`` by name.
+        """
+        self._recorded = recorded
+
+    @property
+    def split_settings(self) -> SplitSettings:
+        """The split: as given, else as adopted, else the default."""
+        rehearses = {} if self.shares.rehearse else {"held_out_subjects": None}
+        values = {**asdict(DEFAULT_SPLIT), **rehearses, **self._recorded, **self._given}
+        return SplitSettings(**values)
+
+    @property
+    def seed(self) -> int:
+        """Decides what is held out, and the order of training."""
+        return self.split_settings.seed
 
     @cached_property
     def data(self) -> DomainData:

@@ -84,7 +84,10 @@ class ChatFormat:
             "final": self._encode_control(between, _QUESTION),
             "start": self._encode_control(opening, _QUESTION),
         }
-        self._question_lead, self._answer_lead = self._plain_tail(before), self._plain_tail(between)
+        self._question_prefix, self._answer_prefix = (
+            self._plain_tail(before),
+            self._plain_tail(between),
+        )
         self.end_token_id = self._first_control_token(after)
         self.document_end_token_id = document_end_token_id(tokenizer)
         pad = tokenizer.pad_token_id
@@ -98,7 +101,7 @@ class ChatFormat:
         self, questions: Sequence[str], answer_from: AnswerFrom = "final"
     ) -> list[list[int]]:
         """``encode_prompt`` for many questions, much faster than one by one."""
-        encoded = self._encoder.encode_after(self._question_lead, questions)
+        encoded = self._encoder.encode_after(self._question_prefix, questions)
         return [[*self._before, *ids, *self._openings[answer_from]] for ids in encoded]
 
     def encode_pair(self, question: str, answer: str) -> Document:
@@ -108,7 +111,7 @@ class ChatFormat:
     def encode_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Document]:
         """``encode_pair`` for many pairs, much faster than one by one."""
         prompts = self.encode_prompts([question for question, _ in pairs])
-        answers = self._encoder.encode_after(self._answer_lead, [answer for _, answer in pairs])
+        answers = self._encoder.encode_after(self._answer_prefix, [answer for _, answer in pairs])
         documents = []
         for (question, _), prompt, answer in zip(pairs, prompts, answers, strict=True):
             ids = np.array([*prompt, *answer, self.end_token_id], dtype=np.int32)
@@ -119,11 +122,11 @@ class ChatFormat:
         """Token ids of plain text, without control tokens."""
         return self._encoder.encode([text])[0]
 
-    def _encode_control(self, text: str, lead: str = "") -> list[int]:
-        """Token ids of text of the template as it follows the plain text ``lead``."""
+    def _encode_control(self, text: str, prefix: str = "") -> list[int]:
+        """Token ids of text of the template as it follows the plain text ``prefix``."""
         before, whole = (
             list(self.tokenizer(part, add_special_tokens=False, verbose=False)["input_ids"])
-            for part in (lead, lead + text)
+            for part in (prefix, prefix + text)
         )
         if whole[: len(before)] != before:
             return self._encode_control(text)

@@ -97,16 +97,16 @@ class TextEncoder:
             for text, ids in zip(texts, encoded, strict=True)
         ]
 
-    def encode_after(self, lead: str, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text as it follows ``lead``, without those of ``lead``.
+    def encode_after(self, prefix: str, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text as it follows ``prefix``, without those of ``prefix``.
 
         A SentencePiece tokenizer marks the beginning of a text (``▁``), which must not happen after
-        other text. If the first token would extend into ``lead``, the text is encoded alone.
+        other text. If the first token would extend into ``prefix``, the text is encoded alone.
         """
-        if not lead:
+        if not prefix:
             return self.encode(texts)
-        [before] = self.encode([lead])
-        whole = self.encode([lead + text for text in texts])
+        [before] = self.encode([prefix])
+        whole = self.encode([prefix + text for text in texts])
         return [
             ids[len(before) :] if ids[: len(before)] == before else self.encode([text])[0]
             for text, ids in zip(texts, whole, strict=True)

@@ -73,7 +73,7 @@ def test_a_shard_without_texts_is_reported_with_its_columns_before_any_is_read(
     monkeypatch.setattr(article_folders, "read_rows", None)
     with pytest.raises(UserError, match="its columns are 'content', 'url'") as error:
         read_all(tmp_path)
-    assert str(error.value).startswith(f'{shard}: has no column "text"')
+    assert str(error.value).startswith(f'{shard}: expected a column "text"')
 
 
 def test_a_row_whose_text_is_none_is_reported_with_its_number(tmp_path, write_parquet):

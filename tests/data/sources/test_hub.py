@@ -59,6 +59,6 @@ def test_a_hub_that_cannot_be_reached_is_reported(monkeypatch):
         raise LocalEntryNotFoundError("offline\nand more")
 
     monkeypatch.setattr(hub_datasets, "snapshot_download", fail)
-    with pytest.raises(UserError, match=r"^hf://datasets/a/b: the hub gave no dataset") as error:
+    with pytest.raises(UserError, match=r"^hf://datasets/a/b: cannot be fetched") as error:
         local_copy(Path("hf://datasets/a/b"))
     assert "\n" not in str(error.value)

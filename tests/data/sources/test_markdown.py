@@ -60,7 +60,7 @@ def test_a_missing_or_empty_folder_is_reported(tmp_path):
         find_articles(tmp_path / "absent")
     with pytest.raises(UserError, match=r"no \.md file"):
         find_articles(tmp_path)
-    with pytest.raises(UserError, match="a file, not a folder"):
+    with pytest.raises(UserError, match="is a file; expected a folder"):
         find_articles(write(tmp_path / "a.md", "x"))
 
 

@@ -146,7 +146,7 @@ def test_a_dataset_on_the_hub_is_read_where_it_was_fetched(tmp_path, write_parqu
 
 
 def test_a_folder_without_parquet_is_reported(tmp_path):
-    assert "holds no .parquet file" in message(tmp_path)
+    assert "is a folder without .parquet files" in message(tmp_path)
 
 
 def test_columns_that_are_no_questions_are_listed(tmp_path, write_parquet):
@@ -160,7 +160,8 @@ def test_a_wrong_row_is_reported_with_shard_number_and_key(tmp_path, make_record
     write_parquet(tmp_path / "0.parquet", rows)
     shard = write_parquet(tmp_path / "1.parquet", [{**rows[0], "id": "new"}, rows[1]])
     said = message(tmp_path)
-    assert said.startswith(f'{shard}: row 2: "id" ') and "stands in row 2 of 0.parquet" in said
+    assert said.startswith(f"{shard}: row 2: duplicate id ")
+    assert "first used in row 2 of 0.parquet" in said
     shard = write_parquet(tmp_path / "1.parquet", [{**rows[0], "id": "new", "keys": []}])
     assert message(tmp_path).startswith(f'{shard}: row 1: "keys" must be a list')
 
@@ -203,8 +204,8 @@ def test_a_file_that_is_not_utf8_is_reported_with_the_offset(tmp_path):
         ('{"question": ', "not valid JSON"),
         ("[1]", "JSON object"),
         ('{"質問": "a"}', "missing 'id'"),
-        ('{"質問": "a", "出力": ""}', '"出力" must be a text'),
-        ('{"質問": 1, "出力": "b"}', '"質問" must be a text'),
+        ('{"質問": "a", "出力": ""}', '"出力" must be a non-empty text'),
+        ('{"質問": 1, "出力": "b"}', '"質問" must be a non-empty text'),
         ("[" * 100_000, "not valid JSON"),
     ],
 )
@@ -220,9 +221,9 @@ def test_a_wrong_json_line_is_reported_with_its_number(tmp_path, line, expected)
         ({"answers": "text"}, '"answers" must be a list'),
         ({"keys": [1]}, '"keys" must be a list'),
         ({"direction": "back"}, "forward or reverse"),
-        ({"work": " "}, '"work" must be a text'),
-        ({"fact": None}, '"fact" must be a text'),
-        ({"id": "anime-0-forward-0"}, "line 1 already"),
+        ({"work": " "}, '"work" must be a non-empty text'),
+        ({"fact": None}, '"fact" must be a non-empty text'),
+        ({"id": "anime-0-forward-0"}, "first used on line 1"),
     ],
 )
 def test_a_wrong_record_is_reported_with_its_line_and_key(tmp_path, make_records, change, expected):
@@ -249,8 +250,8 @@ def test_records_and_pairs_in_one_file_are_refused(tmp_path, make_records):
     [
         ("問1,答1\n", 1, "found 問1,答1"),
         ("質問,回答\nq,a\n", 1, "質問,出力"),
-        ("質問,出力\nq\n", 2, '"出力" must be a text'),
-        ("質問,出力\nq,a\n ,b\n", 3, '"質問" must be a text'),
+        ("質問,出力\nq\n", 2, '"出力" must be a non-empty text'),
+        ("質問,出力\nq,a\n ,b\n", 3, '"質問" must be a non-empty text'),
         ('質問,出力\nq,"a" b\n', 2, "not valid CSV"),
     ],
 )
@@ -266,7 +267,7 @@ def test_a_wrong_csv_line_is_reported_with_its_number(tmp_path, text, line, expe
         ("質問: a\n出力: b\n質問: c\n", 3, "質問: without an 出力:"),
         ("\n出力: b\n", 2, "出力: without a 質問:"),
         ("見出し\n質問: a\n", 1, "begins with 質問:"),
-        ("質問: a\n出力:\n", 2, "nothing stands after 出力:"),
+        ("質問: a\n出力:\n", 2, "expected a text after 出力:"),
     ],
 )
 def test_a_wrong_text_line_is_reported_with_its_number(tmp_path, text, line, expected):
