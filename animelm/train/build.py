@@ -26,6 +26,7 @@ from animelm.model.lora.targets import TargetAudit, audit_targets
 from animelm.model.moe.experts import compile_swiglu
 from animelm.model.precision import choose_compute_dtype
 from animelm.report.audit import print_audit
+from animelm.train.adapter_record import RunRecord, check_run
 from animelm.train.fsdp.sharding import shard_layers, whole_adapter
 from animelm.train.pretrain import Pretraining
 from animelm.train.settings import ModelSettings
@@ -40,14 +41,14 @@ class BuiltModel:
         tokenizer: of the base.
         audit: trainable parameters per target; None for an adapter that is only evaluated and for
             a base that is trained from scratch.
-        ancestry: the training steps that led to the adapter so far, oldest first.
+        record: what the run trains on; None for a base that is trained from scratch.
         pretraining: of a base that is trained from scratch; None for adapters.
     """
 
     model: PeftModel | CausalLM
     tokenizer: PreTrainedTokenizerBase
     audit: TargetAudit | None = None
-    ancestry: tuple[dict[str, str], ...] = ()
+    record: RunRecord | None = None
     pretraining: Pretraining | None = None
 
     @property
@@ -59,7 +60,7 @@ class BuiltModel:
     def save(
         self, folder: Path, trainer: L.Trainer, settings: ModelSettings, step_name: str
     ) -> None:
-        """Writes the adapter as PEFT does, with its ancestry; or the base trained from scratch.
+        """Writes the adapter as PEFT does, with its record; or the base trained from scratch.
 
         All processes must call it together; the first one writes.
         """
@@ -67,16 +68,11 @@ class BuiltModel:
             if trainer.is_global_zero:
                 self.pretraining.save(folder)
             return
-        step = {
-            "step": step_name,
-            "base": settings.base,
-            "optimizer_steps": str(trainer.global_step),
-            **settings.adapter.record(),
-        }
         model = cast(PeftModel, self.model)
         weights = whole_adapter(model)
         if trainer.is_global_zero:
-            save_adapter(model, folder, [*self.ancestry, step], weights)
+            save_adapter(model, folder, weights)
+            cast(RunRecord, self.record).write(folder, step_name, trainer.global_step, settings)
 
 
 def build_model(settings: ModelSettings, trainer: L.Trainer, mesh: DeviceMesh | None) -> BuiltModel:
@@ -135,6 +131,7 @@ def _load_adapted(
     trains = trainer.state.fn == TrainerFn.FITTING
     source = settings.adapter.for_training() if trains else settings.adapter
     source.require_folder()
+    record = check_run(settings, trainer)
     dtype = _compute_dtype(settings, trainer)
     rank_zero_info(f"Base {settings.base}: {settings.quantization} weights, computing in {dtype}")
     base = load_base(settings.base, settings.quantization, dtype)
@@ -144,11 +141,11 @@ def _load_adapted(
         rank_zero_info(f"Evaluating {source.folder or 'the base model without an adapter'}")
     model = source.load_onto(base, settings.lora)
     if source.evaluate is not None:
-        return BuiltModel(model, tokenizer)
+        return BuiltModel(model, tokenizer, record=record)
     audit = audit_targets(model, settings.lora.target_modules)
     if trains and trainer.is_global_zero:
         print_audit(audit)
-    return BuiltModel(model, tokenizer, audit, tuple(source.ancestry()))
+    return BuiltModel(model, tokenizer, audit, record)
 
 
 def _compute_dtype(settings: ModelSettings, trainer: L.Trainer) -> torch.dtype:

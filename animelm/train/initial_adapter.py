@@ -15,7 +15,6 @@ from animelm.model.lora.adapters import (
     load_adapter,
     stack_adapter,
 )
-from animelm.model.lora.files import read_ancestry
 
 InitMode = Literal["continue", "stack"]
 
@@ -77,13 +76,3 @@ class AdapterSource:
         if self.init_mode == "stack":
             return stack_adapter(base, self.init_from, lora)
         return continue_adapter(base, self.init_from, lora)
-
-    def ancestry(self) -> list[dict[str, str]]:
-        """The training steps that led to ``init_from``, oldest first."""
-        return read_ancestry(self.init_from) if self.init_from else []
-
-    def record(self) -> dict[str, str]:
-        """What the trained adapter's ancestry says about this source."""
-        if self.init_from is None:
-            return {}
-        return {"init_adapter": str(self.init_from), "init_mode": self.init_mode}

@@ -1,0 +1,119 @@
+"""What a run is about to train on, checked against the adapter that it starts from."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_warn
+
+import animelm
+from animelm.data.domain import DataPaths
+from animelm.data.held_out import SplitSettings
+from animelm.errors import UserError
+from animelm.provenance.check import (
+    recorded_split,
+    require_same_base,
+    require_same_data,
+    require_same_split,
+)
+from animelm.provenance.fingerprints import record_base, record_paths
+from animelm.provenance.record import (
+    BaseRecord,
+    DataRecord,
+    Setting,
+    TrainingStep,
+    read_record,
+    write_record,
+)
+from animelm.train.settings import ModelSettings
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What an adapter's record says of one run, before it has trained.
+
+    Attributes:
+        base: the frozen base.
+        data: every source of data.
+        split: what is held out of them.
+        earlier: the steps of the adapter that the run starts from.
+    """
+
+    base: BaseRecord
+    data: tuple[DataRecord, ...]
+    split: SplitSettings
+    earlier: tuple[TrainingStep, ...]
+
+    def write(self, folder: Path, step: str, trained: int, settings: ModelSettings) -> None:
+        """Writes the record of the adapter that the run has trained.
+
+        Args:
+            folder: of the adapter.
+            step: name of the run, such as sft.
+            trained: optimizer steps.
+            settings: of its model.
+        """
+        decisive: dict[str, Setting] = {
+            "quantization": settings.quantization,
+            "compute.dtype": settings.compute.dtype,
+            **{
+                f"lora.{name}": " ".join(value) if isinstance(value, tuple) else value
+                for name, value in asdict(settings.lora).items()
+            },
+        }
+        source = settings.adapter
+        own = TrainingStep(
+            step,
+            animelm.__version__,
+            trained,
+            self.base,
+            self.data,
+            self.split,
+            decisive,
+            str(source.init_from) if source.init_from else None,
+            source.init_mode if source.init_from else None,
+        )
+        write_record(folder, [*self.earlier, own])
+
+
+def earlier_steps(settings: ModelSettings, trains: bool) -> tuple[Path | None, list[TrainingStep]]:
+    """The adapter that a run loads, and its record; None where there is no adapter."""
+    source = settings.adapter.for_training() if trains else settings.adapter
+    folder = source.folder
+    return folder, list(read_record(folder)) if folder else []
+
+
+def adopted_split(settings: ModelSettings, trains: bool) -> dict[str, Setting]:
+    """The split that the adapter of a run was trained with; empty without an adapter."""
+    folder, steps = earlier_steps(settings, trains)
+    return recorded_split({folder: steps}) if folder else {}
+
+
+def check_run(settings: ModelSettings, trainer: L.Trainer) -> RunRecord:
+    """Compares a run with the record of the adapter that it loads.
+
+    Training on other data than before is allowed, with a warning; evaluating on them is not.
+
+    Raises:
+        UserError: the adapter was trained on another base or with another split, or is evaluated on
+            other data.
+    """
+    trains = trainer.state.fn == TrainerFn.FITTING
+    folder, steps = earlier_steps(settings, trains)
+    datamodule = getattr(trainer, "datamodule", None)
+    paths: DataPaths | None = getattr(datamodule, "paths", None)
+    split: SplitSettings = getattr(datamodule, "split_settings", None) or SplitSettings()
+    base = record_base(settings.base)
+    data = record_paths(paths) if paths else ()
+    if folder and steps:
+        require_same_base(folder, steps, base)
+        if datamodule is not None:
+            require_same_split(folder, steps, asdict(split))
+        try:
+            require_same_data(folder, steps, data)
+        except UserError as error:
+            if not trains:
+                raise
+            rank_zero_warn(f"{error}. Questions of the earlier data may count as held out here.")
+    return RunRecord(base, data, split, tuple(steps))
