@@ -95,6 +95,8 @@ def _given_settings(arguments: list[str]) -> Iterator[GivenSetting]:
         if not equals and rest and not rest[0].startswith("-"):
             text = rest.pop(0)
         if option in ("--config", "-c"):
+            if not text:  # the parser's own message is clear
+                continue
             content = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
             for key, value in _flat(content):
                 yield GivenSetting(key, value, f"{text}: {key}")
@@ -107,7 +109,7 @@ def _given_settings(arguments: list[str]) -> Iterator[GivenSetting]:
 def _value(text: str) -> object:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
         return text
 
 

@@ -39,7 +39,7 @@ def test_reproduce_trains_and_compares_on_the_sample_that_it_writes(
     assert compared.questions_per_set is None
 
 
-def test_fine_tuning_goes_on_from_the_adapter_that_articles_trained(
+def test_fine_tuning_starts_from_the_adapter_that_articles_trained(
     handed_on: dict[str, Any], tmp_path: Path
 ) -> None:
     experiment.demo(tmp_path / "run")

@@ -80,6 +80,7 @@ def test_current_names_are_accepted() -> None:
     check_given_settings([base, *(f"--{new}=8" for new in KEYS.values())])
     check_given_settings(["fit", base, "--data=MarkdownDataModule", "--model.lora", "{rank: 8}"])
     check_given_settings(["--trainer.fast_dev_run", base, "--data.folder=[not: yaml"])
+    check_given_settings([base, "--data.folder=2024-99-99", "--config"])
 
 
 @pytest.mark.parametrize("key", ["data.base", "data.init_args.base"])

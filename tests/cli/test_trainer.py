@@ -248,7 +248,7 @@ def test_a_killed_run_resumes_to_the_adapter_of_an_unbroken_one(
     assert all(torch.equal(unbroken[name], killed[name]) for name in unbroken)
 
 
-def test_a_fit_that_sigterm_ends_says_how_to_go_on_and_does_not_succeed(
+def test_a_fit_that_sigterm_ends_says_how_to_resume_it_and_does_not_succeed(
     call, small, articles_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = AdaptedLM.training_step
