@@ -5,10 +5,9 @@ from typing import Any
 
 import yaml
 
-import animelm
 from animelm.errors import UserError
+from animelm.shipped import CONFIGS
 
-_BESIDE_PACKAGE = Path(animelm.__file__).parent.parent / "configs"
 _OPTIONS = ("--config", "-c")
 
 
@@ -50,7 +49,7 @@ def _layers(name: str, including: tuple[str, ...]) -> list[str]:
 
 
 def _find(name: str) -> str:
-    folders = (Path(), Path("configs"), _BESIDE_PACKAGE)
+    folders = (Path(), Path("configs"), CONFIGS)
     for folder in folders:
         if (folder / name).is_file():
             return str(folder / name)

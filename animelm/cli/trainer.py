@@ -11,14 +11,15 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-import animelm.data.datamodules  # noqa: F401 (so that a config can name them by class alone)
 from animelm.cli import COMMANDS
 from animelm.cli.configs import find_configs
 from animelm.cli.given_settings import check_given_settings
 from animelm.cli.resume import check_checkpoint, how_to_resume
+from animelm.data.datamodules import DomainDataModule
 from animelm.errors import UserError
 from animelm.files import make_folder
 from animelm.report.validation import print_validation
+from animelm.train.adapter_record import adopted_split
 from animelm.train.callbacks.defaults import Periods, with_default_callbacks
 from animelm.train.module import AdaptedLM
 
@@ -115,9 +116,14 @@ class TrainerCLI(LightningCLI):
     def before_fit(self) -> None:
         """Makes the run's folders, so that a wrong path ends the run before it trains.
 
+        The split of the data is that of the adapter that the run loads, unless it is given.
+
         Raises:
             UserError: one cannot be made.
         """
+        if isinstance(self.datamodule, DomainDataModule):
+            trains = self.subcommand == "fit"
+            self.datamodule.adopt_split(adopted_split(self.model.settings, trains))
         make_folder(Path(self.trainer.default_root_dir), "--trainer.default_root_dir")
         for logger in self.trainer.loggers:
             folder = getattr(logger, "root_dir", None) or logger.save_dir

@@ -15,9 +15,11 @@ from animelm.evaluate.harmony import Reply
 from animelm.evaluate.settings import AnswerFromSetting, resolve_answer_from
 from animelm.model.checkpoint.hub import check_vocabulary
 from animelm.model.lora.adapters import load_adapter
-from animelm.model.lora.files import read_ancestry
 from animelm.model.precision import ComputeType
 from animelm.model.quantization.linear4bit import Quantization
+from animelm.provenance.check import require_same_base
+from animelm.provenance.fingerprints import record_base
+from animelm.provenance.record import read_record
 
 
 @dataclass
@@ -30,7 +32,7 @@ class AskSettings:
         compare: Let the base answer as well.
         answer_from: Where the prompt ends. final: at the beginning of the answer, as in
             fine-tuning. start: at the beginning of the assistant's turn, so that gpt-oss can think
-            first. auto: final for an adapter that was fine-tuned (sft in its ancestry), else start.
+            first. auto: final for an adapter that was fine-tuned (sft in its record), else start.
             Ignored by models without channels.
         max_new_tokens: Maximum length of an answer in tokens.
         max_thinking_tokens: Additional tokens for a model that can think first.
@@ -82,10 +84,12 @@ class AskedModels:
         tokenizer = load_tokenizer(settings.base)
         check_vocabulary(tokenizer, settings.base)
         self._chat = ChatFormat(tokenizer)
+        steps = read_record(folder) if folder else ()
+        if folder and steps:
+            require_same_base(folder, steps, record_base(settings.base))
         base = load_for_inference(settings.base, settings.quantization, settings.compute_type)
         self._model: CausalModel = load_adapter(base, folder, trainable=False) if folder else base
-        ancestry = read_ancestry(folder) if folder else []
-        self._fine_tuned = any(step.get("step") == "sft" for step in ancestry)
+        self._fine_tuned = any(step.step == "sft" for step in steps)
         self.names = ["base"] if folder is None or settings.compare else []
         self.names += ["adapter"] if folder else []
 

@@ -107,7 +107,7 @@ class DomainDataModule(L.LightningDataModule):
         self.base = base
         self.paths = DataPaths(folder, records, tuple(general_folders or ()), general_records)
         self.epoch, self.shares = epoch, shares
-        given = {
+        given: dict[str, Any] = {
             "seed": seed,
             "held_out_wordings": held_out_wordings,
             "held_out_works": held_out_works,
@@ -134,8 +134,9 @@ class DomainDataModule(L.LightningDataModule):
     @property
     def split_settings(self) -> SplitSettings:
         """The split: as given, else as adopted, else the default."""
-        rehearses = {} if self.shares.rehearse else {"held_out_subjects": None}
-        values = {**asdict(DEFAULT_SPLIT), **rehearses, **self._recorded, **self._given}
+        values = {**asdict(DEFAULT_SPLIT), **self._recorded, **self._given}
+        if not self.shares.rehearse and "held_out_subjects" not in self._recorded:
+            values["held_out_subjects"] = None  # nothing is rehearsed
         return SplitSettings(**values)
 
     @property

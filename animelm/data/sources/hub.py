@@ -8,6 +8,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 
 from animelm.data.sources.parquet import SUFFIX, find_shards
 from animelm.errors import UserError
+from animelm.shipped import find_shipped
 
 # A Path has lost one of the two slashes.
 _HUB = re.compile(r"hf:/{1,2}datasets/([\w.-]+/[\w.-]+)(?:@([^/]+))?(?:/(.+))?")
@@ -25,7 +26,7 @@ def local_copy(path: Path) -> Path:
     """
     match = _HUB.fullmatch(path.as_posix())
     if not match:
-        return path
+        return find_shipped(path)
     repository, revision, inside = match.groups()
     wanted = [inside, f"{inside}/*{SUFFIX}"] if inside else [f"*{SUFFIX}"]
     address = "hf://" + match[0].removeprefix("hf:").lstrip("/")

@@ -7,6 +7,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from animelm.errors import UserError
+from animelm.shipped import find_shipped
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _DOCUMENT_END = "<|endoftext|>"
@@ -21,7 +22,7 @@ def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
     Raises:
         UserError: there is no such folder or name, or it holds no tokenizer.json.
     """
-    folder = Path(base)
+    folder = find_shipped(Path(base))
     if not folder.is_dir():
         parent_is_here = len(folder.parts) > 1 and Path(folder.parts[0]).is_dir()
         if parent_is_here or not _HUB_ID.fullmatch(base) or base.startswith("."):
@@ -30,7 +31,7 @@ def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
                 "as unsloth/gpt-oss-20b"
             )
     try:
-        return PreTrainedTokenizerFast.from_pretrained(base)
+        return PreTrainedTokenizerFast.from_pretrained(str(folder) if folder.is_dir() else base)
     except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(

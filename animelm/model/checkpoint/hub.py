@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from animelm.errors import UserError
 from animelm.model.architecture import Config, read_config
 from animelm.model.checkpoint.released import released_config
+from animelm.shipped import find_shipped
 
 _UNREACHABLE = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError)
 
@@ -74,7 +75,7 @@ def load_config(base: str) -> Config:
 
 
 def _local_folder(base: str) -> Path | None:
-    folder = Path(base)
+    folder = find_shipped(Path(base))
     if (folder / "config.json").is_file():
         return folder
     if folder.exists():

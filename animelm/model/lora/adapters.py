@@ -1,6 +1,5 @@
 """LoRA adapters on attention and on every expert, placed by PEFT and saved as PEFT writes them."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from animelm.errors import UserError
 from animelm.model.architecture import CausalLM
-from animelm.model.lora.files import ANCESTRY_FILE, StoredAdapter
+from animelm.model.lora.files import StoredAdapter
 from animelm.model.lora.linear import Dropout, use_lora_linear
 from animelm.model.lora.targets import (
     DEFAULT_TARGETS,
@@ -203,17 +202,15 @@ def _check_fit(model: PeftModel, stored: StoredAdapter, name: str) -> None:
 def save_adapter(
     model: PeftModel,
     folder: Path,
-    ancestry: list[dict[str, str]],
     weights: dict[str, Tensor] | None = None,
 ) -> None:
-    """Writes the trained adapter in PEFT's own files, with its ancestry.
+    """Writes the trained adapter in PEFT's own files.
 
     The frozen adapter that it is stacked on, if any, goes into the subfolder ``stacked_on``.
 
     Args:
         model: The model with the adapter.
         folder: Where to write; it is created.
-        ancestry: The steps that led to the adapter, oldest first.
         weights: Parameters of all adapters by their names in ``model``; None: those in ``model``.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -227,5 +224,3 @@ def save_adapter(
             )
     for card in folder.rglob("README.md"):  # PEFT's model card is an unfilled form
         card.unlink()
-    text = json.dumps(ancestry, ensure_ascii=False, indent=2)
-    (folder / ANCESTRY_FILE).write_text(text + "\n", encoding="utf-8")

@@ -12,7 +12,6 @@ from animelm.model.checkpoint.reader import tensors_in
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
-ANCESTRY_FILE = "ancestry.json"
 # All other initializations of PEFT change the base's weights.
 _PLAIN_STARTS = (True, False, "gaussian", "eva", "orthogonal")
 
@@ -77,21 +76,6 @@ def _read_config(path: Path) -> LoraConfig:
         return LoraConfig.from_pretrained(str(path.parent))
     except (TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: PEFT cannot read it as a LoRA adapter's: {error}") from error
-
-
-def read_ancestry(folder: Path) -> list[dict[str, str]]:
-    """The training steps that led to an adapter, oldest first; empty if none was recorded.
-
-    Raises:
-        UserError: the file does not hold a list of steps.
-    """
-    path = folder / ANCESTRY_FILE
-    if not path.is_file():
-        return []
-    steps = _read_json(path)
-    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
-        raise UserError(f"{path}: expected a list of steps, one object each, as a fit writes it")
-    return steps
 
 
 def _read_json(path: Path) -> Any:
