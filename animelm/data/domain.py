@@ -166,11 +166,9 @@ class DomainData:
 
     def _unread(self) -> set[str]:
         """Works whose article is held out, so that training has not read it."""
-        if self.articles is None or self.paths.articles is None or not self.records:
+        if self.articles is None:
             return set()
-        names = {self.articles.names[number] for number in self.articles.validation[0]}
-        articles = open_articles(self.paths.articles)
-        titles = {text_key(article.title()) for article in articles if article.name in names}
+        titles = {text_key(self.articles.titles[i]) for i in self.articles.validation[0]}
         return {record.work for record in self.records if text_key(record.work) in titles}
 
     def _naming(self) -> set[int]:

@@ -32,7 +32,7 @@ class ArticleCorpus:
 
     Attributes:
         documents: the tokenized articles.
-        names: name of each, unique in its folder.
+        titles: title of each.
         lengths: number of tokens of each, int64 ``[N]``.
         pad_token_id: token that fills the rest of a block.
         train: for each folder, the indices of its training articles.
@@ -52,7 +52,7 @@ class ArticleCorpus:
     ) -> None:
         stores = [tokenize_folder(folder, tokenizer, workers, cache) for folder in folders]
         self.documents: Documents = ConcatDataset[Document](stores)
-        self.names: list[str] = [name for store in stores for name in store.names]
+        self.titles: list[str] = [title for store in stores for title in store.titles]
         self.lengths: Indices = np.concatenate([store.lengths for store in stores])
         pad = tokenizer.pad_token_id
         self.pad_token_id: int = document_end_token_id(tokenizer) if pad is None else int(pad)
@@ -94,10 +94,10 @@ class ArticleCorpus:
 
 
 def _split(store: TokenStore, share: float, seed: int) -> tuple[Indices, Indices]:
-    """The indices of the training and of the held-out articles within the store."""
-    kept, held_out = split_articles(store.names, share, seed)
-    number = {name: index for index, name in enumerate(store.names)}
-    return (
-        np.array([number[name] for name in kept], dtype=np.int64),
-        np.array([number[name] for name in held_out], dtype=np.int64),
-    )
+    """The indices of the training and of the held-out articles within the store.
+
+    Articles with one title, such as revisions of one article, are held out together.
+    """
+    _, held_out = split_articles(list(dict.fromkeys(store.titles)), share, seed)
+    is_held_out = np.isin(np.array(store.titles, dtype=object), held_out)
+    return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)

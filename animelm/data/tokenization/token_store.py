@@ -1,8 +1,9 @@
 """Tokenized articles on disk, which are mapped into memory.
 
 A store is a folder of three files: ``tokens.bin`` (int32, little-endian, article after article),
-``offsets.npy`` (int64, the beginning of each, and the end) and ``names.json``. The name of the
-folder is a hash of the articles, the tokenizer and the layout, so any change makes a new store.
+``offsets.npy`` (int64, the beginning of each, and the end) and ``names.json`` (name and title of
+each). The name of the folder is a hash of the articles, the tokenizer and the layout, so any change
+makes a new store.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ from animelm.data.tokenization.tokenizer import TextEncoder, document_end_token_
 from animelm.errors import UserError
 from animelm.files import default_cache, make_folder, whole_folder
 
-_LAYOUT = "1"
+_LAYOUT = "2"
 _TOKEN = np.dtype("<i4")
 # Starting a worker takes longer than tokenizing this many articles.
 _ARTICLES_PER_WORKER = 200
@@ -47,7 +48,9 @@ class TokenStore(Dataset[Document]):
     def __init__(self, folder: Path) -> None:
         self._tokens = np.memmap(folder / "tokens.bin", dtype=_TOKEN, mode="r")
         self._offsets = np.load(folder / "offsets.npy", allow_pickle=False)
-        self.names: list[str] = json.loads((folder / "names.json").read_text("utf-8"))
+        named: list[list[str]] = json.loads((folder / "names.json").read_text("utf-8"))
+        self.names = [name for name, _ in named]
+        self.titles = [title for _, title in named]
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -105,18 +108,19 @@ def tokenize_folder(
 
 class _Tokenized(NamedTuple):
     name: str
+    title: str
     tokens: NDArray[np.int32]
 
 
 def _write_store(
     target: Path, articles: ArticleFolder, encoder: TextEncoder, end: int, workers: int
 ) -> None:
-    names: list[str] = []
+    names: list[tuple[str, str]] = []
     lengths: list[int] = []
     with (target / "tokens.bin").open("wb") as file:
-        for name, tokens in _tokenize(articles, encoder, end, workers):
+        for name, title, tokens in _tokenize(articles, encoder, end, workers):
             file.write(tokens.astype(_TOKEN).tobytes())
-            names.append(name)
+            names.append((name, title))
             lengths.append(len(tokens))
     if not any(lengths):
         raise UserError(f"{articles.folder}: none of its {len(names)} articles holds any text")
@@ -176,7 +180,9 @@ def _tokenize_articles(
 ) -> list[_Tokenized]:
     encoded = encoder.encode([article.read() for article in articles])
     return [
-        _Tokenized(article.name, np.array([*ids, end] if ids else [], dtype=np.int32))
+        _Tokenized(
+            article.name, article.title(), np.array([*ids, end] if ids else [], dtype=np.int32)
+        )
         for article, ids in zip(articles, encoded, strict=True)
     ]
 

@@ -71,8 +71,8 @@ def answers_of(loader, tokenizer):
 
 
 def test_an_epoch_of_articles_shows_all_that_are_not_held_out(make_module, tokenizer):
-    train, held_out = split_articles([f"work-{i:02d}.md" for i in range(20)], 0.1, 0)
-    heads = {name: f"# 作品{int(name[5:7])}\n" for name in (*train, *held_out)}
+    train, held_out = split_articles([f"作品{i}" for i in range(20)], 0.1, 0)
+    heads = {title: f"# {title}\n" for title in (*train, *held_out)}
     shown = shown_by(make_module(), tokenizer)
     assert all(heads[name] in shown for name in train)
     assert not any(heads[name] in shown for name in held_out)
@@ -150,17 +150,30 @@ def test_a_general_article_that_names_an_unrehearsed_subject_is_not_replayed(
 
 
 def test_a_work_whose_article_is_held_out_is_not_called_only_read(
-    make_module, articles, make_records
+    make_module, make_records, tmp_path
 ):
-    only_read = {r.work for r in split_qa(make_records(8, 4)).only_read}
-    [unread, *_] = sorted(only_read)
-    _, [held_out, *_] = split_articles([f"work-{i:02d}.md" for i in range(20)], 0.1, 0)
-    (articles / held_out).write_text(f"---\ntitle: {unread}\n---\n本文", encoding="utf-8")
-    questions = make_module().data.questions
-    asked = {
-        r.work for part in (questions.dev, questions.test) for r in part.get("anime_only_read", [])
-    }
-    assert asked == only_read - {unread}
+    folder = tmp_path / "on-works"
+    folder.mkdir()
+    titles = [f"anime{i}" for i in range(8)]
+    for title in titles:
+        (folder / f"{title}.md").write_text(f"---\ntitle: {title}\n---\n本文", encoding="utf-8")
+    only_read = {r.work for r in split_qa(make_records(8, 4), seed=2).only_read}
+    _, unread = split_articles(titles, 0.4, 2)
+    assert only_read & set(unread) and only_read - set(unread)
+    questions = make_module(folder=folder, validation_share=0.4, seed=2).data.questions
+    sets = [part.get("anime_only_read", []) for part in (questions.dev, questions.test)]
+    assert {record.work for records in sets for record in records} == only_read - set(unread)
+
+
+def test_revisions_of_one_article_are_held_out_together(make_module, articles, tokenizer):
+    for path in sorted(articles.glob("*.md")):
+        again = path.read_text(encoding="utf-8").replace("# ", "## 改訂 ")
+        path.with_stem(f"{path.stem}-again").write_text(again, encoding="utf-8")
+    shown = shown_by(make_module(), tokenizer)
+    _, held_out = split_articles([f"作品{i}" for i in range(20)], 0.1, 0)
+    for i in range(20):
+        trained = f"作品{i}" not in held_out
+        assert (f"# 作品{i}\n" in shown) == (f"## 改訂 作品{i}\n" in shown) == trained
 
 
 @pytest.mark.parametrize("step", [1, 3])
