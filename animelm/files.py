@@ -1,22 +1,30 @@
-"""Files and folders that are written whole or not at all, and checked before work begins."""
+"""Files and folders that appear whole or not at all, and the user's cache folder."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
+from uuid import uuid4
 
 from animelm.errors import UserError
 
 
+def default_cache() -> Path:
+    """``$XDG_CACHE_HOME/animelm``, by default ``~/.cache/animelm``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "animelm"
+
+
 def make_folder(folder: Path, setting: str) -> None:
-    """Makes a folder, or finds that it is there and can be written to.
+    """Makes a folder and its parents where they are missing, and checks that it can be written to.
 
     Args:
-        folder: the folder; its parents are made as well.
-        setting: what the user gave it as, such as ``--output``.
+        folder: the folder.
+        setting: the option that names it, for messages, such as ``--output``.
 
     Raises:
-        UserError: it cannot be made, or nothing can be written in it.
+        UserError: it cannot be made, or not be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -27,34 +35,100 @@ def make_folder(folder: Path, setting: str) -> None:
 
 
 @contextmanager
-def told_if_unwritable(path: Path) -> Iterator[None]:
-    """Turns an error of the disk into a ``UserError`` that names the file.
+def write_errors_as_user_errors(path: Path) -> Iterator[None]:
+    """Turns an ``OSError`` of the block into a ``UserError`` that names the file.
+
+    Args:
+        path: the file or folder that the block writes to.
 
     Raises:
-        UserError: the disk is full, or the place cannot be written to.
+        UserError: the disk is full, or the path cannot be written to.
     """
     try:
         yield
     except OSError as error:
-        place = error.filename or path
         raise UserError(
-            f"{place}: cannot be written: {error.strerror}; "
-            "once that is mended, the same command goes on where it stopped"
+            f"{error.filename or path}: cannot be written: {error.strerror or error}; correct this "
+            "and run the same command again"
         ) from error
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file under another name beside it, then gives it its own.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file; text as UTF-8.
 
     Raises:
-        UserError: it cannot be written; no part of it is left.
+        UserError: it cannot be written. An earlier file of that name is unchanged.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with told_if_unwritable(path):
+    encoded = content.encode("utf-8") if isinstance(content, str) else content
+    with write_errors_as_user_errors(path), whole_file(path) as partial:
+        partial.write_bytes(encoded)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Gives a path to write to; at the end of the block that file replaces ``path``.
+
+    If the block raises, the file is removed and ``path`` is unchanged. The content is on the disk
+    before it gets its name, so a power failure leaves no empty file.
+    """
+    partial = _partial(path)
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+@contextmanager
+def whole_folder(path: Path, keep_existing: bool = False) -> Iterator[Path]:
+    """Gives an empty folder beside ``path``; at the end of the block it replaces ``path``.
+
+    If the block raises, the folder is removed and ``path`` is unchanged. A folder that holds files
+    cannot be replaced in one step, so the old one is first moved aside; ``recover_folder`` puts it
+    back if the process is killed at that moment.
+
+    Args:
+        path: the folder.
+        keep_existing: a folder that another process has made at ``path`` meanwhile is kept, and the
+            one of this block is removed.
+    """
+    partial = _partial(path)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if path.exists() and not keep_existing:
+            previous = _previous(path)
+            shutil.rmtree(previous, ignore_errors=True)
+            os.replace(path, previous)
         try:
-            partial.write_bytes(content)
             os.replace(partial, path)
-        except BaseException:
-            with suppress(OSError):
-                partial.unlink()
-            raise
+        except OSError:
+            if not (keep_existing and path.is_dir()):
+                raise
+        shutil.rmtree(_previous(path), ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def recover_folder(path: Path) -> None:
+    """Removes what a killed process left of ``whole_folder(path)``, and puts an old folder back.
+
+    No other process may be writing ``path``.
+    """
+    previous = _previous(path)
+    if previous.exists() and not path.exists():
+        os.replace(previous, path)
+    for folder in (previous, *path.parent.glob(f".{escape(path.name)}.*.partial")):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _partial(path: Path) -> Path:
+    # Not the process's number: processes of several machines may write to one file system.
+    return path.with_name(f".{path.name}.{uuid4().hex[:12]}.partial")
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(f".{path.name}.previous")

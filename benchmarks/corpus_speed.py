@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 from animelm.corpus.dump.pages import Page, PageStream, parse_page
-from animelm.corpus.dump.reader import survey, unpacked
+from animelm.corpus.dump.reader import describe_dump, unpacked
 
 MEGABYTE = 1_000_000
 ROOT = Path(__file__).resolve().parent.parent
@@ -145,7 +145,7 @@ def parse_options() -> argparse.Namespace:
 
 def read_pages(path: Path) -> Iterator[Page]:
     """The articles of a dump."""
-    [segment] = survey(path).segments
+    [segment] = describe_dump(path).segments
     for _, span in PageStream(segment, unpacked(segment)):
         if b"<ns>0</ns>" in span and b"<redirect" not in span:
             yield parse_page(span)
@@ -214,12 +214,12 @@ def timed(command: list[str], pages: int, megabytes: float) -> Run:
     return Run(pages, megabytes, cpu, wall, peak / 1024)
 
 
-def build_command(dump: Path, out: Path, *choice: str) -> list[str]:
+def build_command(dump: Path, out: Path, *selection: str) -> list[str]:
     """The command of our build, with the filters for length, language and duplicates off."""
     lenient = ["--cleaning.minimum_characters=0", "--cleaning.language=any"]
     return [
         *(sys.executable, "-m", "animelm", "corpus", "build", f"--dump={dump}", f"--out={out}"),
-        *(f"--cache={out}-cache", "--workers=1", *lenient, *choice),
+        *(f"--cache={out}-cache", "--workers=1", *lenient, *selection),
         "--cleaning.near_duplicate_threshold=1",
     ]
 
@@ -298,8 +298,8 @@ def measure_memory(source: list[Page], folder: Path, options: argparse.Namespace
         choices = {"one_percent": [f"--category={CHOSEN}"]}
         if options.memory_all:
             choices["all"] = []
-        for name, choice in choices.items():
-            run = timed(build_command(dump, folder / f"{megabytes}-{name}", *choice), *size)
+        for name, selection in choices.items():
+            run = timed(build_command(dump, folder / f"{megabytes}-{name}", *selection), *size)
             measured.append({"wanted": name, **asdict(run)})
         dump.unlink()
     return measured

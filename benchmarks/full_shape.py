@@ -40,7 +40,7 @@ def measure(model: str, options: argparse.Namespace) -> dict[str, object]:
         output = Path(scratch) / "figures.json"
         run = [
             *(f"--config={model}/cpt.yaml", "--config=hardware/cpu.yaml"),
-            *(f"--model.base={folder}", f"--data.base={folder}"),
+            f"--model.base={folder}",
             *(f"--data.folder={articles}", f"--data.cache={Path(scratch) / 'cache'}"),
             *(f"--data.block_size={options.tokens}", "--data.workers=1"),
             *("--trainer.max_steps=1", "--trainer.accumulate_grad_batches=1"),

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from animelm.errors import UserError
-from animelm.files import make_folder, write_whole
+from animelm.files import default_cache, make_folder, recover_folder, whole_folder, write_whole
 
 
 def test_a_folder_and_its_parents_are_made_and_found_again(tmp_path: Path) -> None:
@@ -29,26 +29,72 @@ def test_a_folder_that_may_only_be_read_is_refused(
         make_folder(tmp_path, "--output")
 
 
+def test_the_cache_can_be_moved_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_cache() == tmp_path / "animelm"
+
+
 def test_a_file_is_replaced_whole(tmp_path: Path):
     path = tmp_path / "x"
     write_whole(path, b"old")
-    write_whole(path, b"new")
-    assert path.read_bytes() == b"new" and list(tmp_path.iterdir()) == [path]
+    write_whole(path, "新\n")
+    assert path.read_bytes() == "新\n".encode() and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch):
+def full(*arguments: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_failure_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+):
     path = tmp_path / "x"
     write_whole(path, b"old")
-
-    def full(*arguments: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(os, step, full)
     with pytest.raises(UserError, match="x: cannot be written: No space left on device"):
         write_whole(path, b"new")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path):
+def test_a_file_in_a_missing_folder_cannot_be_written(tmp_path: Path):
     with pytest.raises(UserError, match="No such file or directory"):
         write_whole(tmp_path / "nowhere" / "x", b"")
+
+
+def write_folder(path: Path, content: str, **settings: bool) -> None:
+    with whole_folder(path, **settings) as partial:
+        (partial / "file").write_text(content)
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path):
+    path = tmp_path / "below" / "x"
+    write_folder(path, "old")
+    write_folder(path, "new")
+    assert (path / "file").read_text() == "new" and list(path.parent.iterdir()) == [path]
+
+
+def test_an_error_while_a_folder_is_written_leaves_the_old_one(tmp_path: Path):
+    path = tmp_path / "x"
+    write_folder(path, "old")
+    with pytest.raises(ValueError), whole_folder(path) as partial:
+        (partial / "file").write_text("half")
+        raise ValueError
+    assert (path / "file").read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_another_process_made_meanwhile_is_kept(tmp_path: Path):
+    path = tmp_path / "x"
+    with whole_folder(path, keep_existing=True) as partial:
+        (partial / "file").write_text("second")
+        write_folder(path, "first")
+    assert (path / "file").read_text() == "first" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_recovered_from_a_process_killed_between_its_two_moves(tmp_path: Path):
+    path = tmp_path / "x[1]"
+    for name in (".x[1].previous", ".x[1].0.partial", ".y.0.partial"):
+        write_folder(tmp_path / name, name)
+    recover_folder(path)
+    assert (path / "file").read_text() == ".x[1].previous"
+    assert sorted(tmp_path.iterdir()) == [tmp_path / ".y.0.partial", path]

@@ -7,17 +7,21 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import animelm
 
 ROOT = Path(__file__).resolve().parent.parent
 MEGABYTE = 1_000_000
+MOST_FILES = 14
 
 # Put together from parts, so that this file obeys the rules that it checks.
 MACHINE_PATH = re.compile(
@@ -45,6 +49,8 @@ IMPORT_NAMES = {
     "python-frontmatter": "frontmatter",
     "pyyaml": "yaml",
 }
+# Lightning's logger writes with it, and people run it.
+USED_WITHOUT_IMPORT = {"tensorboard"}
 
 
 @cache
@@ -161,6 +167,33 @@ def test_links_between_documents_lead_somewhere():
     assert not broken
 
 
+def rooms_drawn() -> set[str]:
+    """Folders and top-level modules of the package that docs/architecture.md draws."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    match = re.search(r"<!-- rooms:start -->\n```\nanimelm/\n(.*?)```", page, flags=re.S)
+    assert match is not None
+    drawn, above = set(), []
+    for line in match[1].splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        above = [*above[: depth - 1], line.split()[0].rstrip("/")]
+        drawn.add("/".join(above))
+    return drawn
+
+
+def test_the_architecture_draws_every_room_and_no_other():
+    package = ROOT / "animelm"
+    files = [path.relative_to(package) for path in package.rglob("*.py")]
+    folders = {path.parent.as_posix() for path in files} - {"."}
+    modules = {path.name for path in files if path.parent == Path()}
+    assert rooms_drawn() == folders | modules - {"__init__.py", "__main__.py"}
+
+
+def test_no_folder_of_the_package_is_crowded():
+    counts = Counter(path.parent for path in (ROOT / "animelm").rglob("*.py"))
+    crowded = {folder.name: count for folder, count in counts.items() if count > MOST_FILES}
+    assert not crowded
+
+
 def test_every_dependency_has_a_line_that_says_what_it_does_for_us():
     page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
     explained = {
@@ -182,7 +215,8 @@ def test_constraints_pin_torch_first_and_every_dependency_within_its_declared_ra
         )
 
 
-def test_every_imported_package_is_declared():
+def imported_packages() -> set[str]:
+    """Top-level names of what the package imports, its own and Python's left out."""
     imported = set()
     for path in (ROOT / "animelm").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -190,11 +224,36 @@ def test_every_imported_package_is_declared():
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 imported.add(node.module.split(".")[0])
-    run_time = [Requirement(name).name for name in project()["dependencies"]]
-    known = (
-        {IMPORT_NAMES.get(name, name) for name in run_time} | {"animelm"} | sys.stdlib_module_names
-    )
-    assert imported - known == set()
+    return imported - {"animelm"} - sys.stdlib_module_names
+
+
+def test_the_declared_packages_are_those_that_are_imported():
+    declared_names = [Requirement(name).name for name in project()["dependencies"]]
+    importable = {IMPORT_NAMES.get(name, name) for name in declared_names}
+    assert importable - USED_WITHOUT_IMPORT == imported_packages()
+
+
+def test_the_version_is_the_newest_in_the_changelog_and_the_one_to_cite():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## \[(\d+\.\d+\.\d+)\]", changelog, flags=re.M)[0] == animelm.__version__
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == animelm.__version__
+
+
+def test_every_python_version_that_is_supported_is_checked():
+    text = (ROOT / ".github" / "workflows" / "check.yml").read_text(encoding="utf-8")
+    job = yaml.safe_load(text)["jobs"]["check"]
+    versions = SpecifierSet(project()["requires-python"])
+    supported = {f"3.{minor}" for minor in range(30) if f"3.{minor}" in versions}
+    assert set(job["strategy"]["matrix"]["python"]) == supported
+    assert any(step.get("run") == ".ci/run" for step in job["steps"])
+
+
+def test_pre_commit_runs_the_release_of_ruff_that_the_check_runs():
+    text = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    [repository] = yaml.safe_load(text)["repos"]
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    assert f"ruff=={repository['rev'].removeprefix('v')}" in pins
 
 
 def test_the_licence_named_is_the_licence_shipped():

@@ -1,41 +1,52 @@
-"""The command line: the one place that knows every room."""
+"""The command line, which imports every other package."""
 
 import importlib
 import sys
 from types import ModuleType
 
+from animelm import __version__
 from animelm.cli.parsing import errors_in_one_message
 from animelm.cli.quiet import quiet_libraries
 from animelm.errors import UserError
 
-# Command, module that runs it, what it does. Modules are imported when asked for, so that `--help`
-# stays quick.
+# Command, module that runs it, description. A module is imported only when its command is run, so
+# that `--help` is quick.
 _TRAINER = "animelm.cli.trainer"
 _EXPERIMENT = "animelm.cli.experiment"
 COMMANDS = {
-    "fit": (_TRAINER, "Train: continual pre-training or fine-tuning, by --config"),
-    "validate": (_TRAINER, "Answer a part of the held-out questions, or measure held-out articles"),
-    "test": (_TRAINER, "The same on all held-out questions"),
+    "fit": (_TRAINER, "Train: continual pre-training (CPT) or supervised fine-tuning (SFT)"),
+    "validate": (
+        _TRAINER,
+        "Score answers to some held-out questions, or the loss on held-out articles",
+    ),
+    "test": (_TRAINER, "As validate, on all held-out questions"),
     "predict": (_TRAINER, "Write answers to all held-out questions, without scores"),
     "inspect": (
         "animelm.cli.inspect",
-        "Print the model's modules and what would be trained; loads no weights",
+        "Print the model's modules and trainable parameters, without loading weights",
     ),
-    "plan": ("animelm.cli.plan", "Foretell a run's memory, steps and tokens; loads no weights"),
+    "plan": (
+        "animelm.cli.plan",
+        "Estimate a run's memory and length, without loading weights",
+    ),
     "compare": (
         "animelm.cli.compare",
-        "Compare base, CPT and CPT+SFT: what was learned, what was lost",
+        "Compare base, CPT and CPT+SFT: what was learned, what was forgotten",
     ),
     "ask": ("animelm.cli.ask", "Ask a model a question, or base and adapter side by side"),
-    "demo": (_EXPERIMENT, "CPT, SFT and comparison on a slice of the sample, in minutes"),
-    "reproduce": (_EXPERIMENT, "The same on the whole sample, without a limit of time"),
+    "demo": (_EXPERIMENT, "CPT, SFT and comparison on a part of the sample, in minutes"),
+    "reproduce": (_EXPERIMENT, "CPT, SFT and comparison on the whole sample, in hours"),
     "corpus": ("animelm.cli.corpus", "Turn a Wikipedia dump into Markdown articles"),
     "sample": ("animelm.cli.sample", "Write articles and questions from the tables of facts"),
-    "base": ("animelm.cli.base", "Make the embedded base again: corpus, tokenizer, training"),
+    "base": (
+        "animelm.cli.base",
+        "Train the embedded base: corpus, tokenizer, all weights",
+    ),
 }
 _EXAMPLES = """\
 A --config name that is not in the working directory is looked up in configs/.
-`python -m animelm COMMAND --help` explains a command's options.
+`python -m animelm COMMAND --help` explains the options of a command.
+`python -m animelm --version` prints the version.
 
   python -m animelm fit --config cpt.yaml
   python -m animelm fit --config sft.yaml
@@ -51,10 +62,13 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the command and its options; None takes those of the process.
 
     Returns:
-        The exit status: 0; 2 after a mistake of the user's, told in one message on the error
-        stream; 143 for a run that SIGTERM ended.
+        The exit status: 0 on success; 2 after a user error, with one message on the error stream;
+        143 for a run that SIGTERM ended.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments == ["--version"]:
+        print(f"animelm {__version__}")
+        return 0
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview())
         return 0 if arguments else 2
@@ -64,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except SystemExit as stop:  # the parsers end so after --help, a run after SIGTERM
+    except SystemExit as stop:  # raised by the parsers after --help, and by a run after SIGTERM
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
 
@@ -95,7 +109,7 @@ def _overview() -> str:
             "usage: python -m animelm COMMAND [--config FILE] [OPTIONS]",
             "",
             "Teaches a 4-bit mixture-of-experts language model one domain, and measures what it",
-            "learned and lost.",
+            "learned and forgot.",
             "",
             *lines,
             "",

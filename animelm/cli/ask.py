@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from animelm.cli.configs import find_configs
-from animelm.evaluate.ask import AskSettings, Respondents
+from animelm.evaluate.ask import AskedModels, AskSettings
 from animelm.evaluate.harmony import Reply
 from animelm.report.replies import ReplyScreen
 
@@ -42,10 +42,10 @@ def run(command: str, arguments: list[str]) -> None:
     del parsed["config"]
     settings = AskSettings(**parsed)
     with Console(stderr=True).status(f"Loading {settings.base}"):
-        respondents = Respondents(settings)
+        models = AskedModels(settings)
     answer = _print_json if as_json else _show
     for asked in [question] if question else _typed_questions(as_json):
-        answer(respondents, asked)
+        answer(models, asked)
 
 
 def _typed_questions(as_json: bool) -> Iterator[str]:
@@ -63,10 +63,9 @@ def _typed_questions(as_json: bool) -> Iterator[str]:
             yield question
 
 
-def _print_json(respondents: Respondents, question: str) -> None:
+def _print_json(models: AskedModels, question: str) -> None:
     answers = [
-        {"model": name, **asdict(respondents.answer(name, question, _unseen))}
-        for name in respondents.names
+        {"model": name, **asdict(models.answer(name, question, _unseen))} for name in models.names
     ]
     print(json.dumps({"question": question, "answers": answers}, ensure_ascii=False), flush=True)
 
@@ -75,7 +74,7 @@ def _unseen(reply: Reply) -> None:
     """JSON shows whole replies only."""
 
 
-def _show(respondents: Respondents, question: str) -> None:
-    with ReplyScreen(respondents.names) as screen:
-        for name in respondents.names:
-            screen.finish(name, respondents.answer(name, question, screen.growing(name)))
+def _show(models: AskedModels, question: str) -> None:
+    with ReplyScreen(models.names) as screen:
+        for name in models.names:
+            screen.finish(name, models.answer(name, question, screen.growing(name)))

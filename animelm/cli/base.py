@@ -1,4 +1,4 @@
-"""base: makes the embedded base again, from nothing but tables and plain text."""
+"""base: trains the embedded base from scratch, from tables of facts and plain text."""
 
 import shutil
 from pathlib import Path
@@ -12,11 +12,11 @@ from animelm.sample.base_corpus import real_texts, write_base_corpus
 from animelm.sample.base_tokenizer import train_tokenizer
 
 _VOCABULARY_SIZE = 4608
-_WORK = Path("runs/base")  # as base.yaml has it
+_WORK = Path("runs/base")  # the same as in base.yaml
 
 
 def run(command: str, arguments: list[str]) -> None:
-    """Parses the options of ``base`` and makes it."""
+    """Parses the options of ``base`` and trains the embedded base."""
     auto_cli(
         make_base,
         args=find_configs(arguments),
@@ -30,20 +30,25 @@ def make_base(
     checkpoint: Path = Path("checkpoints/nano-gpt-oss-ja"),
     train: bool = True,
 ) -> None:
-    """Writes the base's corpus, trains its tokenizer, then all its weights.
+    """Writes the corpus of the embedded base, trains its tokenizer, then all its weights.
 
     Args:
-        plain_text: Folder with qa/jsquad-v1.3-valid.json (JGLUE) and
+        plain_text: Folder that holds qa/jsquad-v1.3-valid.json (JGLUE) and
             dumps/jawiki-countries.xml.bz2.
-        checkpoint: Folder of the base; its config.json says the shape of the model and is kept.
-        train: False stops after corpus and tokenizer.
+        checkpoint: Folder of the base. Its config.json gives the shape of the model and is kept.
+        train: Whether to train the weights after the corpus and the tokenizer are made.
+
+    Raises:
+        UserError: the folder has no config.json.
     """
     if not (checkpoint / "config.json").is_file():
-        raise UserError(f"{checkpoint}: no config.json; it says the shape of the model to make")
+        raise UserError(
+            f"{checkpoint}: no config.json, which gives the shape of the model to train"
+        )
     corpus = write_base_corpus(_WORK / "corpus", plain_text)
     train_tokenizer(real_texts(corpus), _VOCABULARY_SIZE, checkpoint)
     if not train:
         return
     config = find_configs(["--config=base.yaml"])
-    run_trainer("fit", [*config, f"--model.base={checkpoint}", f"--data.base={checkpoint}"])
+    run_trainer("fit", [*config, f"--model.base={checkpoint}"])
     shutil.copy2(_WORK / "adapter" / "model.safetensors", checkpoint / "model.safetensors")

@@ -1,6 +1,7 @@
-"""Where a config named on the command line is found."""
+"""Finds the config files that are named on the command line."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -12,31 +13,46 @@ _OPTIONS = ("--config", "-c")
 
 
 def find_configs(arguments: list[str]) -> list[str]:
-    """Replaces each ``--config NAME`` that is no file here by the file of that name in configs/.
+    """Replaces the name in each ``--config NAME`` by the path of that file.
 
-    Looked up in ``configs/`` of the working directory, then beside the package. Several configs are
-    layered by the parser: a later one overrides what it names.
+    A name that is no file in the working directory is looked up in its folder ``configs/``, then in
+    the project's. Several configs are layered: a later one overrides the settings that it names. A
+    config that includes others with the key ``include`` is layered on these.
 
     Raises:
-        UserError: there is no such file, or it is not valid YAML.
+        UserError: there is no such file, it is not valid YAML, or it includes itself.
     """
-    found, expects_name = [], False
-    for argument in arguments:
+    found: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
         option, equals, name = argument.partition("=")
-        if expects_name:
-            argument = _find(argument)
-        elif equals and option in _OPTIONS:
-            argument = f"{option}={_find(name)}"
-        expects_name = not expects_name and argument in _OPTIONS
-        found.append(argument)
+        if option not in _OPTIONS or not (equals or rest):
+            found.append(argument)
+        elif equals:
+            found += [f"{option}={path}" for path in _layers(name, ())]
+        else:
+            for path in _layers(rest.pop(0), ()):
+                found += [option, path]
     return found
+
+
+def _layers(name: str, including: tuple[str, ...]) -> list[str]:
+    """The files that a config includes, then its own."""
+    path = _find(name)
+    if path in including:
+        raise UserError(f"{path}: includes itself, by way of {', '.join(including)}")
+    include = _read_yaml(Path(path)).get("include") or []
+    names = [include] if isinstance(include, str) else include
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path}: include is {include!r}; expected a config's name, or a list")
+    return [layer for name in names for layer in _layers(name, (*including, path))] + [path]
 
 
 def _find(name: str) -> str:
     folders = (Path(), Path("configs"), _BESIDE_PACKAGE)
     for folder in folders:
         if (folder / name).is_file():
-            _check_yaml(folder / name)
             return str(folder / name)
     known = {
         path.relative_to(folder).as_posix()
@@ -48,8 +64,8 @@ def _find(name: str) -> str:
     )
 
 
-def _check_yaml(path: Path) -> None:
-    """The parser's own message would not name the file."""
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """Reads a config here, because the parser's own message would not name the file."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -61,3 +77,4 @@ def _check_yaml(path: Path) -> None:
         raise UserError(f"{path}{line}: not valid YAML: {problem}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected settings as `key: value` lines")
+    return content

@@ -1,4 +1,4 @@
-"""demo and reproduce: CPT, SFT and comparison in one go."""
+"""demo and reproduce: CPT, SFT and comparison in one command."""
 
 import shutil
 import time
@@ -16,12 +16,13 @@ from animelm.errors import UserError
 from animelm.evaluate.settings import CompareSettings
 from animelm.sample.writer import GENERATED, write_sample
 
-# Two passes over the questions are enough for the demo's 36 works; of 238 works they left two facts
-# in five unlearned. General answers suffer while the rate is high, and come back as it falls.
+# Two passes over the questions are enough for the demo's 36 works; with 238 works two facts in five
+# were not learned. General answers get worse while the learning rate is high, and recover later.
 _MORE_PASSES = ["--trainer.max_epochs=4", "--data.replay_share=0.25"]
-# What a run writes into its folder; ``reproduce`` writes ``sample`` as well.
+# What a run writes into its folder; ``reproduce`` also writes ``sample``.
 _WRITTEN = ("cpt", "sft", "results.jsonl", "summary.json")
-# An empty file in it: cpt and sft are also what a user's own runs are called.
+# An empty file that marks the folder as written by this command, because a user's own runs may also
+# be called cpt and sft.
 _MARK = ".replaced-by-the-next-run"
 
 
@@ -32,28 +33,32 @@ def run(command: str, arguments: list[str]) -> None:
 
 
 def demo(output: Path = Path("runs/demo")) -> None:
-    """CPT, SFT and comparison on the project's sample: 48 works, a quarter never asked about.
+    """CPT, SFT and comparison on the project's sample of 48 works.
+
+    A quarter of the works is never asked about in training.
 
     Args:
-        output: Folder for adapters, logs and results; an earlier demo in it is replaced.
+        output: Folder for adapters, logs and results. An earlier demo in it is replaced.
 
     Raises:
-        UserError: the folder holds something that no demo has written.
+        UserError: the folder holds something that was not written by a demo.
     """
     _make_empty(output, _WRITTEN)
     _experiment(output, GENERATED, questions_per_set=300, fine_tuning=[])
 
 
 def reproduce(output: Path = Path("runs/reproduce"), works: int | None = None) -> None:
-    """The same on the whole sample (318 works), asking every held-out question.
+    """CPT, SFT and comparison on the whole sample of 318 works.
+
+    Every held-out question is asked.
 
     Args:
-        output: Folder for the sample, adapters, logs and results; an earlier run in it is
+        output: Folder for the sample, adapters, logs and results. An earlier run in it is
             replaced.
-        works: Only so many works; null takes all of the table.
+        works: Number of works to use. By default all works are used.
 
     Raises:
-        UserError: the folder holds something that ``reproduce`` has not written.
+        UserError: the folder holds something that was not written by ``reproduce``.
     """
     _make_empty(output, (*_WRITTEN, "sample"))
     write_sample(output / "sample", works)
@@ -61,7 +66,7 @@ def reproduce(output: Path = Path("runs/reproduce"), works: int | None = None) -
 
 
 def _make_empty(folder: Path, names: tuple[str, ...]) -> None:
-    """Makes the folder; removes an earlier run in it, and nothing if anything else is there."""
+    """Makes the folder, and removes an earlier run unless the folder also holds other files."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output {folder}: expected a folder")
     mark = folder / _MARK
@@ -69,8 +74,8 @@ def _make_empty(folder: Path, names: tuple[str, ...]) -> None:
     foreign = [path.name for path in found if path.name not in names or not mark.is_file()]
     if foreign:
         raise UserError(
-            f"--output {folder}: holds {foreign[0]}, which this command has not written; "
-            "expected a new folder, or that of an earlier run, which is replaced"
+            f"--output {folder}: holds {foreign[0]}, which was not written by this command; "
+            "expected a new folder, or the folder of an earlier run, which is replaced"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -104,13 +109,13 @@ def _experiment(
         output / "sft",
         "sft.yaml",
         [
-            f"--model.init_adapter={output / 'cpt' / 'adapter'}",
+            f"--model.adapter.init_from={output / 'cpt' / 'adapter'}",
             f"--data.records={anime / 'qa.jsonl'}",
             f"--data.replay_records={general / 'qa.jsonl'}",
             *fine_tuning,
         ],
     )
-    console.rule("3 of 3: what was learned, what was lost")
+    console.rule("3 of 3: what was learned, what was forgotten")
     [config] = find_configs(["--config=compare.yaml"])
     settings = CompareSettings(
         **yaml.safe_load(Path(config.partition("=")[2]).read_text(encoding="utf-8"))
@@ -131,8 +136,4 @@ def _experiment(
 
 
 def _fit(folder: Path, config: str, options: list[str]) -> None:
-    own_folders = [
-        f"--trainer.default_root_dir={folder}",
-        f"--trainer.logger.init_args.save_dir={folder.parent}",
-    ]
-    run_trainer("fit", [f"--config={config}", *own_folders, *options])
+    run_trainer("fit", [f"--config={config}", f"--trainer.default_root_dir={folder}", *options])

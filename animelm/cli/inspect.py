@@ -23,12 +23,13 @@ def run(command: str, arguments: list[str]) -> None:
     options, rest = parser.parse_known_args(arguments)
     configs = [f"--config={name}" for name in options.config]
     model: AdaptedLM = TrainerCLI(find_configs([*configs, *rest]), False).model
-    config = load_config(model.base)
+    settings = model.settings
+    config = load_config(settings.base)
     dtype = choose_compute_dtype(
-        model.compute_type, hidden=config.hidden_size, intermediate=config.intermediate_size
+        settings.compute.dtype, hidden=config.hidden_size, intermediate=config.intermediate_size
     )
-    lora = None if model.whole else model.lora
-    inspection = inspect_base(model.base, model.quantization, lora, dtype)
+    lora = None if settings.from_scratch else settings.lora
+    inspection = inspect_base(settings.base, settings.quantization, lora, dtype)
     if options.format == "json":
         print(json.dumps(inspection.to_json(), ensure_ascii=False, indent=1))
     else:

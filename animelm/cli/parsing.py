@@ -1,4 +1,4 @@
-"""What jsonargparse says about a wrong option, in one short message."""
+"""Turns jsonargparse's messages about a wrong option into one short message."""
 
 import argparse
 import re
@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from animelm.errors import UserError
 
-# Lines about the types that were tried in vain, not about the mistake.
+# Lines about the types that the parser has tried, not about the mistake.
 _TRIED_TYPES = (
     "Does not validate against any of the Union subtypes",
     "Subtypes:",
@@ -18,9 +18,9 @@ _TRIED_TYPES = (
     "Given value type:",
 )
 _LONGEST_VALUE = 60
-# What has the options that a command cannot do without.
-_CPT = "a config has them, such as --config cpt.yaml"
-_SFT = "a config has them, such as --config sft.yaml"
+# Where a command's required options can be found.
+_CPT = "they are set in a config, such as --config cpt.yaml"
+_SFT = "they are set in a config, such as --config sft.yaml"
 _ADVICE = {
     "fit": _CPT,
     "inspect": _CPT,
@@ -28,7 +28,7 @@ _ADVICE = {
     "validate": _SFT,
     "test": _SFT,
     "predict": _SFT,
-    "compare": "a config has them, such as --config compare.yaml",
+    "compare": "they are set in a config, such as --config compare.yaml",
     "ask": "such as --base checkpoints/nano-gpt-oss-ja --adapter runs/sft/adapter",
 }
 
@@ -43,18 +43,18 @@ def config_parser(command: str, description: str, config: str) -> argparse.Argum
 
     Args:
         command: its name.
-        description: what ``--help`` says about it.
-        config: what ``--help`` says about ``--config``.
+        description: of the command, for ``--help``.
+        config: description of ``--config``, for ``--help``.
     """
     parser = _Parser(
         prog=f"python -m animelm {command}",
         description=description,
-        epilog="Every option of `fit` is understood as well, such as "
-        "--model.target_modules=[q_proj,gate_proj].",
+        epilog="Every option of `fit` is accepted as well, such as "
+        "--model.lora.target_modules=[q_proj,gate_proj].",
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--format", choices=("table", "json"), default="table", help="a table to read, or JSON"
+        "--format", choices=("table", "json"), default="table", help="print tables, or JSON"
     )
     parser.add_argument("--config", action="append", help=config, required=True)
     return parser
@@ -62,18 +62,18 @@ def config_parser(command: str, description: str, config: str) -> argparse.Argum
 
 @contextmanager
 def errors_in_one_message(command: str) -> Iterator[None]:
-    """Turns an error of the parser, and one that it has wrapped, into a ``UserError``.
+    """Turns errors of the parser, and errors that it has wrapped, into a ``UserError``.
 
-    The parser must be made with ``exit_on_error=False``; it would print all its options otherwise.
+    The parser must be made with ``exit_on_error=False``, or else it prints all its options.
 
     Raises:
-        UserError: the options of ``command`` are wrong.
+        UserError: an option of ``command`` is wrong.
     """
     try:
         yield
     except (ArgumentError, ValueError) as error:
         cause: BaseException | None = error
-        # Raised while a class of ours is instantiated, a UserError comes inside a ValueError.
+        # A UserError that is raised while a class is instantiated arrives inside a ValueError.
         while cause is not None and not isinstance(cause, UserError):
             cause = cause.__cause__
         if cause is not None:
@@ -89,7 +89,7 @@ def errors_in_one_message(command: str) -> Iterator[None]:
 
 
 def shorten(message: str) -> str:
-    """The parser's message without its attempts to read a value as other types."""
+    """Removes the parser's attempts to read a value as other types from its message."""
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
     kept = [line for line in lines if line and not line.startswith(_TRIED_TYPES)]
     kept = [line for line in kept if not line.startswith("Given value:") or _is_plain(line)]

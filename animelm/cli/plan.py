@@ -117,14 +117,14 @@ def _memory_here(kind: str) -> int:
 
 
 def _settings(cli: TrainerCLI, device: Device) -> RunSettings:
-    model, data = cli.model, cli.datamodule
-    if model.whole:
+    model, data = cli.model.settings, cli.datamodule
+    if model.from_scratch:
         raise UserError("plan supports LoRA training only, and this config trains all weights")
     config = load_config(model.base)
     # The GPU may be in another machine. Every GPU that can train these models supports bf16.
-    in_bf16 = device.kind == "cuda" and model.compute_type == "auto"
+    in_bf16 = device.kind == "cuda" and model.compute.dtype == "auto"
     dtype = choose_compute_dtype(
-        "bfloat16" if in_bf16 else model.compute_type,
+        "bfloat16" if in_bf16 else model.compute.dtype,
         hidden=config.hidden_size,
         intermediate=config.intermediate_size,
     )
@@ -132,12 +132,12 @@ def _settings(cli: TrainerCLI, device: Device) -> RunSettings:
         base=model.base,
         quantization=model.quantization,
         lora=model.lora,
-        optimizer=model.optimiser_settings.kind,
+        optimizer=cli.model.optimizer_settings.kind,
         dtype=dtype,
-        checkpointing=model.activation_checkpointing,
-        kept_bytes=model.kept_activation_bytes,
-        compiled=model.compile_kernels,
-        embeddings_on_cpu=model.embeddings_on_cpu,
+        checkpointing=model.memory.activation_checkpointing,
+        kept_bytes=model.memory.stored_activation_bytes,
+        compiled=model.compute.compile_kernels,
+        embeddings_on_cpu=model.memory.embeddings_on_cpu,
         block_size=data.block_size,
         blocks_per_batch=data.blocks_per_batch,
         accumulation=cli.trainer.accumulate_grad_batches,

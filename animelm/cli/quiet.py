@@ -1,4 +1,4 @@
-"""Messages of libraries that tell the user nothing to act on; everything else is shown."""
+"""Hides messages of libraries that a user can do nothing about."""
 
 import logging
 import os
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _WARNINGS: tuple[tuple[str, type[Warning]], ...] = (
-    # LightningCLI is called with a list because names of configs have been looked up in it.
+    # LightningCLI is called with a list, because the names of configs in it have been replaced.
     ("LightningCLI's args parameter", UserWarning),
-    # Our loaders read mapped memory; worker processes would only copy it.
+    # The loaders read mapped memory, which worker processes would only copy.
     (".*does not have many workers", UserWarning),
-    # Lightning and PEFT use names that torch and transformers are about to give up.
+    # Lightning and PEFT use names that torch and transformers have deprecated.
     (".*LeafSpec", FutureWarning),
     (".*is_gradient_checkpointing", FutureWarning),
 )
@@ -28,16 +28,16 @@ _LOGGERS = (
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Inside, what the lists above name is not shown."""
+    """Hides the messages that the lists above name, for as long as the context lasts."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_tells_something)
+        logging.getLogger(name).addFilter(_is_shown)
     with warnings.catch_warnings():
         for message, category in _WARNINGS:
             warnings.filterwarnings("ignore", message=message, category=category)
         yield
 
 
-def _tells_something(record: logging.LogRecord) -> bool:
+def _is_shown(record: logging.LogRecord) -> bool:
     return not any(line in record.getMessage() for line in _LOG_LINES)

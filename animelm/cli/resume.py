@@ -1,4 +1,4 @@
-"""Checkpoints that a fit goes on from: those it has written, and the one that is named."""
+"""Checkpoints that a fit resumes from."""
 
 import pickle
 import re
@@ -11,25 +11,25 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from animelm.errors import UserError
 
-# Names that Lightning resolves itself: each looks in the new run's own folder, which is empty, or
-# in a place that is not ours.
-_LIGHTNINGS_WORDS = re.compile(r"(best|last|hpc|registry(:.*)?)\Z", re.IGNORECASE)
-_PLACE = "version_*/checkpoints/*.ckpt"
+# Keywords that Lightning resolves itself: in the new run's own folder, which is empty, or where
+# animelm writes nothing.
+_KEYWORDS = re.compile(r"(best|last|hpc|registry(:.*)?)\Z", re.IGNORECASE)
+_PATTERN = "version_*/checkpoints/*.ckpt"
 
 
 def check_checkpoint(name: str, output: Path) -> None:
-    """Looks whether a run can go on from a checkpoint, without reading its tensors.
+    """Checks that a run can resume from a checkpoint, without reading its tensors.
 
     Args:
-        name: what was given as ``--ckpt_path``.
-        output: the run's folder, where earlier checkpoints are looked for.
+        name: value of ``--ckpt_path``.
+        output: the run's folder, in which earlier checkpoints are searched.
 
     Raises:
-        UserError: it is one of Lightning's words, no file, or no checkpoint that is whole.
+        UserError: it is one of Lightning's keywords, no file, or no complete checkpoint.
     """
     path = Path(name)
-    if _LIGHTNINGS_WORDS.match(name):
-        raise UserError(f"--ckpt_path {name}: expected the file to go on from; {_newest(output)}")
+    if _KEYWORDS.match(name):
+        raise UserError(f"--ckpt_path {name}: expected the path of a checkpoint; {_newest(output)}")
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "no such file"
         raise UserError(
@@ -39,16 +39,16 @@ def check_checkpoint(name: str, output: Path) -> None:
         torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(
-            f"--ckpt_path {name}: cannot be read as a checkpoint; was it cut short?"
+            f"--ckpt_path {name}: cannot be read as a checkpoint; it may be truncated"
         ) from error
 
 
-def how_to_go_on(trainer: pl.Trainer, given: str | None) -> str:
-    """One sentence for a run that was ended.
+def how_to_resume(trainer: pl.Trainer, given: str | None) -> str:
+    """A sentence for a run that was interrupted.
 
     Args:
         trainer: of that run.
-        given: the checkpoint that it had gone on from itself.
+        given: the checkpoint that this run itself was resumed from.
     """
     written = [
         Path(path)
@@ -59,13 +59,13 @@ def how_to_go_on(trainer: pl.Trainer, given: str | None) -> str:
     ]
     latest = _latest(written) or (given and Path(given))
     if latest:
-        return f"the same command with --ckpt_path {latest} goes on from its last checkpoint"
-    return "it had written no checkpoint that --ckpt_path could go on from"
+        return f"resume it from its last checkpoint by adding --ckpt_path {latest} to the command"
+    return "it had not written a checkpoint yet, so it cannot be resumed"
 
 
 def _newest(output: Path) -> str:
-    latest = _latest(list(output.glob(_PLACE)))
-    return f"the newest is {latest}" if latest else f"there is none in {output}/{_PLACE}"
+    latest = _latest(list(output.glob(_PATTERN)))
+    return f"the newest is {latest}" if latest else f"there is none in {output}/{_PATTERN}"
 
 
 def _latest(paths: Sequence[Path]) -> Path | None:

@@ -1,4 +1,4 @@
-"""sample: articles and questions from the tables of facts."""
+"""sample: writes articles and questions from the tables of facts."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ from animelm.sample.writer import GENERATED, write_sample
 
 
 def run(command: str, arguments: list[str]) -> None:
-    """Parses the options of ``sample`` and writes."""
+    """Parses the options of ``sample`` and writes the sample."""
     auto_cli(sample, args=arguments, prog="python -m animelm sample", exit_on_error=False)
 
 
 def sample(out: Path = GENERATED, works: int | None = 48) -> None:
-    """Writes articles and questions from the tables of facts, the same on every machine.
+    """Writes articles and questions from the tables of facts; the result is always the same.
 
     Args:
-        out: Folder to write to; the default is the sample that the configs use.
-        works: How many anime works; null writes all of the table.
+        out: Folder to write to. By default the sample that the configs use is replaced.
+        works: Number of anime works to write. null writes all works of the table.
     """
     written = write_sample(out, works)
     print(

@@ -5,35 +5,52 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+import animelm.data.datamodules  # noqa: F401 (so that a config can name them by class alone)
 from animelm.cli import COMMANDS
 from animelm.cli.configs import find_configs
-from animelm.cli.resume import check_checkpoint, how_to_go_on
+from animelm.cli.given_settings import check_given_settings
+from animelm.cli.resume import check_checkpoint, how_to_resume
 from animelm.errors import UserError
 from animelm.files import make_folder
 from animelm.report.validation import print_validation
+from animelm.train.callbacks.defaults import Periods, with_default_callbacks
 from animelm.train.module import AdaptedLM
+
+_TRAINER_DEFAULTS = {
+    "devices": 1,
+    "gradient_clip_val": 1.0,
+    "log_every_n_steps": 5,
+    "num_sanity_val_steps": 0,
+    # Lightning's summary takes each packed byte for a weight of four bytes. Our own reports say
+    # what is trained and how much memory it takes.
+    "enable_model_summary": False,
+}
 
 
 class TrainerCLI(LightningCLI):
-    """LightningCLI for ``AdaptedLM`` and any of our data modules.
+    """LightningCLI for ``AdaptedLM`` and any data module.
 
     Args:
         arguments: a command and its options, or options alone.
-        run: False parses and makes the objects, and runs nothing.
+        run: False only parses and makes the objects.
 
     Raises:
-        ArgumentError: an option is not understood.
+        ArgumentError: an option is unknown or has a wrong value.
+        UserError: as ``check_given_settings``.
     """
 
     def __init__(self, arguments: list[str], run: bool = True) -> None:
         parser_kwargs: dict[str, Any] = {"prog": "python -m animelm", "exit_on_error": False}
         for name in self.subcommands():
-            text = f"{COMMANDS[name][1]}. Any option can stand in the --config file."
+            text = f"{COMMANDS[name][1]}. Every option can also be set in the --config file."
             parser_kwargs[name] = {"description": text}
+        check_given_settings(arguments)
         super().__init__(
             AdaptedLM,
             args=arguments,
@@ -41,17 +58,50 @@ class TrainerCLI(LightningCLI):
             auto_configure_optimizers=False,
             save_config_kwargs={"overwrite": True},
             parser_kwargs=parser_kwargs,
-            # Lightning's takes each packed byte for one weight of four bytes; what is trained and
-            # how much memory that takes is told by our own reports.
-            trainer_defaults={"enable_model_summary": False},
+            seed_everything_default=0,
+            trainer_defaults=_TRAINER_DEFAULTS,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the periods of the default callbacks, and links the data module's base."""
+        parser.link_arguments("model.base", "data.init_args.base")
+        parser.add_class_arguments(Periods, "every_n_steps")
+        parser.add_argument(
+            "--include",
+            type=list[str] | str | None,
+            help="Only in a config file: name of a config, or names, on which it is layered.",
+        )
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        """The trainer, with the default callbacks and a logger in the output folder.
+
+        ``with_default_callbacks`` says what becomes of the config's own callbacks. A config's own
+        logger is used instead of the default one.
+        """
+        given = self._get(self.config_init, "trainer")
+        callbacks = given.callbacks or []
+        root, logger = given.default_root_dir, given.logger
+        if root and logger in (None, True):
+            logger = TensorBoardLogger(root, name="")
+        return super().instantiate_trainer(
+            callbacks=with_default_callbacks(
+                callbacks if isinstance(callbacks, list) else [callbacks],
+                self._get(self.config_init, "every_n_steps"),
+                progress_bar=given.enable_progress_bar is not False,
+                checkpointing=given.enable_checkpointing is not False,
+            ),
+            logger=logger,
+            **kwargs,
         )
 
     def before_instantiate_classes(self) -> None:
         """Checks settings before the data are read and the model is loaded.
 
         Raises:
-            UserError: the checkpoint is not there or not whole, or a setting has no meaning.
+            UserError: the checkpoint is missing or incomplete, or a setting is out of range.
         """
+        # The included files have been layered; a saved config holds their settings itself.
+        self.config.get(str(self.subcommand), self.config)["include"] = None
         batches = self._get(self.config, "trainer.accumulate_grad_batches")
         if batches < 1:
             raise UserError(
@@ -63,7 +113,7 @@ class TrainerCLI(LightningCLI):
             check_checkpoint(str(path), Path(output))
 
     def before_fit(self) -> None:
-        """Makes the run's folders, which would otherwise first be missed when all is done.
+        """Makes the run's folders, so that a wrong path ends the run before it trains.
 
         Raises:
             UserError: one cannot be made.
@@ -77,11 +127,11 @@ class TrainerCLI(LightningCLI):
     before_validate = before_test = before_predict = before_fit
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Runs a Trainer method; an end by SIGTERM is told, with how to go on.
+        """Runs a Trainer method; after SIGTERM a message says how to resume the run.
 
         Raises:
-            SystemExit: with the status of a process that SIGTERM ended; Lightning's exception has
-                none, which would count as success.
+            SystemExit: after SIGTERM, with its exit status. Lightning's exception has no status,
+                which would count as success.
         """
         try:
             super()._run_subcommand(subcommand)
@@ -90,12 +140,12 @@ class TrainerCLI(LightningCLI):
                 message = f"{subcommand} was ended by SIGTERM"
                 if subcommand == "fit":
                     given = self._get(self.config, "ckpt_path")
-                    message = f"{message}; {how_to_go_on(self.trainer, given)}"
+                    message = f"{message}; {how_to_resume(self.trainer, given)}"
                 print(message, file=sys.stderr)
             raise SystemExit(128 + signal.SIGTERM) from stop
 
     def after_validate(self) -> None:
-        """Prints what was found."""
+        """Prints scores and perplexities."""
         if self.trainer.is_global_zero:
             print_validation({k: float(v) for k, v in self.trainer.callback_metrics.items()})
 
@@ -104,9 +154,9 @@ class TrainerCLI(LightningCLI):
 
 def run(command: str, arguments: list[str]) -> None:
     """Runs a Trainer method with the options of the command line."""
-    # Lightning's own table would come once for each held-out set, its names cut short.
+    # Lightning's own table would be printed once per held-out set, with truncated names.
     quiet = ["--verbose=false"] if command in ("validate", "test") else []
     try:
         TrainerCLI([command, *quiet, *find_configs(arguments)])
-    except MisconfigurationException as error:  # settings that Lightning cannot reconcile
+    except MisconfigurationException as error:  # settings that exclude each other
         raise UserError(str(error)) from error

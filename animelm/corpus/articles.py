@@ -1,4 +1,4 @@
-"""The files of a corpus: their names, and their text with front matter."""
+"""The article files of a corpus: their names, and their text with front matter."""
 
 import re
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ import yaml
 
 from animelm.corpus.dump.pages import SiteInfo
 
-# What some file system refuses or a shell trips over: controls, marks that turn the direction of
-# writing, and the signs that Windows reserves.
+# Characters that some file system or shell does not take: control characters, marks of writing
+# direction, and those that Windows reserves.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"
     r'<>:"/\\|?*]+'
 )
-# With number and suffix, well below the 143 bytes that an encrypted home folder allows.
+# With number and suffix, well below the 143 bytes that encrypted home folders allow.
 _LONGEST_TITLE_BYTES = 112
 
 
@@ -23,12 +23,12 @@ class Provenance:
     """Where an article comes from.
 
     Attributes:
-        title: of the page.
+        title: title of the page.
         page_id: number of the page.
         revision: number of the revision.
         categories: names of its categories.
         source: address of the page.
-        license: under which its text may be used.
+        license: license of its text.
     """
 
     title: str
@@ -40,11 +40,11 @@ class Provenance:
 
 
 def file_name(page_id: int, title: str) -> str:
-    """A name that every file system takes, and that no other page has.
+    """A file name that is unique and valid on every file system.
 
-    It begins with the number of the page. That tells pages apart where upper and lower case, or two
-    forms of an accent, are one, and keeps it from being a dot or one of the names that Windows
-    reserves. Of the title follows as much as fits, with ``_`` for what is not safe.
+    It begins with the number of the page, which keeps names unique on file systems that ignore case
+    or the form of accents, and keeps them from being a dot or a name that Windows reserves. The
+    title follows, shortened, with ``_`` for unsafe characters.
     """
     safe = _UNSAFE.sub("_", title)
     shortened = safe.encode("utf-8")[:_LONGEST_TITLE_BYTES].decode("utf-8", "ignore")
@@ -52,7 +52,7 @@ def file_name(page_id: int, title: str) -> str:
 
 
 def article_text(provenance: Provenance, markdown: str) -> str:
-    """A whole file: YAML front matter, then the Markdown."""
+    """The content of a file: YAML front matter, then the Markdown."""
     front = {
         "title": provenance.title,
         "page_id": provenance.page_id,
@@ -66,8 +66,8 @@ def article_text(provenance: Provenance, markdown: str) -> str:
 
 
 def page_address(site: SiteInfo, title: str) -> str:
-    """The address of a page, on the wiki that the dump is of; empty where the dump names none."""
+    """The address of a page on the wiki of the dump; empty if the dump does not name the wiki."""
     if not site.base:
         return ""
-    # The base is the address of the main page; what stands before its name is every page's.
+    # The base is the address of the main page; all pages share the part before its name.
     return site.base.rpartition("/")[0] + "/" + quote(title.replace(" ", "_"), safe="/:(),!'*;@")

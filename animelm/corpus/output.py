@@ -1,4 +1,4 @@
-"""A corpus on disk: written beside its place, then moved there, its last file last."""
+"""Writes a corpus into a work folder, and moves it to its place when it is complete."""
 
 import hashlib
 import json
@@ -16,12 +16,12 @@ from animelm.corpus.cleaning.clean import Cleaner
 from animelm.corpus.cleaning.decontaminate import Contamination
 from animelm.corpus.render import Rendered
 from animelm.errors import UserError
-from animelm.files import told_if_unwritable, write_whole
+from animelm.files import write_errors_as_user_errors, write_whole
 
 ARTICLES = "articles"
 MANIFEST, LEFT_OUT, CONTAMINATED = "manifest.jsonl", "left_out.jsonl", "contaminated.jsonl"
 CARD, RECORD = "README.md", "build.json"
-# In the order in which they are moved to their place.
+# In the order in which they are moved into place.
 _FILES = (MANIFEST, LEFT_OUT, CONTAMINATED, CARD, RECORD)
 _PARTIAL = ".partial"
 _FAILURES_SHOWN = 5
@@ -29,14 +29,14 @@ _FAILURES_SHOWN = 5
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An article that was chosen and is not in the corpus.
+    """A selected article that is not in the corpus.
 
     Attributes:
-        title: of the page.
+        title: title of the page.
         page_id: number of the page.
-        revision: number of the revision; 0 where it could not be read.
+        revision: number of the revision; 0 if it could not be read.
         dump: name of the dump file.
-        place: where in it the page begins.
+        place: where the page begins in it.
         step: ``parsing``, ``cleaning`` or ``naming``.
         reason: why it was left out.
     """
@@ -51,11 +51,11 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Built:
-    """A corpus that is there.
+class BuildResult:
+    """A complete corpus.
 
     Attributes:
-        counts: pages, and what became of them.
+        counts: numbers of pages.
         failures: the first pages that could not be parsed.
     """
 
@@ -63,8 +63,8 @@ class Built:
     failures: list[LeftOut]
 
     @classmethod
-    def read(cls, out: Path) -> "Built":
-        """Reads what ``build.json`` and ``left_out.jsonl`` say."""
+    def read(cls, out: Path) -> "BuildResult":
+        """Reads ``build.json`` and ``left_out.jsonl``."""
         record = json.loads((out / RECORD).read_text("utf-8"))
         failures: list[LeftOut] = []
         with (out / LEFT_OUT).open(encoding="utf-8") as lines:
@@ -75,15 +75,16 @@ class Built:
         return cls(CorpusCounts(**record["counts"]), failures)
 
 
-class Workshop:
-    """The folder ``.partial`` within the corpus's, where a build does its work.
+class WorkFolder:
+    """The folder ``.partial`` in the folder of the corpus, in which a build works.
 
     Args:
         out: folder of the corpus.
-        fingerprint: of all that decides what is built. Work of another build is thrown away.
+        fingerprint: hash of everything that decides the result. The work of a build with another
+            fingerprint is deleted.
 
     Raises:
-        UserError: the folder holds files that would be replaced and are not of a corpus.
+        UserError: the folder holds files that would be replaced and do not belong to a corpus.
     """
 
     def __init__(self, out: Path, fingerprint: str) -> None:
@@ -92,31 +93,32 @@ class Workshop:
         self.rendered = self.folder / "rendered"
         mark = self.folder / "fingerprint"
         if out.exists() and not out.is_dir():
-            raise UserError(f"--out {out}: a file, not a folder")
+            raise UserError(f"--out {out}: is a file; expected a folder")
         if not (self.folder.is_dir() or (out / RECORD).is_file()):
             for name in (ARTICLES, *_FILES):
                 if (out / name).exists():
                     raise UserError(
-                        f"--out {out}: holds {name}, which is not of a corpus that was built here; "
-                        "name another folder"
+                        f"--out {out}: holds {name}, which does not belong to a corpus built here; "
+                        "choose another folder"
                     )
-        with told_if_unwritable(out):
+        with write_errors_as_user_errors(out):
             if not (mark.is_file() and mark.read_text("utf-8") == fingerprint):
                 shutil.rmtree(self.folder, ignore_errors=True)
                 self.rendered.mkdir(parents=True)
-                write_whole(mark, fingerprint.encode())
+                write_whole(mark, fingerprint)
 
     @property
     def is_complete(self) -> bool:
-        """Whether all is written, and only has to be moved."""
+        """Whether everything is written and only has to be moved into place."""
         return (self.folder / RECORD).is_file()
 
     def publish(self) -> None:
-        """Moves everything to its place. If interrupted, it can be called again.
+        """Moves everything into place. If interrupted, it can be called again.
 
-        ``build.json`` is taken away first and put back last: where it is, everything is whole.
+        The old ``build.json`` is deleted first and the new one moved last: while it exists, the
+        corpus is complete.
         """
-        with told_if_unwritable(self._out):
+        with write_errors_as_user_errors(self._out):
             (self._out / RECORD).unlink(missing_ok=True)
             if (self.folder / ARTICLES).is_dir():
                 if (self._out / ARTICLES).is_dir():
@@ -130,12 +132,12 @@ class Workshop:
 
 
 class CorpusWriter:
-    """Writes articles and the lists of what is in the corpus and what is not.
+    """Writes the articles, and the lists of those kept and those left out.
 
     Args:
-        folder: to write to; what an interrupted build left there is replaced.
-        license: of the articles.
-        address: gives the address of a page by its title and the name of its dump.
+        folder: folder to write to; the files of an interrupted build are replaced.
+        license: license of the articles.
+        address: returns the address of a page from its title and the name of its dump.
     """
 
     def __init__(self, folder: Path, license: str, address: Callable[[str, str], str]) -> None:
@@ -146,7 +148,7 @@ class CorpusWriter:
         self.kept = 0
         self.characters = 0
         self.left_out: Counter[str] = Counter()
-        with told_if_unwritable(folder):
+        with write_errors_as_user_errors(folder):
             shutil.rmtree(folder / ARTICLES, ignore_errors=True)
             (folder / ARTICLES).mkdir()
             self._manifest, self._left_out = (
@@ -158,19 +160,19 @@ class CorpusWriter:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with told_if_unwritable(self._folder):
+        with write_errors_as_user_errors(self._folder):
             self._files.close()
 
-    def judge(self, rendered: Rendered, cleaner: Cleaner) -> None:
-        """Keeps an article or leaves it out, as the cleaner says."""
+    def add(self, rendered: Rendered, cleaner: Cleaner) -> None:
+        """Cleans an article, and writes it or lists it as left out."""
         if rendered.failure:
             self._leave_out(rendered, "parsing", rendered.failure)
             return
-        verdict = cleaner.judge(rendered.page.title, rendered.markdown)
-        if verdict.kept:
-            self._keep(rendered, verdict.markdown)
+        result = cleaner.clean(rendered.page.title, rendered.markdown)
+        if result.kept:
+            self._keep(rendered, result.markdown)
         else:
-            self._leave_out(rendered, "cleaning", verdict.reason)
+            self._leave_out(rendered, "cleaning", result.reason)
 
     def _keep(self, rendered: Rendered, markdown: str) -> None:
         """Writes an article, unless another has its name: the page stands in the dump twice."""
@@ -181,7 +183,7 @@ class CorpusWriter:
         )
         name = file_name(page.page_id, page.title)
         content = article_text(provenance, markdown).encode("utf-8", "replace")
-        with told_if_unwritable(self._folder / ARTICLES / name):
+        with write_errors_as_user_errors(self._folder / ARTICLES / name):
             try:
                 with (self._folder / ARTICLES / name).open("xb") as file:
                     file.write(content)
@@ -193,31 +195,31 @@ class CorpusWriter:
                 **asdict(provenance),
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "characters": len(markdown),
-                "chosen_because": page.reasons,
+                "selected_because": page.reasons,
             }
             self._manifest.write(json.dumps(entry, ensure_ascii=False) + "\n")
         self.kept += 1
         self.characters += len(markdown)
 
     def _leave_out(self, rendered: Rendered, step: str, reason: str) -> None:
-        """Notes an article that does not belong to the corpus."""
+        """Lists an article that is not in the corpus."""
         page = rendered.page
         entry = LeftOut(
             page.title, page.page_id, rendered.revision, rendered.dump, page.place, step, reason
         )
-        with told_if_unwritable(self._folder / LEFT_OUT):
+        with write_errors_as_user_errors(self._folder / LEFT_OUT):
             self._left_out.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
         self.left_out[step] += 1
 
     def write_contaminations(self, found: list[Contamination]) -> None:
         """Lists the passages that contain evaluation questions."""
         lines = [json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in found]
-        with told_if_unwritable(self._folder / CONTAMINATED):
+        with write_errors_as_user_errors(self._folder / CONTAMINATED):
             (self._folder / CONTAMINATED).write_text("".join(lines), encoding="utf-8")
 
 
 def is_built(out: Path, fingerprint: str) -> bool:
-    """Whether a corpus is there, made from the same, and none of its files was changed."""
+    """Whether the folder holds a corpus of this fingerprint, with its files unchanged."""
     try:
         record = json.loads((out / RECORD).read_text("utf-8"))
         if record["fingerprint"] != fingerprint:
@@ -234,7 +236,7 @@ def is_built(out: Path, fingerprint: str) -> bool:
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of a corpus's files beside its articles, by name."""
+    """SHA-256 of the files of a corpus other than its articles, by name."""
     return {name: _hash(folder / name) for name in _FILES if (folder / name).is_file()}
 
 

@@ -1,18 +1,40 @@
-"""Running tasks on any executor, a few ahead, with their results in order."""
+"""Runs tasks on an executor and returns their results in order."""
 
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
 from typing import Any, TypeVar
 
 from animelm.errors import UserError
 
 _Result = TypeVar("_Result")
-# Enough that no worker waits, few enough that what they carry stays small.
+# Enough that no worker waits, few enough that their arguments take little memory.
 _AHEAD = 64
 
 
-def in_order(
+@contextmanager
+def local_workers(count: int) -> Iterator[Executor | None]:
+    """An executor of ``count`` processes; None for one, which runs in this process."""
+    if count == 1:
+        yield None
+        return
+    # Spawned: a fork would copy locks that the threads of libraries hold.
+    executor = ProcessPoolExecutor(count, get_context("spawn"), _ignore_interrupts)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _ignore_interrupts() -> None:
+    """The main process ends the workers; otherwise each would print a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def run_in_order(
     executor: Executor | None,
     function: Callable[..., _Result],
     tasks: Iterable[tuple[Any, ...]],
@@ -21,13 +43,13 @@ def in_order(
     """The results of a function, in the order of its arguments.
 
     Args:
-        executor: any of ``concurrent.futures``' kind; None calls the function here.
-        function: importable by its name, as are its arguments' types.
-        tasks: arguments of each call; taken one after the other, as workers become free.
-        ahead: calls handed out and not yet returned.
+        executor: an executor as in ``concurrent.futures``; None calls the function in this process.
+        function: importable by its name, as are the types of its arguments.
+        tasks: arguments of each call, read as workers become free.
+        ahead: number of calls submitted ahead of the result that is awaited.
 
     Raises:
-        UserError: of a call; or a worker was ended from outside.
+        UserError: raised by a call; or a worker process was killed.
     """
     if executor is None:
         for arguments in tasks:
@@ -43,8 +65,8 @@ def in_order(
             yield waiting.popleft().result()
     except BrokenExecutor as error:
         raise UserError(
-            "a worker process was ended, perhaps for want of memory; the same command with fewer "
-            "--workers goes on where it stopped"
+            "a worker process was killed, perhaps because memory ran out; run the same command "
+            "with fewer --workers to continue"
         ) from error
     finally:
         for future in waiting:

@@ -1,4 +1,4 @@
-"""Rendering a batch of chosen pages: what one worker does at a time."""
+"""Renders a batch of selected pages to Markdown: the task of one worker."""
 
 import json
 from collections.abc import Iterator
@@ -12,17 +12,17 @@ from animelm.files import write_whole
 
 
 @dataclass(frozen=True)
-class ChosenPage:
-    """A page of a dump that is wanted.
+class SelectedPage:
+    """A selected page of a dump.
 
     Attributes:
-        offset: of its ``<page>``, in bytes of the dump's XML.
+        offset: offset of its ``<page>``, in bytes of the dump's XML.
         length: bytes up to the end of ``</page>``.
         page_id: number of the page.
-        title: of the page.
-        categories: that it puts itself in.
-        reasons: why it was chosen.
-        place: where it is, for messages.
+        title: title of the page.
+        categories: categories that it is in according to its own text.
+        reasons: why it was selected.
+        place: its place in the dump, for messages.
     """
 
     offset: int
@@ -39,31 +39,31 @@ class Batch:
     """Pages of one dump file that are rendered together.
 
     Attributes:
-        table: how the file is read.
-        pages: which pages.
-        spans: their XML; None where the worker reads it itself.
-        target: file that the result is written to.
+        table: seek table of the file.
+        pages: the pages.
+        spans: their XML; None if the worker is to read it.
+        target: file to write the result to.
     """
 
     table: SeekTable
-    pages: tuple[ChosenPage, ...]
+    pages: tuple[SelectedPage, ...]
     spans: tuple[bytes, ...] | None
     target: Path
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A page as it comes out of its wikitext.
+    """The result for one page.
 
     Attributes:
-        page: which one.
+        page: the page.
         dump: name of its dump file.
         revision: number of the revision; 0 for a page that could not be parsed.
         markdown: its text, or empty.
-        failure: why it could not be parsed, or empty.
+        failure: why it could not be parsed; empty if it could.
     """
 
-    page: ChosenPage
+    page: SelectedPage
     dump: str
     revision: int
     markdown: str
@@ -71,13 +71,12 @@ class Rendered:
 
 
 def render_batch(batch: Batch) -> Path:
-    """Renders pages and writes them to the batch's target, whole or not at all.
+    """Renders pages and writes them to the target of the batch, whole or not at all.
 
-    A page that fails is written down with its reason; the others go on. A batch whose target is
-    there was rendered before.
+    A page that fails is written with the reason. A batch whose target exists is not rendered again.
 
     Raises:
-        UserError: the dump cannot be read, or the target not be written.
+        UserError: the dump cannot be read, or the target cannot be written.
     """
     if batch.target.is_file():
         return batch.target
@@ -92,16 +91,16 @@ def render_batch(batch: Batch) -> Path:
 
 
 def read_rendered(path: Path) -> Iterator[Rendered]:
-    """What ``render_batch`` has written, in the order of the dump."""
+    """Reads what ``render_batch`` has written, in the order of the dump."""
     with path.open(encoding="utf-8", errors="surrogatepass", newline="\n") as lines:
         for line in lines:
             values = json.loads(line)
             page = values.pop("page")
             page |= {name: tuple(page[name]) for name in ("categories", "reasons")}
-            yield Rendered(ChosenPage(**page), **values)
+            yield Rendered(SelectedPage(**page), **values)
 
 
-def _render(page: ChosenPage, span: bytes, dump: str) -> Rendered:
+def _render(page: SelectedPage, span: bytes, dump: str) -> Rendered:
     try:
         parsed = parse_page(span)
     except PageXMLError as error:
@@ -111,6 +110,6 @@ def _render(page: ChosenPage, span: bytes, dump: str) -> Rendered:
     except PageError as error:
         return Rendered(page, dump, parsed.revision, "", error.reason)
     except Exception as error:
-        # One page must not end a build of many hours; it is reported with all others.
+        # One page must not end a build of many hours; it is reported as left out.
         return Rendered(page, dump, parsed.revision, "", f"{type(error).__name__}: {error}")
     return Rendered(page, dump, parsed.revision, markdown, "")

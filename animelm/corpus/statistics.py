@@ -1,4 +1,4 @@
-"""What a corpus is made of: how many articles, how long, about what, at what cost in tokens."""
+"""Statistics of a corpus: number and lengths of articles, categories, tokens."""
 
 import hashlib
 import heapq
@@ -16,15 +16,15 @@ from tokenizers import Tokenizer
 from animelm.corpus.cleaning.language import japanese_runs
 
 LENGTH_EDGES = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
-"""Characters at which one bar of the histogram ends and the next begins."""
+"""Bounds of the histogram's bars, in characters."""
 
 _BATCH = 64  # articles that are encoded together
-_PRICED = 200  # articles that the cost of Japanese is measured on
+_MEASURED = 200  # articles on which tokens per Japanese character are measured
 
 
 @dataclass(frozen=True)
 class ArticleText:
-    """An article, as the statistics see it.
+    """An article.
 
     Attributes:
         title: its title.
@@ -58,33 +58,34 @@ class TokenStatistics:
     """The corpus under a tokenizer.
 
     Attributes:
-        tokens: of all articles, without the end tokens that training adds.
-        lengths: of an article, in tokens.
+        tokens: number in all articles, without the end tokens that training adds.
+        lengths: length of an article in tokens.
         per_character: tokens per character of all articles.
-        per_japanese_character: tokens per kana or kanji; None where there is none. A token that
-            covers any of a kana or kanji counts.
-        priced_articles: articles, drawn at random, that ``per_japanese_character`` is taken from.
+        per_japanese_character: tokens per kana or kanji; None if there is none. Every token that
+            covers a kana or kanji, or a part of one, counts.
+        measured_articles: number of randomly drawn articles that ``per_japanese_character`` was
+            measured on.
     """
 
     tokens: int
     lengths: Quartiles
     per_character: float
     per_japanese_character: float | None
-    priced_articles: int
+    measured_articles: int
 
 
 @dataclass(frozen=True)
 class CorpusStatistics:
-    """What a corpus is made of.
+    """Statistics of a corpus.
 
     Attributes:
-        articles: how many.
-        characters: of all articles, without front matter.
-        lengths: of an article, in characters.
-        histogram: articles of each length, in the bars that ``LENGTH_EDGES`` separates.
-        category_count: different categories.
-        categories: the most frequent ones with their articles, the most frequent first.
-        samples: articles drawn at random.
+        articles: number of articles.
+        characters: number in all articles, without front matter.
+        lengths: length of an article in characters.
+        histogram: number of articles in each of the bars that ``LENGTH_EDGES`` separates.
+        category_count: number of different categories.
+        categories: the most frequent ones with their number of articles, most frequent first.
+        samples: randomly drawn articles.
         tokens: the corpus under a tokenizer; None without one.
     """
 
@@ -109,10 +110,10 @@ def corpus_statistics(
 
     Args:
         articles: one or more.
-        tokenizer: counts tokens, on all cores.
-        categories: how many of the most frequent categories are named.
-        samples: how many articles are drawn, up to 200.
-        seed: of the draw, which does not depend on the order of the articles.
+        tokenizer: counts tokens, on all cores; None counts none.
+        categories: number of the most frequent categories to return.
+        samples: number of articles to draw, up to 200.
+        seed: seed of the draw, which does not depend on the order of the articles.
 
     Raises:
         ValueError: there is no article.
@@ -120,7 +121,7 @@ def corpus_statistics(
     characters, tokens = array("q"), array("q")
     histogram = [0] * (len(LENGTH_EDGES) + 1)
     frequencies: Counter[str] = Counter()
-    draw = _Draw(_PRICED, seed)
+    draw = _Draw(_MEASURED, seed)
     for batch in _batches(articles):
         for article in batch:
             characters.append(len(article.text))
@@ -140,7 +141,7 @@ def corpus_statistics(
         lengths=Quartiles.of(np.array(characters)),
         histogram=tuple(histogram),
         category_count=len(frequencies),
-        # Names decide between equal numbers, so that the order of the files does not.
+        # Ties are broken by name, so that the order of the files makes no difference.
         categories=tuple(sorted(frequencies.items(), key=lambda kv: (-kv[1], kv[0]))[:categories]),
         samples=tuple(drawn[:samples]),
         tokens=None
@@ -150,7 +151,7 @@ def corpus_statistics(
             lengths=Quartiles.of(np.array(tokens)),
             per_character=sum(tokens) / max(1, sum(characters)),
             per_japanese_character=_tokens_per_japanese_character(drawn, tokenizer),
-            priced_articles=len(drawn),
+            measured_articles=len(drawn),
         ),
     )
 
@@ -162,7 +163,7 @@ def _batches(articles: Iterable[ArticleText]) -> Iterator[list[ArticleText]]:
 
 
 class _Draw:
-    """Draws articles without knowing how many will come."""
+    """Draws articles at random from a stream of unknown length."""
 
     def __init__(self, count: int, seed: int) -> None:
         self._count = count
@@ -180,7 +181,7 @@ class _Draw:
             heapq.heappop(self._drawn)
 
     def articles(self) -> list[ArticleText]:
-        """The articles drawn, in an order as random as the draw."""
+        """The drawn articles, in random order."""
         return [article for _, _, article in sorted(self._drawn, reverse=True)]
 
 

@@ -1,1 +1,1 @@
-"""Articles and question-answer records, tokenised, split, packed and handed out in batches."""
+"""Articles and question-answer records, tokenized, split, packed and handed out in batches."""

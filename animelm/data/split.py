@@ -1,7 +1,7 @@
-"""What is trained and what is held out: by article, by wording and by work, never by line.
+"""Splits data into a training and a held-out part: by article, by wording and by work.
 
-Which names are held out follows from their SHA-256 and the seed alone. Nothing has to be stored,
-adding a name moves few others, and two programs that know the seed agree.
+The SHA-256 of a name and the seed alone decide whether it is held out. Nothing has to be stored,
+adding a name moves few others, and the same seed always gives the same split.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ def hash_order(names: Iterable[str], seed: int) -> list[str]:
     return sorted(set(names), key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
 
 
-def held_out(names: Iterable[str], share: float, seed: int) -> set[str]:
+def held_out_names(names: Iterable[str], share: float, seed: int) -> set[str]:
     """The first ``round(share × count)`` of the distinct names in hash order.
 
     Raises:
@@ -36,9 +36,9 @@ def check_share(name: str, share: float) -> None:
 
 
 def split_articles(names: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
-    """Splits articles into those to train on and those held out, both in the order given.
+    """Splits articles into those to train on and those held out, both in the given order.
 
-    A share above 0 holds out one article at least, where there are two or more.
+    A share above 0 holds out at least one article, if there are two or more.
 
     Returns:
         ``(train, validation)``.
@@ -46,7 +46,7 @@ def split_articles(names: Sequence[str], share: float, seed: int) -> tuple[list[
     Raises:
         UserError: ``share`` is not in [0, 1).
     """
-    chosen = held_out(names, share, seed)
+    chosen = held_out_names(names, share, seed)
     if share > 0 and not chosen and len(set(names)) > 1:
         chosen = {hash_order(names, seed)[0]}
     return (
@@ -57,18 +57,18 @@ def split_articles(names: Sequence[str], share: float, seed: int) -> tuple[list[
 
 @dataclass(frozen=True)
 class QASplit:
-    """Question-answer records, split.
+    """A split of question-answer records.
 
     Attributes:
         train: kept wordings of kept works.
         unseen_wording: held-out wordings of kept works, whose facts are trained in other wordings.
-        unseen_work: held-out wordings of works that ``train`` never asks about (all wordings of a
-            fact that has no held-out one).
+        only_read: held-out wordings of held-out works, which ``train`` never asks about. Where a
+            fact has no held-out wording, all of its wordings.
     """
 
     train: list[QARecord]
     unseen_wording: list[QARecord]
-    unseen_work: list[QARecord]
+    only_read: list[QARecord]
 
 
 def split_qa(
@@ -79,17 +79,17 @@ def split_qa(
 ) -> QASplit:
     """Splits records by fact and by work.
 
-    Of each fact and direction, the first ``max(1, round(share × count))`` wordings in hash order
-    are held out, but never all, and none where there is only one. As the order depends on the
-    wording alone, the facts of one relation hold out the same wordings. A question that is also
-    trained, word for word, for another fact is left out of both held-out sets.
+    For each fact and direction, the first ``max(1, round(share × count))`` wordings in hash order
+    are held out, but never all. Since the order depends on the wording alone, all facts of a
+    relation hold out the same wordings. A question that is also trained on, word for word, for
+    another fact is removed from both held-out sets.
 
     Raises:
         UserError: a share is not in [0, 1).
     """
     check_share("held_out_wordings", held_out_wordings)
     check_share("held_out_works", held_out_works)
-    works = held_out((record.work for record in records), held_out_works, seed)
+    works = held_out_names((record.work for record in records), held_out_works, seed)
     wordings = _held_out_wordings(records, held_out_wordings, seed)
     split = QASplit([], [], [])
     for record in records:
@@ -98,12 +98,12 @@ def split_qa(
             target = split.unseen_wording if record.wording in chosen else split.train
             target.append(record)
         elif record.wording in chosen or not chosen:
-            split.unseen_work.append(record)
+            split.only_read.append(record)
     trained = {record.question for record in split.train}
     return QASplit(
         split.train,
         [record for record in split.unseen_wording if record.question not in trained],
-        [record for record in split.unseen_work if record.question not in trained],
+        [record for record in split.only_read if record.question not in trained],
     )
 
 

@@ -1,4 +1,4 @@
-"""Reading text that a user supplies, with errors that say where it is wrong."""
+"""Reads text files of the user, with errors that name the place of a mistake."""
 
 import json
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ from animelm.errors import UserError
 
 
 def decode_utf8(content: bytes, path: Path) -> str:
-    """Decodes a file's content; a byte order mark is dropped and line ends become ``\\n``.
+    """Decodes the content of a file, without byte order mark and with ``\\n`` as line end.
 
     Raises:
-        UserError: not UTF-8; the message names the file and the offset of the first wrong byte.
+        UserError: not UTF-8; the message names the file and the offset of the first invalid byte.
     """
     try:
         text = content.decode("utf-8")
@@ -30,10 +30,10 @@ def plain_lines(text: str) -> str:
 
 
 def read_utf8(path: Path) -> str:
-    """Reads a UTF-8 file whole.
+    """Reads a UTF-8 file.
 
     Raises:
-        UserError: not UTF-8, or not to be read.
+        UserError: not UTF-8, or it cannot be read.
     """
     try:
         content = path.read_bytes()
@@ -43,7 +43,7 @@ def read_utf8(path: Path) -> str:
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields the line number and the object of every line that is not empty.
+    """Yields the line number and the JSON object of every line that is not empty.
 
     Raises:
         UserError: not UTF-8, or a line that is not a JSON object.

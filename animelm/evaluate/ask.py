@@ -10,10 +10,9 @@ from peft import PeftModel
 from animelm.data.tokenization.chat import ChatFormat
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.errors import UserError
-from animelm.evaluate.generate import CausalModel, stream_reply
+from animelm.evaluate.generate import CausalModel, load_for_inference, stream_reply
 from animelm.evaluate.harmony import Reply
-from animelm.evaluate.loading import load_to_answer
-from animelm.evaluate.settings import AnswerFromSetting, answer_place
+from animelm.evaluate.settings import AnswerFromSetting, resolve_answer_from
 from animelm.model.checkpoint.hub import check_vocabulary
 from animelm.model.lora.adapters import load_adapter
 from animelm.model.lora.files import read_ancestry
@@ -61,7 +60,7 @@ class AskSettings:
             )
 
 
-class Respondents:
+class AskedModels:
     """The models that answer; the base is loaded once for all of them.
 
     Args:
@@ -82,7 +81,7 @@ class Respondents:
         tokenizer = load_tokenizer(settings.base)
         check_vocabulary(tokenizer, settings.base)
         self._chat = ChatFormat(tokenizer)
-        base = load_to_answer(settings.base, settings.quantization, settings.compute_type)
+        base = load_for_inference(settings.base, settings.quantization, settings.compute_type)
         self._model: CausalModel = load_adapter(base, folder, trainable=False) if folder else base
         ancestry = read_ancestry(folder) if folder else []
         self._fine_tuned = any(step.get("step") == "sft" for step in ancestry)
@@ -92,7 +91,7 @@ class Respondents:
     def answer(self, name: str, question: str, show: Callable[[Reply], object]) -> Reply:
         """The reply of one model; ``show`` sees it as it grows."""
         settings, adapted = self._settings, name == "adapter"
-        answer_from = answer_place(settings.answer_from, adapted and self._fine_tuned)
+        answer_from = resolve_answer_from(settings.answer_from, adapted and self._fine_tuned)
         bare = isinstance(self._model, PeftModel) and not adapted
         with self._model.disable_adapter() if bare else nullcontext():  # type: ignore[operator]
             return stream_reply(

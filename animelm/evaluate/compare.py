@@ -13,20 +13,19 @@ from peft import LoraModel, PeftModel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import PreTrainedTokenizerBase
 
-from animelm.data.batches.loaders import PackedLoader
+from animelm.data.held_out import ANIME_ARTICLES, GENERAL_ARTICLES
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.errors import UserError
-from animelm.evaluate.evaluation_set import Examination, prepare
-from animelm.evaluate.generate import CausalModel, answer_questions
-from animelm.evaluate.loading import load_to_answer
+from animelm.evaluate.evaluation_set import EvaluationSet, prepare_evaluation
+from animelm.evaluate.generate import CausalModel, answer_questions, load_for_inference
 from animelm.evaluate.perplexity import Perplexity, perplexity
 from animelm.evaluate.results import Result, make_result, write_results
-from animelm.evaluate.settings import CompareSettings, answer_place
+from animelm.evaluate.settings import CompareSettings, resolve_answer_from
 from animelm.evaluate.summary import (
     ModelSummary,
     Summary,
     paired_differences,
-    summarise_model,
+    summarize_model,
     write_summary,
 )
 from animelm.files import make_folder
@@ -48,22 +47,22 @@ def compare(settings: CompareSettings) -> Summary:
     begin = time.monotonic()
     tokenizer = load_tokenizer(settings.base)
     check_vocabulary(tokenizer, settings.base)
-    examination = prepare(settings, tokenizer)
-    make_folder(settings.output, "--output")  # told now, not when all has been answered
+    evaluation = prepare_evaluation(settings, tokenizer)
+    make_folder(settings.output, "--output")  # before hours of answering
     base = _load_base(settings)
     results: dict[str, list[Result]] = {}
     models: dict[str, ModelSummary] = {}
     parameters: dict[str, int] = {}
     with _progress() as progress:
         for name, folder in {"base": None, **settings.adapters}.items():
-            with adapted(base, folder) as model:
-                examined = _Examined(model, tokenizer, examination, settings, progress, name)
-                results[name] = examined.answers()
-                models[name] = summarise_model(
+            with with_adapter(base, folder) as model:
+                run = _ModelRun(model, tokenizer, evaluation, settings, progress, name)
+                results[name] = run.answers()
+                models[name] = summarize_model(
                     results[name],
                     settings.seed,
-                    anime=examined.perplexity(examination.anime),
-                    general=examined.perplexity(examination.general),
+                    anime=run.perplexity(ANIME_ARTICLES),
+                    general=run.perplexity(GENERAL_ARTICLES),
                 )
                 parameters = _trainable_parameters(model)
     summary = Summary(
@@ -80,34 +79,36 @@ def compare(settings: CompareSettings) -> Summary:
     return summary
 
 
-class _Examined:
-    """One model under examination, with its line in the progress display."""
+class _ModelRun:
+    """The evaluation of one model, with its line in the progress display."""
 
     def __init__(
         self,
         model: CausalModel,
         tokenizer: PreTrainedTokenizerBase,
-        examination: Examination,
+        evaluation: EvaluationSet,
         settings: CompareSettings,
         progress: Progress,
         name: str,
     ):
-        self._model, self._tokenizer, self._examination = model, tokenizer, examination
+        self._model, self._tokenizer, self._evaluation = model, tokenizer, evaluation
         self._settings, self._progress, self._name = settings, progress, name
-        self._task = progress.add_task(name, total=examination.steps)
+        self._task = progress.add_task(name, total=evaluation.steps)
 
     def answers(self) -> list[Result]:
         """Answers every question and scores the answers."""
-        answer_from = answer_place(self._settings.answer_from, fine_tuned=self._name == "sft")
+        answer_from = resolve_answer_from(
+            self._settings.answer_from, fine_tuned=self._name == "sft"
+        )
         answers = answer_questions(
             self._model,
             self._tokenizer,
-            self._examination.question_batches(answer_from),
+            self._evaluation.question_batches(answer_from),
             self._settings.max_new_tokens,
             progress=self._advance,
             max_thinking_tokens=self._settings.max_thinking_tokens,
         )
-        score = self._examination.rivals.score
+        score = self._evaluation.distractors.score
         return [
             make_result(
                 self._name, answer, score(answer.output, answer.record), self._settings.seed
@@ -115,8 +116,9 @@ class _Examined:
             for answer in answers
         ]
 
-    def perplexity(self, articles: PackedLoader | None) -> Perplexity | None:
-        """Perplexity on held-out articles; None without any."""
+    def perplexity(self, name: str) -> Perplexity | None:
+        """Perplexity on a set of held-out articles; None where there are none."""
+        articles = self._evaluation.articles.get(name)
         return perplexity(self._model, articles, progress=self._advance) if articles else None
 
     def _advance(self, steps: int) -> None:
@@ -133,14 +135,14 @@ def _progress() -> Progress:
 
 
 def _load_base(settings: CompareSettings) -> CausalLM:
-    for folder in settings.adapters.values():  # told now, not after the base has been examined
+    for folder in settings.adapters.values():  # before the base is loaded
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; expected an adapter that a fit has written")
-    return load_to_answer(settings.base, settings.quantization, settings.compute_type)
+    return load_for_inference(settings.base, settings.quantization, settings.compute_type)
 
 
 @contextmanager
-def adapted(base: CausalLM, folder: Path | None) -> Iterator[CausalModel]:
+def with_adapter(base: CausalLM, folder: Path | None) -> Iterator[CausalModel]:
     """The base with an adapter on it, which is taken off again; for None, the base itself."""
     if folder is None:
         yield base

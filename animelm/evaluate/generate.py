@@ -1,4 +1,4 @@
-"""Answers to batches of questions, generated greedily by stock transformers with a KV cache."""
+"""Answers to questions, generated greedily by stock transformers with a KV cache."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import cast
 
 import torch
 from peft import PeftModel
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.generation.streamers import BaseStreamer
 
@@ -14,8 +14,28 @@ from animelm.data.batches.batch import QuestionBatch
 from animelm.data.sources.qa import QARecord
 from animelm.data.tokenization.chat import AnswerFrom, ChatFormat
 from animelm.evaluate.harmony import Reply, ReplyReader, read_reply, stop_tokens
+from animelm.model.architecture import CausalLM
+from animelm.model.checkpoint.load import load_base, load_config
+from animelm.model.precision import ComputeType, choose_compute_dtype
+from animelm.model.quantization.linear4bit import Quantization
 
 CausalModel = PreTrainedModel | PeftModel
+
+
+def load_for_inference(
+    base: str, quantization: Quantization, compute_type: ComputeType
+) -> CausalLM:
+    """Loads a base onto the GPU if there is one, else into main memory.
+
+    Raises:
+        UserError: as ``load_base``.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    config = load_config(base)
+    dtype = choose_compute_dtype(compute_type, device, config.hidden_size, config.intermediate_size)
+    model = load_base(base, quantization, dtype)
+    nn.Module.to(model, device)
+    return model
 
 
 @dataclass(frozen=True)

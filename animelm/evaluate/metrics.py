@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from animelm.data.sources.qa import QARecord
-from animelm.evaluate.scoring import Rivals, character_f1, exact_match, key_accuracy
+from animelm.evaluate.scoring import Distractors, character_f1, exact_match, key_accuracy
 
 
 class MeanScore(Metric):
@@ -48,7 +48,7 @@ class MeanScore(Metric):
 
 
 class ExactMatch(MeanScore):
-    """Share of outputs that are, normalised, an accepted answer."""
+    """Share of outputs that are, normalized, an accepted answer."""
 
     def score(self, output: str, record: QARecord) -> float:
         return exact_match(output, record.answers)
@@ -62,22 +62,22 @@ class CharacterF1(MeanScore):
 
 
 class KeyAccuracy(MeanScore):
-    """Share of outputs that name a key and no rival of it."""
+    """Share of outputs that name a key and no distractor of it."""
 
-    def __init__(self, rivals: Rivals) -> None:
+    def __init__(self, distractors: Distractors) -> None:
         super().__init__()
-        self.rivals = rivals
+        self.distractors = distractors
 
     def score(self, output: str, record: QARecord) -> float:
-        context = self.rivals.context(record)
-        return key_accuracy(output, record.keys, self.rivals.of(record), context)
+        context = self.distractors.context(record)
+        return key_accuracy(output, record.keys, self.distractors.of(record), context)
 
 
-def answer_metrics(rivals: Rivals) -> MetricCollection:
+def answer_metrics(distractors: Distractors) -> MetricCollection:
     """``accuracy``, ``exact_match`` and ``character_f1`` in one collection."""
     return MetricCollection(
         {
-            "accuracy": KeyAccuracy(rivals),
+            "accuracy": KeyAccuracy(distractors),
             "exact_match": ExactMatch(),
             "character_f1": CharacterF1(),
         },

@@ -51,7 +51,7 @@ def _separates(character: str) -> bool:
 
 
 @lru_cache(maxsize=1 << 16)
-def normalise(text: str) -> str:
+def normalize(text: str) -> str:
     """NFKC, case folded, without brackets, punctuation, decoration (☆) and spaces.
 
     One space stays where two numbers would otherwise run together: 「1、2」 becomes "1 2", not
@@ -62,7 +62,7 @@ def normalise(text: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def compact(text: str) -> str:
-    """``normalise`` without any space. A text that names something holds its compact form."""
+    """``normalize`` without any space. A text that names something holds its compact form."""
     return words(text).replace(" ", "")
 
 

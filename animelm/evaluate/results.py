@@ -4,7 +4,6 @@ Whatever reports on answers reads these files and nothing else.
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from animelm.data.text_files import json_lines
 from animelm.errors import UserError
 from animelm.evaluate.generate import Answer
 from animelm.evaluate.scoring import Scores
+from animelm.files import write_whole
 
 SCHEMA_VERSION = 1
 
@@ -24,7 +24,7 @@ class Result:
 
     Attributes:
         model: base, cpt or sft.
-        held_out_set: anime_unseen_wording, anime_unseen_work or general.
+        held_out_set: anime_unseen_wording, anime_only_read or general.
         id, domain, work, fact, direction, wording, question, answers, keys: of the record that was
             asked.
         output: what the model wrote.
@@ -81,23 +81,13 @@ def make_result(model: str, answer: Answer, scores: Scores, seed: int) -> Result
 
 
 def write_results(path: Path, results: Iterable[Result]) -> None:
-    """Writes one JSON object a line; the file appears whole or not at all."""
+    """Writes one JSON object a line; the file appears whole or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     lines = (json.dumps(asdict(result), ensure_ascii=False, allow_nan=False) for result in results)
     write_whole(path, "".join(f"{line}\n" for line in lines))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes UTF-8 text under a temporary name beside ``path``, then puts it in its place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_results(path: Path) -> list[Result]:

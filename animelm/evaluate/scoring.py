@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from animelm.data.sources.qa import QARecord
-from animelm.evaluate.normalization import normalise, occurrences
+from animelm.evaluate.normalization import normalize, occurrences
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,15 @@ class Scores:
 
 
 def exact_match(output: str, answers: Iterable[str]) -> float:
-    """1.0 when the normalised output is one of the normalised accepted answers, else 0.0."""
-    return float(normalise(output) in {normalise(answer) for answer in answers})
+    """1.0 when the normalized output is one of the normalized accepted answers, else 0.0."""
+    return float(normalize(output) in {normalize(answer) for answer in answers})
 
 
 def character_f1(output: str, answers: Iterable[str]) -> float:
-    """Best F1 over the accepted answers, between multisets of the normalised characters."""
-    produced = Counter(normalise(output))
+    """Best F1 over the accepted answers, between multisets of the normalized characters."""
+    produced = Counter(normalize(output))
     return max(
-        (_multiset_f1(produced, Counter(normalise(answer))) for answer in answers), default=0.0
+        (_multiset_f1(produced, Counter(normalize(answer))) for answer in answers), default=0.0
     )
 
 
@@ -41,53 +41,52 @@ def _multiset_f1(produced: Counter[str], expected: Counter[str]) -> float:
 
 
 def key_accuracy(
-    output: str, keys: Iterable[str], rivals: Iterable[str], context: Iterable[str] = ()
+    output: str, keys: Iterable[str], distractors: Iterable[str], context: Iterable[str] = ()
 ) -> float:
-    """1.0 when the output names an accepted key and no rival of it, else 0.0.
+    """1.0 when the output names an accepted key and no distractor, else 0.0.
 
     Args:
         output: the generated answer.
-        keys: short accepted answers; one is enough. Found as whole words only (see
-            ``text.occurrences``).
-        rivals: other values of the same relation and direction, wrong here. A rival that stands
-            inside a key or inside ``context`` is none. Where names overlap in the output the
-            longest counts, so the key キラ is not found in the rival キラ・ヤマト, nor the rival
-            ヤマト in the key キラ・ヤマト.
-        context: the question and the accepted answers in full: naming again what they name is no
-            fault.
+        keys: short accepted answers, of which one is enough. They are found as whole words only
+            (see ``normalization.occurrences``).
+        distractors: other values of the same relation and direction, which are wrong here. One that
+            occurs inside a key or inside ``context`` is ignored. Where names overlap in the output
+            the longest counts: the key キラ is not found in the distractor キラ・ヤマト, nor the
+            distractor ヤマト in the key キラ・ヤマト.
+        context: the question and the accepted answers in full. An answer may repeat what they name.
     """
     accepted = tuple(keys)
     harmless = (*accepted, *context)
     named = [(start, end, False) for key in accepted for start, end in occurrences(key, output)]
     if not named:
         return 0.0
-    for rival in rivals:
-        spans = occurrences(rival, output)
-        if spans and not any(occurrences(rival, text) for text in harmless):
+    for distractor in distractors:
+        spans = occurrences(distractor, output)
+        if spans and not any(occurrences(distractor, text) for text in harmless):
             named.extend((start, end, True) for start, end in spans)
-    return float(not any(is_rival for *_, is_rival in _without_overlaps(named)))
+    return float(not any(is_distractor for *_, is_distractor in _without_overlaps(named)))
 
 
 def _without_overlaps(named: list[tuple[int, int, bool]]) -> list[tuple[int, int, bool]]:
-    """Names that remain when the longest, then the leftmost, takes the characters it covers."""
+    """The names that remain when of overlapping ones the longest, then the leftmost, is kept."""
     kept: list[tuple[int, int, bool]] = []
-    for start, end, is_rival in sorted(
+    for start, end, is_distractor in sorted(
         named, key=lambda name: (name[0] - name[1], name[0], name[2])
     ):
         if all(end <= other_start or start >= other_end for other_start, other_end, _ in kept):
-            kept.append((start, end, is_rival))
+            kept.append((start, end, is_distractor))
     return kept
 
 
-class Rivals:
-    """What each question could wrongly be answered with: the keys of its relation's other facts.
+class Distractors:
+    """Wrong answers to each question: the keys of other facts of the same relation.
 
     The relation is what follows the last "/" of ``fact`` (鋼の錬金術師/protagonist). Facts without
-    one, such
-    as those grouped from raw pairs, have no rivals: nothing says which values exclude each other.
+    one, such as those grouped from raw pairs, have no distractors: nothing says which values
+    exclude each other.
 
     Args:
-        records: every record of the domains that are evaluated, trained or held out.
+        records: every record of the domains that are evaluated, trained on or held out.
     """
 
     def __init__(self, records: Iterable[QARecord]):
@@ -119,7 +118,7 @@ class Rivals:
 
 
 def _relation(record: QARecord) -> tuple[str, str, str] | None:
-    # The fact of a raw pair is named by its question, as its work is; a "/" in there parts nothing.
+    # The fact of a raw pair is named after its question, as its work is; its "/" is no separator.
     if record.fact == record.work or "/" not in record.fact:
         return None
     return (record.domain, record.fact.rsplit("/", 1)[1], record.direction)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from animelm.data.held_out import SplitSettings
 from animelm.data.tokenization.chat import AnswerFrom
 from animelm.model.precision import ComputeType
 from animelm.model.quantization.linear4bit import Quantization
@@ -11,7 +12,7 @@ from animelm.model.quantization.linear4bit import Quantization
 AnswerFromSetting = Literal["auto", "final", "start"]
 
 
-def answer_place(setting: AnswerFromSetting, fine_tuned: bool) -> AnswerFrom:
+def resolve_answer_from(setting: AnswerFromSetting, fine_tuned: bool) -> AnswerFrom:
     """Where a model's prompts end; for auto, by what it was trained on.
 
     A model that was fine-tuned here has learned to answer at once, right behind the place where
@@ -64,7 +65,7 @@ class CompareSettings:
         blocks_per_batch: Blocks whose perplexity is measured at once.
         quantization: as in training, or none for a base held in the compute type.
         compute_type: float32, bfloat16, or auto to measure which is faster on this machine.
-        cache: Folder of tokenised articles; null for the one that training uses by default.
+        cache: Folder of tokenized articles; null for the one that training uses by default.
         output: Folder for results.jsonl (every answer) and summary.json.
         seconds_before: Time that belongs to this comparison and passed before it, such as the
             training of the adapters; added to "seconds" in the summary.
@@ -93,6 +94,17 @@ class CompareSettings:
     cache: Path | None = None
     output: Path = Path("runs/compare")
     seconds_before: float = 0.0
+
+    @property
+    def split_settings(self) -> SplitSettings:
+        """The split of the questions and articles.
+
+        Raises:
+            UserError: a share is not in [0, 1).
+        """
+        return SplitSettings(
+            self.seed, self.held_out_wordings, self.held_out_works, self.validation_share
+        )
 
     @property
     def adapters(self) -> dict[str, Path]:

@@ -8,11 +8,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from animelm.data.held_out import QUESTION_SETS
 from animelm.evaluate.bootstrap import Interval, bootstrap_interval, paired_difference
 from animelm.evaluate.perplexity import Perplexity
-from animelm.evaluate.results import Result, write_whole
+from animelm.evaluate.results import Result
+from animelm.files import write_whole
 
-HELD_OUT_SETS = ("anime_unseen_wording", "anime_unseen_work", "general")
 Bounds = tuple[float, float]
 
 
@@ -83,18 +84,22 @@ class Summary:
 
 
 def write_summary(path: Path, summary: Summary) -> None:
-    """Writes summary.json, whole or not at all."""
+    """Writes summary.json; it appears whole or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     text = json.dumps(summary.to_json(), ensure_ascii=False, indent=2, allow_nan=False)
     write_whole(path, text + "\n")
 
 
-def summarise_model(
+def summarize_model(
     results: Sequence[Result], seed: int, anime: Perplexity | None, general: Perplexity | None
 ) -> ModelSummary:
     """Scores per held-out set from one model's results, beside its perplexities."""
     sets = {
         name: _set_scores([result for result in results if result.held_out_set == name], seed)
-        for name in HELD_OUT_SETS
+        for name in QUESTION_SETS
     }
     return ModelSummary(sets, _finite(anime), _finite(general))
 
@@ -150,7 +155,7 @@ def paired_differences(
             )
         pairs = list(zip(answers, references, strict=True))
         by_set = {
-            name: [pair for pair in pairs if pair[0].held_out_set == name] for name in HELD_OUT_SETS
+            name: [pair for pair in pairs if pair[0].held_out_set == name] for name in QUESTION_SETS
         }
         differences[f"{later}-{earlier}"] = {
             name: _difference(members, seed) for name, members in by_set.items() if members

@@ -39,10 +39,10 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         except _NO_COMPILER as error:
             reason = " ".join(str(error).split("\n")[:2])  # which backend, and what it said
             raise UserError(
-                f"--model.compile_kernels=true: {function.__name__} could not be compiled "
+                f"--model.compute.compile_kernels=true: {function.__name__} could not be compiled "
                 f"({reason}). On a CPU this needs a C++ compiler, such as g++, and on a GPU "
                 "Triton and a C compiler; without these set "
-                "--model.compile_kernels=false"
+                "--model.compute.compile_kernels=false"
             ) from error
 
     return call

@@ -40,6 +40,6 @@ def keep_embeddings_on_cpu(model: CausalLM) -> None:
     if model.config.tie_word_embeddings:
         raise UserError(
             f"{model.name_or_path}: the head shares the embeddings' matrix (tie_word_embeddings), "
-            "and needs it on the GPU; use --model.embeddings_on_cpu=false"
+            "and needs it on the GPU; use --model.memory.embeddings_on_cpu=false"
         )
     model.model.embed_tokens = CpuEmbedding(embedding)

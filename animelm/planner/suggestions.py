@@ -64,9 +64,9 @@ _Change = tuple[tuple[str, ...], RunSettings]
 def _recompute_all_activations(settings: RunSettings) -> _Change:
     options = []
     if not settings.checkpointing:
-        options.append("--model.activation_checkpointing=true")
+        options.append("--model.memory.activation_checkpointing=true")
     if settings.kept_bytes:
-        options.append("--model.kept_activations_gib=0")
+        options.append("--model.memory.stored_activations_gib=0")
     return tuple(options), replace(settings, checkpointing=True, kept_bytes=0)
 
 
@@ -98,13 +98,13 @@ def _batch_options(changed: RunSettings, name: str) -> tuple[str, ...]:
 def _8bit_optimizer(settings: RunSettings) -> _Change:
     if settings.optimizer == "adamw_8bit":
         return (), settings
-    return ("--model.optimiser.kind=adamw_8bit",), replace(settings, optimizer="adamw_8bit")
+    return ("--model.optimizer.kind=adamw_8bit",), replace(settings, optimizer="adamw_8bit")
 
 
 def _embeddings_on_cpu(settings: RunSettings) -> _Change:
     if settings.embeddings_on_cpu or settings.parallelism.sharded:  # FSDP2 shards them
         return (), settings
-    return ("--model.embeddings_on_cpu=true",), replace(settings, embeddings_on_cpu=True)
+    return ("--model.memory.embeddings_on_cpu=true",), replace(settings, embeddings_on_cpu=True)
 
 
 def _double_quantization(settings: RunSettings) -> _Change:
@@ -119,7 +119,7 @@ def _lower_rank(settings: RunSettings) -> _Change:
         return (), settings
     # Alpha is lowered too, so that the update keeps its scale, alpha / rank.
     alpha = max(1, settings.lora.alpha // 2)
-    options = (f"--model.rank={rank}", f"--model.alpha={alpha}")
+    options = (f"--model.lora.rank={rank}", f"--model.lora.alpha={alpha}")
     return options, replace(settings, lora=replace(settings.lora, rank=rank, alpha=alpha))
 
 
@@ -127,7 +127,7 @@ def _attention_only(settings: RunSettings) -> _Change:
     kept = tuple(name for name in settings.lora.target_modules if name in _ATTENTION)
     if not kept or kept == settings.lora.target_modules:
         return (), settings
-    options = (f"--model.target_modules=[{','.join(kept)}]",)
+    options = (f"--model.lora.target_modules=[{','.join(kept)}]",)
     return options, replace(settings, lora=replace(settings.lora, target_modules=kept))
 
 

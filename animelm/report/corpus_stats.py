@@ -101,7 +101,9 @@ def figures(statistics: CorpusStatistics) -> list[tuple[str, str]]:
         ]
         if tokens.per_japanese_character is not None:
             price = f"{tokens.per_japanese_character:.3f}"
-            found.append((f"tokens per kana or kanji ({tokens.priced_articles:,} articles)", price))
+            found.append(
+                (f"tokens per kana or kanji ({tokens.measured_articles:,} articles)", price)
+            )
     return found
 
 

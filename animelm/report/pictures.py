@@ -1,4 +1,4 @@
-"""Pictures of results, drawn off screen as arrays that any logger or file takes."""
+"""Pictures of results, drawn off screen as arrays for a logger or a file."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,26 +10,26 @@ from numpy.typing import ArrayLike, NDArray
 
 _CELL_INCHES = 0.5
 _NUMBERED_CELLS = 400  # above this many cells the percentages would not be readable
-_DEAD_COLOUR = "#d9d9d9"
+_UNUSED_COLOR = "#d9d9d9"
 
 
 def router_heat_map(
     shares: ArrayLike, title: str = "Share of routed choices per expert"
 ) -> NDArray[np.uint8]:
-    """Draws which experts each layer's router chose.
+    """Draws a heat map of the experts that each layer's router chose.
 
-    The colour scale starts at 0 and reaches at least twice the even share (1 / experts), so that a
+    The color scale starts at 0 and reaches at least twice the even share (1 / experts), so that a
     balanced layer looks the same in every picture. Experts that were never chosen are grey.
 
     Args:
-        shares: [layers, experts], each row an expert's share of its layer's choices, 0 to 1.
-        title: line above the map.
+        shares: [layers, experts], each expert's share of its layer's choices, 0 to 1.
+        title: text above the map.
 
     Returns:
         [height, width, 3] uint8, RGB.
 
     Raises:
-        ValueError: ``shares`` is not a filled table of finite, non-negative numbers.
+        ValueError: ``shares`` is empty, not 2-D, or holds negative or non-finite numbers.
     """
     table = np.asarray(shares, dtype=np.float64)
     if table.ndim != 2 or table.size == 0:
@@ -47,7 +47,7 @@ def router_heat_map(
     image = axes.imshow(
         shown, cmap="viridis", vmin=0, vmax=max(2 * even, percent.max()), aspect="auto"
     )
-    axes.set_facecolor(_DEAD_COLOUR)
+    axes.set_facecolor(_UNUSED_COLOR)
     axes.set_title(title, fontsize=12, pad=10)
     axes.set_xlabel("expert   (grey: never chosen · line on the bar: even share)")
     axes.set_ylabel("layer")
@@ -75,13 +75,13 @@ def _label_cells(axes: Axes, layers: int, experts: int) -> None:
 
 
 def _write_percentages(axes: Axes, image: AxesImage, percent: NDArray[np.float64]) -> None:
-    colours = np.asarray(image.cmap(image.norm(percent)))
+    colors = np.asarray(image.cmap(image.norm(percent)))
     for (layer, expert), value in np.ndenumerate(percent):
-        red, green, blue, _ = colours[layer, expert]
+        red, green, blue, _ = colors[layer, expert]
         light = value == 0 or 0.299 * red + 0.587 * green + 0.114 * blue > 0.55
         text = f"{value:.1f}" if 0 < value < 9.95 else f"{value:.0f}"
-        colour = "black" if light else "white"
-        axes.text(expert, layer, text, ha="center", va="center", fontsize=8, color=colour)
+        color = "black" if light else "white"
+        axes.text(expert, layer, text, ha="center", va="center", fontsize=8, color=color)
 
 
 def _mark_even_share(bar: Colorbar, even: float) -> None:

@@ -3,8 +3,8 @@
 from rich.console import Group
 from rich.table import Table
 
+from animelm.data.held_out import GENERAL, ONLY_READ, QUESTION_SETS, UNSEEN_WORDING
 from animelm.evaluate.summary import (
-    HELD_OUT_SETS,
     Bounds,
     MeanScores,
     ModelSummary,
@@ -14,9 +14,9 @@ from animelm.evaluate.summary import (
 
 _NOTHING = "–"
 _TITLES = {
-    "anime_unseen_wording": "anime,\nunseen wordings",
-    "anime_unseen_work": "anime,\nunseen works",
-    "general": "general,\nunseen wordings",
+    UNSEEN_WORDING: "anime,\nunseen wordings",
+    ONLY_READ: "anime,\nonly read",
+    GENERAL: "general,\nunseen wordings",
 }
 
 
@@ -33,7 +33,7 @@ def comparison_table(summary: Summary) -> Table:
     )
     table.add_column("model")
     first = next(iter(summary.models.values()), None)
-    for name in HELD_OUT_SETS:
+    for name in QUESTION_SETS:
         count = first.sets[name].n if first else 0
         table.add_column(f"{_TITLES[name]}\nn = {count}", justify="right")
     table.add_column("perplexity,\nanime", justify="right")
@@ -44,7 +44,7 @@ def comparison_table(summary: Summary) -> Table:
 
 
 def _cells(model: ModelSummary) -> list[str]:
-    scores = [_with_bounds(model.sets[name]) for name in HELD_OUT_SETS]
+    scores = [_with_bounds(model.sets[name]) for name in QUESTION_SETS]
     return [*scores, _number(model.perplexity_anime, 2), _number(model.perplexity_general, 2)]
 
 
@@ -53,13 +53,13 @@ def direction_table(summary: Summary) -> Table:
     table = Table(title="By direction: key accuracy / exact match / character F1")
     table.add_column("model")
     table.add_column("direction")
-    for name in HELD_OUT_SETS:
+    for name in QUESTION_SETS:
         table.add_column(_TITLES[name], justify="right")
     for name, model in summary.models.items():
         found = {direction for scores in model.sets.values() for direction in scores.directions}
         for row, direction in enumerate(sorted(found)):
             cells = [
-                _three(model.sets[held_out].directions.get(direction)) for held_out in HELD_OUT_SETS
+                _three(model.sets[held_out].directions.get(direction)) for held_out in QUESTION_SETS
             ]
             table.add_row(name if row == 0 else "", direction, *cells)
         table.add_section()
@@ -70,11 +70,11 @@ def difference_table(summary: Summary) -> Table:
     """Differences in key accuracy on the same questions, with paired 95 % intervals."""
     table = Table(title="Differences in key accuracy [95 % interval, paired, by work]")
     table.add_column("models")
-    for name in HELD_OUT_SETS:
+    for name in QUESTION_SETS:
         table.add_column(_TITLES[name], justify="right")
     for pair, sets in summary.differences.items():
         cells = []
-        for name in HELD_OUT_SETS:
+        for name in QUESTION_SETS:
             difference = sets.get(name)
             cells.append(
                 _NOTHING

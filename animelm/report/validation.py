@@ -1,4 +1,4 @@
-"""What a validation found on the held-out sets, as tables in the terminal."""
+"""Prints the results of a validation on the held-out sets as tables."""
 
 from collections.abc import Mapping
 
@@ -17,9 +17,9 @@ def print_validation(figures: Mapping[str, float], console: Console | None = Non
     """Prints scores by held-out set and direction, and the perplexity of held-out articles.
 
     Args:
-        figures: by the names under which they are logged: ``validation/<set>/<score>`` and
-            ``validation_directions/<set>_<direction>/<score>``. Other names are left out.
-        console: where to print; the terminal for None.
+        figures: by their names in the log: ``validation/<set>/<score>`` and
+            ``validation_directions/<set>_<direction>/<score>``. Other names are ignored.
+        console: where to print; None prints to the terminal.
     """
     console = console or Console()
     rows = _rows(figures)
@@ -38,7 +38,7 @@ def print_validation(figures: Mapping[str, float], console: Console | None = Non
 
 
 def _rows(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """The figures of each set, and below it of its directions."""
+    """The figures of each set, followed by those of its directions."""
     rows: dict[str, dict[str, float]] = {}
     for name, value in figures.items():
         kind, _, rest = name.partition("/")

@@ -5,12 +5,11 @@
 
 import hashlib
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from animelm.errors import UserError
+from animelm.files import recover_folder, whole_folder
 from animelm.sample.articles import write_article
 from animelm.sample.facts import Domain, Fact, by_subject, load_facts
 from animelm.sample.questions import write_questions
@@ -57,18 +56,13 @@ def _hash(title: str) -> str:
 
 def _write_domain(folder: Path, domain: Domain, facts: list[Fact]) -> int:
     records = write_questions(facts, domain)
-    partial = folder / f".{domain}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        (partial / "articles").mkdir(parents=True)
+    recover_folder(folder / domain)
+    with whole_folder(folder / domain) as partial:
+        (partial / "articles").mkdir()
         for number, rows in enumerate(by_subject(facts).values(), start=1):
             # A number is a safe file name for any title; the title stands in the front matter.
             path = partial / "articles" / f"{number:04}.md"
             path.write_text(write_article(number, rows).text, encoding="utf-8")
         with (partial / "qa.jsonl").open("w", encoding="utf-8") as lines:
             lines.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-        shutil.rmtree(folder / domain, ignore_errors=True)
-        os.replace(partial, folder / domain)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return len(records)

@@ -1,1 +1,1 @@
-"""Model and batches to adapters: the LightningModule, its optimiser, and what watches a run."""
+"""Trains adapters: the LightningModule, its optimizer, strategies and callbacks."""

@@ -1,4 +1,4 @@
-"""Gradient accumulation in which every supervised token of an optimiser step counts alike."""
+"""Gradient accumulation in which every supervised token of an optimizer step counts the same."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,15 +7,16 @@ from torch import Tensor
 from torch.nn import Parameter
 
 
-class Window:
-    """The batches whose gradients one optimiser step accumulates.
+class TokenWeightedAccumulation:
+    """Weights the batches of one optimizer step by their supervised tokens.
 
-    Batches hold different numbers of supervised tokens, and how many all of them hold is known only
-    at the end. So each batch's sum of losses is divided by the tokens of the first one, and the
-    gradients by the rest when the window closes. A window of one batch is left as it is.
+    Batches hold different numbers of supervised tokens, and the total is known only after the last
+    batch. Each batch's sum of losses is therefore divided by the number of tokens in the first
+    batch, and ``finish`` rescales the accumulated gradients to the total. With a single batch
+    nothing is rescaled.
 
     Attributes:
-        batches: how many the window holds so far; 0: it is closed.
+        batches: how many batches have been added since the last optimizer step.
     """
 
     def __init__(self) -> None:
@@ -23,11 +24,11 @@ class Window:
         self._first = self._tokens = self._losses = 0.0
 
     def add(self, losses: float, tokens: float) -> float:
-        """Notes a batch; returns what its sum of losses is to be divided by.
+        """Counts a batch; returns the number by which its sum of losses is to be divided.
 
         Args:
             losses: the sum over its supervised tokens, in nats.
-            tokens: how many these are.
+            tokens: the number of these tokens.
         """
         if not self.batches:
             self._first, self._tokens, self._losses = max(1.0, tokens), 0.0, 0.0
@@ -38,11 +39,11 @@ class Window:
 
     @property
     def mean_loss(self) -> float:
-        """Over the tokens of all batches so far."""
+        """Mean loss over the tokens of all batches so far, in nats."""
         return self._losses / max(1.0, self._tokens)
 
-    def close(self, parameters: Iterable[Parameter]) -> None:
-        """Makes their gradients those of the mean over the window's tokens."""
+    def finish(self, parameters: Iterable[Parameter]) -> None:
+        """Rescales the gradients to those of the mean loss over all tokens of the step."""
         if self.batches > 1:
             for parameter in parameters:
                 if parameter.grad is not None:
@@ -50,7 +51,7 @@ class Window:
         self.batches = 0
 
     def state(self, parameters: Iterable[Parameter]) -> dict[str, Any]:
-        """What an open window needs to go on in another process: counts, and gradients."""
+        """Counts and accumulated gradients, to resume between two optimizer steps."""
         gradients = [None if p.grad is None else p.grad.cpu() for p in parameters]
         return {
             "batches": self.batches,
@@ -69,7 +70,7 @@ class Window:
         losses: float,
         gradients: list[Tensor | None],
     ) -> None:
-        """Puts back what ``state`` returned."""
+        """Restores what ``state`` returned."""
         self.batches, self._first, self._tokens, self._losses = batches, first, tokens, losses
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = None if gradient is None else gradient.to(parameter.device)

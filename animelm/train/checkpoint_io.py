@@ -1,6 +1,5 @@
-"""Checkpoint files that appear whole or not at all."""
+"""Checkpoint files that are written completely or not at all."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,37 +7,32 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from animelm.errors import UserError
+from animelm.files import whole_file
 
 
-class WholeFiles(TorchCheckpointIO):
-    """Writes beside the file that is to be, and puts it in its place once it is on the disk.
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes to a temporary file beside the target, and renames it once it is on the disk.
 
-    Lightning's own writes into the temporary folder and copies, which is not whole where that is
-    another file system; and it holds all bytes in memory first. An address such as s3://… is
-    Lightning's.
+    Lightning writes into the system's temporary folder and copies, which is not atomic if that is
+    on another file system; it also holds all bytes in memory first. URLs such as s3://… are left
+    to Lightning.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Replaces ``path`` by a file with ``checkpoint``.
+        """Writes ``checkpoint`` to ``path``, replacing an earlier file.
 
         Raises:
-            UserError: it cannot be written; an earlier file of that name is as it was.
+            UserError: it cannot be written; an earlier file of that name is unchanged.
         """
         if "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         target = Path(path)
-        partial = target.with_name(f".{target.name}.partial")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
+            with whole_file(target) as partial, partial.open("wb") as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, target)
-        except (OSError, RuntimeError) as error:  # PyTorch's writer has an error of its own
+        except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError
             raise UserError(f"{target}: the checkpoint cannot be written ({error})") from error
-        finally:
-            partial.unlink(missing_ok=True)

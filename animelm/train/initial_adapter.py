@@ -1,4 +1,4 @@
-"""What a run starts from: a fresh adapter on the base, or an earlier run's."""
+"""Where a run's adapter comes from: a new one on the base, or an earlier run's."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,64 +21,69 @@ InitMode = Literal["continue", "stack"]
 
 
 @dataclass(frozen=True)
-class Start:
-    """The adapters that stand on the base when a run begins.
+class AdapterSource:
+    """Earlier adapters that a run starts from or evaluates.
 
-    Attributes:
-        lora: of the adapter that is trained.
-        init_adapter: folder of an earlier one; None for a fresh one alone.
-        init_mode: continue trains the earlier one; stack trains a fresh one on top of it.
-        evaluated_adapter: folder of the one that is loaded, in place of all that, without training.
+    Args:
+        init_from: Folder of an adapter to start from, such as CPT's adapter for SFT. By default a
+            new adapter is trained.
+        init_mode: continue trains the adapter of init_from further. stack freezes it and trains a
+            second adapter on top of it.
+        evaluate: Folder of the adapter that validate, test and predict load. By default they load
+            the adapter of init_from, and without one they evaluate the base.
     """
 
-    lora: LoraSettings
-    init_adapter: Path | None = None
+    init_from: Path | None = None
     init_mode: InitMode = "continue"
-    evaluated_adapter: Path | None = None
+    evaluate: Path | None = None
 
-    def of_training(self) -> "Start":
-        """The same without an adapter that is only evaluated."""
-        return replace(self, evaluated_adapter=None)
+    def for_training(self) -> "AdapterSource":
+        """The same source, without an adapter that is only evaluated."""
+        return replace(self, evaluate=None)
 
     @property
     def folder(self) -> Path | None:
-        """Of the adapter that is loaded; None where there is none."""
-        return self.evaluated_adapter or self.init_adapter
+        """Folder of the adapter that is loaded; None if there is none."""
+        return self.evaluate or self.init_from
 
     def require_folder(self) -> None:
-        """Looks for the adapter that is loaded, before minutes are spent on loading the base.
+        """Checks that the adapter exists, before minutes are spent on loading the base.
 
         Raises:
-            UserError: it is not there.
+            UserError: it does not exist.
         """
-        setting = "evaluated_adapter" if self.evaluated_adapter else "init_adapter"
+        setting = "evaluate" if self.evaluate else "init_from"
         if self.folder is not None and not self.folder.is_dir():
             raise UserError(
-                f"{setting} {self.folder}: no such folder; run the step that writes it first, such "
-                "as `python -m animelm fit --config cpt.yaml`, or name another with "
-                f"--model.{setting}"
+                f"adapter.{setting} {self.folder}: no such folder; first run the step that writes "
+                "it, such as `python -m animelm fit --config cpt.yaml`, or name another folder "
+                f"with --model.adapter.{setting}"
             )
 
-    def put_on(self, base: CausalLM) -> PeftModel:
-        """The base with its adapters.
+    def load_onto(self, base: CausalLM, lora: LoraSettings) -> PeftModel:
+        """Adds the adapters to a base.
+
+        Args:
+            base: is changed in place.
+            lora: shape of the adapter that is trained.
 
         Raises:
-            UserError: an adapter does not fit, or a target matches nothing.
+            UserError: an adapter does not fit the base, or a target matches nothing.
         """
-        if self.evaluated_adapter:
-            return load_adapter(base, self.evaluated_adapter, trainable=False)
-        if self.init_adapter is None:
-            return add_adapter(base, self.lora)
+        if self.evaluate:
+            return load_adapter(base, self.evaluate, trainable=False)
+        if self.init_from is None:
+            return add_adapter(base, lora)
         if self.init_mode == "stack":
-            return stack_adapter(base, self.init_adapter, self.lora)
-        return continue_adapter(base, self.init_adapter, self.lora)
+            return stack_adapter(base, self.init_from, lora)
+        return continue_adapter(base, self.init_from, lora)
 
     def ancestry(self) -> list[dict[str, str]]:
-        """The steps that led to ``init_adapter``, oldest first."""
-        return read_ancestry(self.init_adapter) if self.init_adapter else []
+        """The training steps that led to ``init_from``, oldest first."""
+        return read_ancestry(self.init_from) if self.init_from else []
 
     def record(self) -> dict[str, str]:
-        """What the ancestry of the trained adapter says of this start."""
-        if self.init_adapter is None:
+        """What the trained adapter's ancestry says about this source."""
+        if self.init_from is None:
             return {}
-        return {"init_adapter": str(self.init_adapter), "init_mode": self.init_mode}
+        return {"init_adapter": str(self.init_from), "init_mode": self.init_mode}

@@ -1,11 +1,13 @@
-"""Optimiser and learning-rate schedule."""
+"""Optimizer and learning-rate schedule."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import bitsandbytes as bnb
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.distributed.tensor import DTensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
@@ -17,22 +19,22 @@ from animelm.train.fsdp.optimizers import ShardAdamW, ShardAdamW8bit
 
 
 @dataclass(frozen=True)
-class OptimiserSettings:
-    """How the weights move.
+class OptimizerSettings:
+    """Optimizer and learning-rate schedule.
 
     Args:
-        kind: adamw_8bit keeps AdamW's two states in 8 bits (arXiv 2110.02861); adamw keeps them in
-            32.
-        learning_rate: Peak learning rate. 2e-4 suits a 20B; a model of some ten million parameters
-            wants about twenty times as much.
+        kind: adamw_8bit keeps AdamW's two states in 8 bits (arXiv 2110.02861). adamw keeps them in
+            32 bits.
+        learning_rate: Peak learning rate. 2e-4 suits a 20B; a model of about ten million parameters
+            needs about twenty times as much.
         weight_decay: Decoupled weight decay (arXiv 1711.05101).
         beta2: AdamW's second decay rate.
-        warmup_share: Share of the steps, 0 to 1, over which the rate rises to its
-            peak, in equal steps of which none is 0.
-        final_share: The rate falls along a cosine to this share of its peak.
+        warmup_share: Share of the steps, 0 to 1, over which the rate rises linearly to its peak,
+            starting above 0.
+        final_share: Share of the peak to which the rate falls along a cosine.
 
     Raises:
-        UserError: a value is out of its range.
+        UserError: a value is out of range.
     """
 
     kind: Literal["adamw_8bit", "adamw"] = "adamw_8bit"
@@ -54,8 +56,23 @@ class OptimiserSettings:
                 raise UserError(f"{name} is {getattr(self, name)}; expected a share from 0 to 1")
 
 
-def build_optimiser(parameters: Iterable[Parameter], settings: OptimiserSettings) -> Optimizer:
-    """The optimiser of the trainable parameters; matrices decay, vectors do not."""
+def configure_optimizer(
+    parameters: Iterable[Parameter], settings: OptimizerSettings, steps: int | float
+) -> OptimizerLRScheduler:
+    """Optimizer and schedule, as a LightningModule returns them.
+
+    Raises:
+        UserError: the number of steps is infinite.
+    """
+    if math.isinf(steps):
+        raise UserError("set trainer.max_epochs or max_steps: the learning rate needs an end")
+    optimizer = build_optimizer(parameters, settings)
+    schedule = build_schedule(optimizer, settings, int(steps))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def build_optimizer(parameters: Iterable[Parameter], settings: OptimizerSettings) -> Optimizer:
+    """The optimizer of the trainable parameters; weight decay applies to matrices only."""
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     groups = [
         {"params": [p for p in trained if p.dim() >= 2], "weight_decay": settings.weight_decay},
@@ -71,10 +88,10 @@ def build_optimiser(parameters: Iterable[Parameter], settings: OptimiserSettings
     return stock(groups, lr=settings.learning_rate, betas=betas, fused=True)
 
 
-def build_schedule(optimiser: Optimizer, settings: OptimiserSettings, steps: int) -> LambdaLR:
-    """Linear warm-up, then a cosine, over ``steps`` optimiser steps."""
+def build_schedule(optimizer: Optimizer, settings: OptimizerSettings, steps: int) -> LambdaLR:
+    """Linear warm-up, then a cosine, over ``steps`` optimizer steps."""
     return get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
-        optimiser,
+        optimizer,
         num_warmup_steps=round(settings.warmup_share * steps),
         num_training_steps=steps,
         min_lr_rate=settings.final_share,

@@ -1,102 +1,190 @@
-"""What a checkpoint keeps beside weights and optimiser states, so that a run goes on from it.
+"""The state of a resumed run, beside weights and optimizer states.
 
-Every process has random numbers of its own, and inside an accumulation gradients of its own.
+Every process has random numbers of its own, and between two optimizer steps gradients of its own.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 from lightning.pytorch.utilities import rank_zero_warn
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import Parameter
 
 from animelm.errors import UserError
-from animelm.train.accumulation import Window
-from animelm.train.processes import of_all
-from animelm.train.random_state import random_state, set_random_state
+from animelm.train.accumulation import TokenWeightedAccumulation
+from animelm.train.optimizer import OptimizerSettings
 
-_ELSE = "else start from its run's adapter (--model.init_adapter)"
+_KEY = "animelm_processes"  # in the checkpoint
+_OTHERWISE = "or start a new run from that run's adapter (--model.adapter.init_from)"
 
 
 @dataclass(frozen=True)
-class Setup:
+class TrainingSetup:
     """What a resumed run must share with the run that wrote its checkpoint.
 
     Attributes:
         processes: how many train together.
         sharded: whether they share the model (FSDP2).
-        settings: options under --model that optimiser states and schedule are made for.
+        settings: options under --model that optimizer states and schedule depend on.
     """
 
     processes: int
     sharded: bool
     settings: Mapping[str, object]
 
+    @staticmethod
+    def of(
+        processes: int, sharded: bool, dtype: torch.dtype, optimizer: OptimizerSettings
+    ) -> "TrainingSetup":
+        """The setup of a run that computes in ``dtype``."""
+        settings = {f"optimizer.{name}": value for name, value in asdict(optimizer).items()}
+        settings["compute.dtype"] = str(dtype).removeprefix("torch.")
+        return TrainingSetup(processes, sharded, settings)
 
-def state_of_all(setup: Setup, window: Window, trained: list[Parameter]) -> dict[str, Any]:
-    """What to keep; all processes must ask at the same time."""
+
+class ResumedState:
+    """What a checkpoint holds for this run, from the time it is read until training starts."""
+
+    def __init__(self) -> None:
+        self._processes: dict[str, Any] = {}
+        self._loaders: list[dict[str, Any]] = []
+
+    def load(self, checkpoint: Mapping[str, Any], setup: TrainingSetup | None) -> None:
+        """Reads the state from a checkpoint.
+
+        Args:
+            checkpoint: as Lightning loads it.
+            setup: of this run; None if it does not train.
+
+        Raises:
+            UserError: the checkpoint was written with another setup.
+        """
+        if setup is not None and _KEY in checkpoint:
+            self._processes = checkpoint[_KEY]
+            require_same_setup(self._processes, setup)
+        loop = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
+        self._loaders = loop.get("combined_loader", [])
+
+    def restore(
+        self,
+        loader: Any,
+        rank: int,
+        accumulation: TokenWeightedAccumulation,
+        trained: list[Parameter],
+    ) -> None:
+        """Restores data position, random numbers and accumulated gradients of this process.
+
+        In a new run each process gets different random numbers instead: one seed gave all of them
+        the same adapter, but their dropout must differ.
+        """
+        # Lightning restores the position when it makes the loader, and configure_optimizers has
+        # asked for the loader's length before the checkpoint was read.
+        for state in self._loaders:
+            loader.load_state_dict(state)
+        if self._processes:
+            restore_process_state(self._processes, rank, accumulation, trained)
+        elif rank:
+            torch.manual_seed(torch.initial_seed() + rank)
+        self._processes, self._loaders = {}, []
+
+
+def save_process_states(
+    checkpoint: dict[str, Any],
+    setup: TrainingSetup,
+    accumulation: TokenWeightedAccumulation,
+    trained: list[Parameter],
+) -> None:
+    """Adds the state of all processes to a checkpoint; all processes must call it together."""
     state = {
         "sharded": setup.sharded,
-        "random_states": of_all(random_state()),
+        "random_states": gather_from_processes(random_state()),
         "settings": dict(setup.settings),
     }
-    if window.batches and not setup.sharded:
-        state["windows"] = of_all(window.state(trained))
-    elif window.batches:
+    if accumulation.batches and not setup.sharded:
+        state["windows"] = gather_from_processes(accumulation.state(trained))
+    elif accumulation.batches:
         rank_zero_warn(
-            "this checkpoint is written between two optimiser steps, and FSDP2 does not give the "
-            "gradients accumulated so far: a run resumed from it takes its first step without "
-            "these batches"
+            "this checkpoint is written between two optimizer steps, and FSDP2 does not give "
+            "access to the gradients accumulated so far: a run resumed from it takes its first "
+            "step without these batches"
         )
-    return state
+    checkpoint[_KEY] = state
 
 
 def require_same_weights(saved: Mapping[str, Tensor], own: Mapping[str, Parameter]) -> None:
-    """Looks whether a checkpoint's weights are those that this run trains.
+    """Checks that a checkpoint's weights are those that this run trains.
 
     Args:
-        saved: of the checkpoint, by name.
-        own: all parameters, trained or not.
+        saved: weights of the checkpoint, by name.
+        own: all parameters of this run, trained or not.
 
     Raises:
-        UserError: one is missing on either side, or has another shape.
+        UserError: a weight is missing on either side, or has another shape.
     """
-    strange = [name for name in saved if name not in own or own[name].shape != saved[name].shape]
-    strange += [n for n, parameter in own.items() if parameter.requires_grad and n not in saved]
-    if strange:
+    unknown = [name for name in saved if name not in own or own[name].shape != saved[name].shape]
+    unknown += [n for n, parameter in own.items() if parameter.requires_grad and n not in saved]
+    if unknown:
         raise UserError(
-            f"the checkpoint does not fit the settings: {len(strange)} of its weights are not "
-            f"those trained here, such as {strange[0]}; base, targets, rank and init_mode must "
-            "be those of the run that wrote it"
+            f"the checkpoint does not fit the settings: {len(unknown)} weights differ from those "
+            f"trained here, such as {unknown[0]}; base, lora.target_modules, lora.rank and "
+            "adapter.init_mode must be those of the run that wrote it"
         )
 
 
-def require_same_setup(state: Mapping[str, Any], own: Setup) -> None:
-    """Looks whether what ``state_of_all`` returned is of such a run.
+def require_same_setup(state: Mapping[str, Any], own: TrainingSetup) -> None:
+    """Checks the setup that ``save_process_states`` recorded.
 
     Raises:
-        UserError: the setups differ; settings that an older checkpoint does not name are not
+        UserError: the setups differ. Settings that an older checkpoint does not record are not
             compared.
     """
     processes, sharded = len(state["random_states"]), state["sharded"]
     if (processes, sharded) != (own.processes, own.sharded):
         kind = "FSDP2" if sharded else "a strategy other than FSDP2"
         raise UserError(
-            f"the checkpoint was written by {processes} processes under {kind}, and is resumed by "
-            f"as many under the same; {_ELSE}"
+            f"the checkpoint was written by {processes} process(es) under {kind}, and can only be "
+            f"resumed with the same number of processes and strategy; do so, {_OTHERWISE}"
         )
     written = state.get("settings", {})
     for name, value in own.settings.items():
         if name in written and written[name] != value:
             raise UserError(
                 f"the checkpoint was trained with --model.{name}={written[name]}, and this run has "
-                f"{value}; resume it with --model.{name}={written[name]}, {_ELSE}"
+                f"{value}; resume it with --model.{name}={written[name]}, {_OTHERWISE}"
             )
 
 
-def go_on(state: Mapping[str, Any], rank: int, window: Window, trained: list[Parameter]) -> None:
-    """Puts this process's part of ``state_of_all``'s back."""
+def restore_process_state(
+    state: Mapping[str, Any],
+    rank: int,
+    accumulation: TokenWeightedAccumulation,
+    trained: list[Parameter],
+) -> None:
+    """Restores one process's part of what ``save_process_states`` saved."""
     set_random_state(state["random_states"][rank])
     if "windows" in state:
-        window.restore(trained, **state["windows"][rank])
+        accumulation.restore(trained, **state["windows"][rank])
+
+
+def gather_from_processes(own: Any) -> list[Any]:
+    """The objects of all processes, in the order of ranks; all must call it together."""
+    if not distributed.is_initialized():
+        return [own]
+    gathered: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(gathered, own)
+    return gathered
+
+
+def random_state() -> dict[str, Any]:
+    """The states of torch's generators, which dropout draws from: uint8 tensors, CPU and CUDA."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Restores what ``random_state`` returned; a different number of GPUs keep their states."""
+    torch.set_rng_state(state["cpu"])
+    if len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])

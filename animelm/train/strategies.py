@@ -1,6 +1,6 @@
-"""Training on several processes: Lightning's strategies, for a model that is mostly frozen.
+"""Lightning's strategies for several processes, adapted to a model that is mostly frozen.
 
-Chosen with configs/strategy/*.yaml on top of any config.
+configs/strategy/*.yaml select them.
 """
 
 from collections.abc import Mapping
@@ -24,15 +24,15 @@ class DataParallelStrategy(DDPStrategy):
     """Every process holds the whole model; gradients are averaged.
 
     Args:
-        process_group_backend: nccl, gloo, …; None: what suits the device.
+        process_group_backend: nccl, gloo, …; None selects the backend that suits the device.
     """
 
     def __init__(self, process_group_backend: str | None = None) -> None:
-        # No buffer ever changes.
+        # Buffers never change.
         super().__init__(process_group_backend=process_group_backend, forward_sync_buffers=False)
 
     def setup(self, trainer: pl.Trainer) -> None:
-        # Every process has read the base itself: 13 GB of a 20B need not be sent.
+        # Every process has read the base itself, so the 13 GB of a 20B need not be sent.
         module = trainer.lightning_module
         frozen = [name for name, p in module.named_parameters() if not p.requires_grad]
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, frozen)
@@ -40,13 +40,13 @@ class DataParallelStrategy(DDPStrategy):
 
 
 class FullyShardedStrategy(ModelParallelStrategy):
-    """Every process holds a part of every layer (FSDP2); see ``shard_layers``.
+    """Every process holds its shard of each layer (FSDP2); see ``shard_layers``.
 
-    A checkpoint is one file with what is trained, put together, and each process's optimiser
-    states.
+    A checkpoint is one file that holds the trained weights, gathered from all processes, and the
+    optimizer states of each process.
 
     Args:
-        process_group_backend: nccl, gloo, …; None: what suits the device.
+        process_group_backend: nccl, gloo, …; None selects the backend that suits the device.
     """
 
     def __init__(self, process_group_backend: str | None = None) -> None:
@@ -57,18 +57,18 @@ class FullyShardedStrategy(ModelParallelStrategy):
         )
 
     def setup_environment(self) -> None:
-        # Lightning's "auto" is the number of machines.
+        # Lightning's "auto" would be the number of machines.
         self._data_parallel_size = self.num_nodes * self.num_processes
         super().setup_environment()
 
     def lightning_module_state_dict(self) -> dict[str, Tensor]:
-        """What is trained, whole; the frozen base is read again from its own files."""
+        """The full trained weights; the frozen base is read again from its own files."""
         assert self.lightning_module is not None
         parameters = self.lightning_module.named_parameters()
         return whole_tensors((name, p) for name, p in parameters if p.requires_grad)
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
-        """The states of all processes on the first one; on others nothing."""
+        """The states of all processes on the first process; None on the others."""
         if isinstance(optimizer, LightningOptimizer):
             optimizer = optimizer.optimizer
         own = tree_map(lambda v: v.cpu() if isinstance(v, Tensor) else v, optimizer.state_dict())
@@ -83,7 +83,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
     def load_checkpoint(
         self, checkpoint_path: Any, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """The file's content; ``load_model_state_dict`` and the like take their part of it."""
+        """The content of the file, from which each process then loads its part."""
         return self.checkpoint_io.load_checkpoint(checkpoint_path, weights_only=weights_only)
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
@@ -93,6 +93,6 @@ class FullyShardedStrategy(ModelParallelStrategy):
             copy_whole(saved, own[name])
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        """Each process takes its own states again."""
+        """Each process loads its own states."""
         for optimizer, saved in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
             optimizer.load_state_dict(saved[_SHARDS][self.global_rank])

@@ -1,4 +1,4 @@
-"""What a validation pass finds out on the held-out sets."""
+"""Losses and answers of a validation pass on the held-out sets."""
 
 import math
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from torchmetrics import MetricCollection
 from animelm.data.sources.qa import DIRECTIONS
 from animelm.evaluate.generate import Answer
 from animelm.evaluate.metrics import answer_metrics
-from animelm.evaluate.scoring import Rivals
+from animelm.evaluate.scoring import Distractors
 
 _NO_ANSWER = "(the final channel was not reached)"
-_LARGEST_EXPONENT = 700.0  # exp of more is no float
+_LARGEST_EXPONENT = 700.0  # exp of more overflows
 
 SumOverProcesses = Callable[[Tensor], Tensor]
 
@@ -31,11 +31,11 @@ class ValidationAnswer:
     key_found: bool
 
 
-class HeldOut:
+class HeldOutResults:
     """Collects losses of held-out blocks and answers to held-out questions, by set.
 
-    Every process sees the same sets in the same order, each with a share of its blocks or questions
-    (as the data room deals them out), and asks for the figures at the same time.
+    Every process has the same sets in the same order, each with a part of its blocks or questions,
+    and all processes must ask for the figures at the same time.
 
     Args:
         device: where the process group can sum tensors.
@@ -55,6 +55,15 @@ class HeldOut:
         """Adds the answers to a batch of questions."""
         self._answers.setdefault(name, []).extend(answers)
 
+    def figures(self, distractors: Distractors, total: SumOverProcesses) -> dict[str, float]:
+        """All figures by the names under which they are logged.
+
+        Args:
+            distractors: distractors, for the scores of answers.
+            total: sums a tensor over all processes.
+        """
+        return {**self.perplexities(total), **self.scores(distractors, total)}
+
     def perplexities(self, total: SumOverProcesses) -> dict[str, float]:
         """Mean token loss in nats, and perplexity, of each set of blocks."""
         figures = {}
@@ -65,45 +74,45 @@ class HeldOut:
             figures[f"validation/{name}/perplexity"] = math.exp(min(mean, _LARGEST_EXPONENT))
         return figures
 
-    def scores(self, rivals: Rivals, total: SumOverProcesses) -> dict[str, float]:
+    def scores(self, distractors: Distractors, total: SumOverProcesses) -> dict[str, float]:
         """Scores and number of questions of each set, and of each direction in it."""
         figures: dict[str, float] = {}
         for name, answers in self._answers.items():
-            figures |= self._score(f"validation/{name}", answers, rivals, total)
+            figures |= self._score(f"validation/{name}", answers, distractors, total)
             for direction in DIRECTIONS:
                 chosen = [answer for answer in answers if answer.record.direction == direction]
                 prefix = f"validation_directions/{name}_{direction}"
-                figures |= self._score(prefix, chosen, rivals, total)
+                figures |= self._score(prefix, chosen, distractors, total)
         return figures
 
-    def examples(self, rivals: Rivals) -> list[ValidationAnswer]:
+    def examples(self, distractors: Distractors) -> list[ValidationAnswer]:
         """Every answer of this process, with its scores."""
         return [
-            _validation_answer(answer, rivals)
+            _validation_answer(answer, distractors)
             for answers in self._answers.values()
             for answer in answers
         ]
 
     def _score(
-        self, prefix: str, answers: list[Answer], rivals: Rivals, total: SumOverProcesses
+        self, prefix: str, answers: list[Answer], distractors: Distractors, total: SumOverProcesses
     ) -> dict[str, float]:
-        # Asked of all processes: one without such a question must still take part in the sums.
+        # A process without such a question must still take part in the sums.
         questions = float(total(self._tensor(len(answers))))
         if not questions:
             return {}
-        metrics: MetricCollection = answer_metrics(rivals).to(self._device)
+        metrics: MetricCollection = answer_metrics(distractors).to(self._device)
         metrics.update([answer.output for answer in answers], [answer.record for answer in answers])
         values = {f"{prefix}/{name}": float(value) for name, value in metrics.compute().items()}
         return {**values, f"{prefix}/questions": questions}
 
     def _tensor(self, *values: float) -> Tensor:
-        # MPS knows no float64.
+        # MPS has no float64.
         dtype = torch.float32 if self._device.type == "mps" else torch.float64
         return torch.tensor(values, dtype=dtype, device=self._device)
 
 
-def _validation_answer(answer: Answer, rivals: Rivals) -> ValidationAnswer:
-    scores = rivals.score(answer.output, answer.record)
+def _validation_answer(answer: Answer, distractors: Distractors) -> ValidationAnswer:
+    scores = distractors.score(answer.output, answer.record)
     record = answer.record
     return ValidationAnswer(
         record.question,

@@ -1,7 +1,7 @@
 """animelm as a user runs it: ``AdaptedLM`` under Lightning's Trainer, on packed documents."""
 
 from collections.abc import Iterator
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import lightning as L
 import numpy as np
@@ -11,9 +11,12 @@ from measuring.matrix_products import BareProducts
 
 from animelm.data.batches.batch import Document, PackedBatch
 from animelm.data.batches.packing import Piece, build_batch
+from animelm.model.lora.adapters import LoraSettings
+from animelm.model.precision import ComputeType
 from animelm.model.quantization.linear4bit import Quantization
 from animelm.train.module import AdaptedLM
-from animelm.train.optimizer import OptimiserSettings
+from animelm.train.optimizer import OptimizerSettings
+from animelm.train.settings import ComputeSettings
 from training_speed_parts.checkpoint import PAD_TOKEN_ID
 from training_speed_parts.clock import StepClock
 from training_speed_parts.documents import Documents, load_steps, token_count
@@ -75,12 +78,9 @@ def run_ours(setting: Ours, clock: StepClock) -> Measured:
     module = AdaptedLM(
         base=str(run.checkpoint),
         quantization=cast(Quantization, setting.quantization),
-        rank=RANK,
-        alpha=ALPHA,
-        dropout=0.0,
-        compute_type=cast(Literal["auto", "float32", "bfloat16"], setting.compute_type),
-        compile_kernels=True,
-        optimiser=OptimiserSettings(
+        lora=LoraSettings(RANK, ALPHA, dropout=0.0),
+        compute=ComputeSettings(cast(ComputeType, setting.compute_type), compile_kernels=True),
+        optimizer=OptimizerSettings(
             "adamw", run.learning_rate, beta2=0.99, warmup_share=0.0, final_share=1.0
         ),
     )

@@ -95,16 +95,13 @@ def small(tiny_base: Path) -> Callable[[Path, int], Sequence[str]]:
     def options(folder: Path, steps: int = 1) -> list[str]:
         return [
             f"--model.base={tiny_base}",
-            "--model.compute_type=float32",
-            "--model.max_new_tokens=6",
-            f"--data.base={tiny_base}",
+            "--model.compute.dtype=float32",
+            "--model.generation.max_new_tokens=6",
             "--data.block_size=128",
             "--data.blocks_per_batch=2",
             f"--trainer.limit_train_batches={steps}",
             "--trainer.max_epochs=1",
             f"--trainer.default_root_dir={folder}",
-            f"--trainer.logger.init_args.save_dir={folder.parent}",
-            f"--trainer.logger.init_args.name={folder.name}",
         ]
 
     return options

@@ -70,7 +70,7 @@ def test_the_prompt_ends_with_ctrl_d(ask, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["--compare"], "name it with --adapter"),
         (["--adapter=nowhere"], "nowhere: no such folder"),
@@ -78,13 +78,15 @@ def test_the_prompt_ends_with_ctrl_d(ask, monkeypatch) -> None:
         (["--answer_from=middle"], "answer_from"),
     ],
 )
-def test_a_mistake_is_told_in_one_message(ask, arguments: list[str], told: str) -> None:
+def test_a_mistake_is_reported_in_one_message(ask, arguments: list[str], expected: str) -> None:
     called = ask(QUESTION, *arguments)
     assert called.status == 2
-    assert told in called.err and not called.out
+    assert expected in called.err and not called.out
 
 
-def test_a_tokenizer_that_the_base_has_no_rows_for_is_told(ask, tiny_base: Path, tmp_path: Path):
+def test_a_tokenizer_that_the_base_has_no_rows_for_is_reported(
+    ask, tiny_base: Path, tmp_path: Path
+):
     shutil.copytree(tiny_base, tmp_path, dirs_exist_ok=True)
     config = json.loads((tiny_base / "config.json").read_text()) | {"vocab_size": 99}
     (tmp_path / "config.json").write_text(json.dumps(config))

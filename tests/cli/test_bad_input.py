@@ -33,7 +33,9 @@ def refused(call, small, tmp_path: Path) -> Callable[..., str]:
 
 
 def test_a_target_that_matches_nothing(refused, articles_of) -> None:
-    message = refused("fit", "cpt.yaml", *articles_of, "--model.target_modules=[q_proj,gate_projj]")
+    message = refused(
+        "fit", "cpt.yaml", *articles_of, "--model.lora.target_modules=[q_proj,gate_projj]"
+    )
     assert "'gate_projj' matches no linear layer" in message
     assert "Nearest names: gate_proj" in message
 
@@ -91,12 +93,6 @@ def test_parquet_that_is_damaged_or_has_no_texts(refused, tmp_path: Path) -> Non
 
 
 def test_a_base_that_is_not_there(refused, articles_of) -> None:
-    nowhere = ["--model.base=nowhere/at/all", "--data.base=nowhere/at/all"]
-    message = refused("fit", "cpt.yaml", *articles_of, *nowhere)
-    assert "'nowhere/at/all': no such folder" in message
-
-
-def test_a_model_base_that_is_not_there_beside_a_tokenizer_that_is(refused, articles_of) -> None:
     message = refused("fit", "cpt.yaml", *articles_of, "--model.base=nowhere/at/all")
     assert "'nowhere/at/all': no such folder" in message
 
@@ -114,17 +110,17 @@ def test_a_base_whose_embedding_has_no_row_for_every_token(
 
 def test_sft_before_cpt_says_what_to_run_first(refused, questions_of) -> None:
     message = refused("fit", "sft.yaml", *questions_of)
-    assert "init_adapter runs/cpt/adapter: no such folder" in message
+    assert "adapter.init_from runs/cpt/adapter: no such folder" in message
     assert "python -m animelm fit --config cpt.yaml" in message
 
 
 def test_validate_before_fit_names_the_adapter(refused, questions_of) -> None:
     message = refused("validate", "sft.yaml", *questions_of)
-    assert "evaluated_adapter runs/sft/adapter: no such folder" in message
+    assert "adapter.evaluate runs/sft/adapter: no such folder" in message
 
 
 def test_a_folder_that_is_no_adapter(refused, questions_of, tmp_path: Path) -> None:
-    message = refused("fit", "sft.yaml", *questions_of, f"--model.init_adapter={tmp_path}")
+    message = refused("fit", "sft.yaml", *questions_of, f"--model.adapter.init_from={tmp_path}")
     assert f"{tmp_path}: no adapter_config.json" in message
 
 
@@ -141,7 +137,7 @@ def test_compare_before_fit_names_the_adapter(refused, tiny_base: Path, sample) 
         ("fit", "cpt.yaml", "--nope=1", "unrecognized arguments: --nope=1"),
         ("fit", "cpt.yaml", "--model.nope=1", "unrecognized arguments: --model.nope=1"),
         ("fit", "cpt.yaml", "--data.nope=1", "Option 'nope' is not accepted"),
-        ("fit", "cpt.yaml", "--model.rank=many", "--model.rank: Expected int"),
+        ("fit", "cpt.yaml", "--model.lora.rank=many", "--model.lora.rank: Expected int"),
         ("fit", "cpt.yaml", "--data=NoSuchModule", "NoSuchModule"),
         ("fit", "cpt.yaml", "--trainer.callbacks+=NoSuchCallback", "NoSuchCallback"),
         ("validate", "sft.yaml", "--nope=1", "unrecognized arguments: --nope=1"),
@@ -160,15 +156,17 @@ def test_an_option_that_is_not_understood(
 @pytest.mark.parametrize(
     ("option", "told"),
     [
-        ("--model.rank=0", "LoRA's rank is 0; expected 1 or more"),
-        ("--model.dropout=1.5", "LoRA's dropout is 1.5; expected at least 0 and below 1"),
-        ("--model.optimiser.learning_rate=0", "learning_rate is 0.0; expected more than 0"),
+        ("--model.lora.rank=0", "LoRA's rank is 0; expected 1 or more"),
+        ("--model.lora.dropout=1.5", "LoRA's dropout is 1.5; expected at least 0 and below 1"),
+        ("--model.memory.stored_activations_gib=-1", "stored_activations_gib is -1.0; expected 0"),
+        ("--every_n_steps.checkpoint=0", "every_n_steps.checkpoint is 0; expected 1 or more"),
+        ("--model.optimizer.learning_rate=0", "learning_rate is 0.0; expected more than 0"),
         ("--data.replay_share=2", "replay_share must be at least 0 and below 1, not 2.0"),
         ("--data.blocks_per_batch=0", "blocks_per_batch must be at least 1, not 0"),
         ("--trainer.max_epochs=-1", "set trainer.max_epochs or max_steps"),
         ("--trainer.precision=1", "--trainer.precision:"),
         ("--ckpt_path=nowhere.ckpt", "--ckpt_path nowhere.ckpt: no such file"),
-        ("--ckpt_path=last", "--ckpt_path last: expected the file to go on from; there is none in"),
+        ("--ckpt_path=last", "--ckpt_path last: expected the path of a checkpoint; there is none"),
         ("--trainer.accumulate_grad_batches=0", "accumulate_grad_batches is 0; expected 1 or more"),
     ],
 )
@@ -188,8 +186,12 @@ def test_a_folder_of_logs_that_cannot_be_made(
     refused, articles_of, tmp_path: Path, setting: str
 ) -> None:
     (tmp_path / "file").touch()
-    option = f"--trainer.logger.init_args.{setting}={tmp_path / 'file' / 'logs'}"
-    message = refused("fit", "cpt.yaml", *articles_of, option)
+    options = [
+        "--trainer.logger=TensorBoardLogger",
+        f"--trainer.logger.init_args.save_dir={tmp_path}",
+        f"--trainer.logger.init_args.{setting}={tmp_path / 'file' / 'logs'}",
+    ]
+    message = refused("fit", "cpt.yaml", *articles_of, *options)
     assert f"trainer.logger's save_dir {tmp_path / 'file' / 'logs'}" in message
     assert "cannot be made: Not a directory" in message
 
@@ -200,9 +202,9 @@ def test_a_place_for_answers_that_cannot_be_made_is_told_before_the_model_is_loa
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "answers.jsonl"
     options = [
-        "--trainer.callbacks+=animelm.train.callbacks.AnswerWriter",
+        "--trainer.callbacks+=AnswerWriter",
         f"--trainer.callbacks.path={path}",
-        f"--model.evaluated_adapter={tmp_path / 'nowhere'}",  # missed when the model is loaded
+        f"--model.adapter.evaluate={tmp_path / 'nowhere'}",  # missed when the model is loaded
     ]
     message = refused("predict", "sft.yaml", *questions_of, *options)
     assert f"AnswerWriter's path {path.parent}: cannot be made: File exists" in message
@@ -222,14 +224,14 @@ def test_a_config_that_is_not_yaml(refused, tmp_path: Path) -> None:
 
 
 def test_a_config_with_a_key_that_is_not_known(refused, tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text("model:\n  bass: x\n")
+    (tmp_path / "mine.yaml").write_text("model:\n  base: x\n  bass: x\n")
     assert "'model.bass'" in refused("fit", f"{tmp_path / 'mine.yaml'}", short=False)
 
 
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (["fit"], "required: fit.model.base; a config has them, such as --config cpt.yaml"),
+        (["fit"], "required: model.base; they are set in a config, such as --config cpt.yaml"),
         (["validate"], "such as --config sft.yaml"),
         (["compare"], "such as --config compare.yaml"),
         (["ask", "質問"], "such as --base checkpoints/nano-gpt-oss-ja --adapter runs/sft/adapter"),

@@ -14,7 +14,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write(path: Path) -> Path:
     path.parent.mkdir(exist_ok=True)
-    path.write_text("model: {rank: 4}\n", encoding="utf-8")
+    path.write_text("model: {lora: {rank: 4}}\n", encoding="utf-8")
     return path
 
 
@@ -63,3 +63,26 @@ def test_a_config_that_cannot_be_read_is_named(here: Path, content: bytes, told:
     (here / "bad.yaml").write_bytes(content)
     with pytest.raises(UserError, match=rf"^bad\.yaml.*{told}"):
         find_configs(["--config", "bad.yaml"])
+
+
+def test_a_config_is_layered_on_those_that_it_includes(here: Path) -> None:
+    for name, include in (("a", "b.yaml"), ("b", "[c.yaml, d.yaml]"), ("c", "null"), ("d", "[]")):
+        (here / f"{name}.yaml").write_text(f"include: {include}\n", encoding="utf-8")
+    layers = ["c.yaml", "d.yaml", "b.yaml", "a.yaml"]
+    assert find_configs(["--config=a.yaml"]) == [f"--config={name}" for name in layers]
+    expected = [part for name in layers for part in ("--config", name)]
+    assert find_configs(["--config", "a.yaml"]) == expected
+
+
+def test_a_config_that_includes_itself_is_refused(here: Path) -> None:
+    (here / "a.yaml").write_text("include: b.yaml\n", encoding="utf-8")
+    (here / "b.yaml").write_text("include: a.yaml\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"a\.yaml: includes itself, by way of a\.yaml, b\.yaml"):
+        find_configs(["--config=a.yaml"])
+
+
+@pytest.mark.parametrize("include", ["3", "{a: b}", "[1]"])
+def test_an_include_that_is_no_name_is_refused(here: Path, include: str) -> None:
+    (here / "a.yaml").write_text(f"include: {include}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"a\.yaml: include is .*; expected a config's name"):
+        find_configs(["--config=a.yaml"])

@@ -44,7 +44,7 @@ def test_fine_tuning_goes_on_from_the_adapter_that_articles_trained(
 ) -> None:
     experiment.demo(tmp_path / "run")
     adapter = Path(handed_on["cpt"]["--trainer.default_root_dir"]) / "adapter"
-    assert handed_on["sft"]["--model.init_adapter"] == str(adapter)
+    assert handed_on["sft"]["--model.adapter.init_from"] == str(adapter)
     assert handed_on["compare"].cpt_adapter == adapter
     assert handed_on["compare"].sft_adapter == tmp_path / "run" / "sft" / "adapter"
 
@@ -73,7 +73,7 @@ def test_a_folder_with_anything_else_in_it_is_refused_untouched(
     for path in own:
         path.parent.mkdir(exist_ok=True)
         path.write_text("mine", encoding="utf-8")
-    with pytest.raises(UserError, match="holds sample, which this command has not written"):
+    with pytest.raises(UserError, match="holds sample, which was not written by this command"):
         experiment.demo(tmp_path)
     with pytest.raises(UserError, match=r"holds thesis\.md, which"):
         experiment.reproduce(tmp_path, works=4)
@@ -89,7 +89,9 @@ def test_runs_of_the_users_own_are_not_taken_for_an_earlier_one(
     own.touch()
     (tmp_path / "runs" / "sft").mkdir()
     for command in (experiment.demo, experiment.reproduce):
-        with pytest.raises(UserError, match="runs: holds cpt, which this command has not written"):
+        with pytest.raises(
+            UserError, match="runs: holds cpt, which was not written by this command"
+        ):
             command(tmp_path / "runs")
     assert own.exists() and not handed_on
 

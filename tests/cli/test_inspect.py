@@ -38,8 +38,8 @@ def test_options_of_fit_are_understood(call, tiny_base: Path) -> None:
         "--config",
         "cpt.yaml",
         f"--model.base={tiny_base}",
-        "--model.target_modules=[q_proj]",
-        "--model.rank=4",
+        "--model.lora.target_modules=[q_proj]",
+        "--model.lora.rank=4",
     )
     per_target = json.loads(called.out)["trainable_parameters_per_target"]
     assert per_target == {"q_proj": 2 * 4 * (64 + 64)}
@@ -60,7 +60,7 @@ def test_the_table_shows_equal_modules_on_one_line(call, tiny_base: Path) -> Non
 
 def test_later_configs_are_layered_on_the_first(call, tiny_base: Path, tmp_path: Path) -> None:
     layer = tmp_path / "layer.yaml"
-    layer.write_text("model: {target_modules: [q_proj], rank: 4}\n", encoding="utf-8")
+    layer.write_text("model: {lora: {target_modules: [q_proj], rank: 4}}\n", encoding="utf-8")
     configs = ["--config=cpt.yaml", f"--config={layer}"]
     called = call("inspect", "--format=json", *configs, f"--model.base={tiny_base}")
     per_target = json.loads(called.out)["trainable_parameters_per_target"]

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
+import animelm
 from animelm.cli import COMMANDS
 
 # What the help of a command must teach.
 TAUGHT = {
-    "fit": ("--model.target_modules", "--data CONFIG", "--trainer.max_steps", "LoRA"),
-    "validate": ("--model.evaluated_adapter", "--ckpt_path"),
-    "test": ("--model.evaluated_adapter",),
-    "predict": ("--model.evaluated_adapter",),
+    "fit": ("--model.lora.target_modules", "--data CONFIG", "--trainer.max_steps", "LoRA"),
+    "validate": ("--model.adapter.evaluate", "--ckpt_path"),
+    "test": ("--model.adapter.evaluate",),
+    "predict": ("--model.adapter.evaluate",),
     "inspect": ("--format", "Every option of `fit`"),
     "plan": ("--device", "16 GB GPU", "Every option of `fit`"),
     "compare": ("--cpt_adapter", "--sft_adapter", "95 % intervals"),
@@ -54,6 +55,12 @@ def test_the_package_runs_as_a_program(project_root: Path) -> None:
     assert ran.returncode == 2
     assert ran.stderr.startswith("error: no command 'nonsense'; expected one of fit, validate")
     assert not ran.stdout
+
+
+def test_the_version_is_that_of_the_package(call) -> None:
+    called = call("--version")
+    assert (called.status, called.out) == (0, f"animelm {animelm.__version__}\n")
+    assert called.out == "animelm 0.1.0\n"
 
 
 def test_no_command_at_all_shows_the_first_page_and_fails(call) -> None:

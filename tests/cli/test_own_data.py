@@ -34,7 +34,7 @@ def test_sft_trains_on_pairs_in_each_format(
         f"--data.records={write_pairs(tmp_path / f'mine{suffix}')}",
         f"--data.replay_records={sample.general_records}",
         "--data.questions_per_set=4",
-        "--model.init_adapter=null",
+        "--model.adapter.init_from=null",
     )
     assert called.status == 0, called.err
     assert (tmp_path / "run" / "adapter" / "adapter_model.safetensors").is_file()
@@ -77,10 +77,10 @@ def test_real_articles_and_questions_are_trained_and_asked(
         f"--data.records={questions}",
         f"--data.replay_records={sample.general_records}",
         "--data.questions_per_set=4",
-        f"--model.init_adapter={tmp_path / 'cpt' / 'adapter'}",
+        f"--model.adapter.init_from={tmp_path / 'cpt' / 'adapter'}",
     ]
     called = call("fit", "--config=sft.yaml", *small(tmp_path / "sft", 2), *sft)
     assert called.status == 0, called.err
-    evaluated = f"--model.evaluated_adapter={tmp_path / 'sft' / 'adapter'}"
+    evaluated = f"--model.adapter.evaluate={tmp_path / 'sft' / 'adapter'}"
     called = call("validate", "--config=sft.yaml", *small(tmp_path / "asked"), *sft, evaluated)
     assert called.status == 0, called.err

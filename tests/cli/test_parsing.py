@@ -22,8 +22,8 @@ Parser key "data":
     [
         (UNION, "--data: Problem with given class_path 'a.B': Option 'nope' is not accepted"),
         (
-            "Parser key \"model.rank\":\n  Expected a <class 'int'>. Got value: abc",
-            "--model.rank: Expected int. Got value: abc",
+            "Parser key \"model.lora.rank\":\n  Expected a <class 'int'>. Got value: abc",
+            "--model.lora.rank: Expected int. Got value: abc",
         ),
         ("unrecognized arguments: --nope=1", "unrecognized arguments: --nope=1"),
     ],

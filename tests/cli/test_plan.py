@@ -27,11 +27,11 @@ def test_compiled_norms_are_estimated_to_keep_less(
     base = [
         f"--model.base={tiny_base}",
         f"--data.base={tiny_base}",
-        "--model.compute_type=bfloat16",
+        "--model.compute.dtype=bfloat16",
     ]
     activations = []
     for compiled in ("false", "true"):
-        options = [*base, *articles_of, f"--model.compile_kernels={compiled}"]
+        options = [*base, *articles_of, f"--model.compute.compile_kernels={compiled}"]
         called = call("plan", "--config=cpt.yaml", "--format=json", *options)
         assert called.status == 0, called.err
         activations.append(json.loads(called.out)["bytes"]["stored activations"])
@@ -77,7 +77,7 @@ def test_all_processes_of_a_machine_must_fit_in_its_memory(call, strategy: str) 
         "--device=24 GiB CPU",
         "--trainer.devices=2",
         "--trainer.accelerator=cpu",
-        "--model.compute_type=bfloat16",
+        "--model.compute.dtype=bfloat16",
         "--format=json",
     ]
     called = call("plan", *(f"--config={name}" for name in configs), *options)

@@ -7,7 +7,7 @@ from collections import Counter
 
 def test_the_20b_is_inspected_from_its_name(call) -> None:
     layers = ["--config=gpt-oss-20b/cpt.yaml", "--config=hardware/gpu-24gb.yaml"]
-    called = call("inspect", *layers, "--model.compute_type=bfloat16", "--format=json")
+    called = call("inspect", *layers, "--model.compute.dtype=bfloat16", "--format=json")
     assert called.status == 0, called.err
     model = json.loads(called.out)
     kinds = Counter(

@@ -19,7 +19,7 @@ def checkpoint(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_checkpoint_that_is_whole_is_taken(
+def test_a_complete_checkpoint_is_accepted(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_checkpoint(str(checkpoint), tmp_path)
@@ -30,12 +30,12 @@ def test_a_checkpoint_that_is_whole_is_taken(
 
 
 @pytest.mark.parametrize("word", ["last", "best", "hpc", "registry", "registry:model:version:3"])
-def test_a_word_of_lightnings_is_refused_and_the_newest_file_named(
+def test_a_keyword_of_lightnings_is_refused_and_the_newest_file_named(
     word: str, checkpoint: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError) as refused:
         check_checkpoint(word, tmp_path)
-    assert f"--ckpt_path {word}: expected the file" in str(refused.value)
+    assert f"--ckpt_path {word}: expected the path of a checkpoint" in str(refused.value)
     assert f"the newest is {checkpoint}" in str(refused.value)
 
 

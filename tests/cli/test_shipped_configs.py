@@ -1,17 +1,22 @@
-"""Every YAML in configs/ is parsed, and the experiments run one step on a tiny base."""
+"""Every YAML file in configs/ is parsed and runs a step, on tiny bases in the released formats."""
 
 import itertools
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from tiny_base import EMBEDDED_BASE, write_tiny_base
+from transformers import GptOssForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from animelm.cli.configs import find_configs
 from animelm.cli.quiet import quiet_libraries
 from animelm.cli.trainer import TrainerCLI
-from animelm.data.datamodules.articles import MarkdownDataModule
-from animelm.data.datamodules.qa import QADataModule
+from animelm.data.datamodules import MarkdownDataModule, QADataModule
 from animelm.evaluate.settings import CompareSettings
+from tests.layouts import write_mxfp4
 
 FOLDER = Path(__file__).parent.parent.parent / "configs"
 BASES = {
@@ -20,7 +25,7 @@ BASES = {
 }
 HARDWARE = sorted(path.name for path in (FOLDER / "hardware").glob("*.yaml"))
 STRATEGIES = sorted(path.name for path in (FOLDER / "strategy").glob("*.yaml"))
-# What stands in no other folder is an experiment of its own, not a layer on one.
+# Files in other folders are layers on an experiment, not experiments.
 EXPERIMENTS = sorted(
     path for path in FOLDER.rglob("*.yaml") if path.parent.name in ("configs", *BASES)
 )
@@ -40,6 +45,70 @@ def parsed(*names: str) -> TrainerCLI:
         return TrainerCLI(find_configs([f"--config={name}" for name in names]), run=False)
 
 
+@pytest.fixture(scope="session")
+def released(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A tiny base for each folder of configs, in the format in which the real one is released."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in BASES}
+    model = GptOssForCausalLM.from_pretrained(write_tiny_base(folders["gpt-oss-20b"]))
+    (folders["gpt-oss-20b"] / "model.safetensors").unlink()
+    write_mxfp4(model, folders["gpt-oss-20b"])
+    write_tiny_llama(folders["llm-jp-3-7.2b"])
+    return {"configs": tiny_base, **folders}
+
+
+def write_tiny_llama(folder: Path) -> None:
+    """As llm-jp-3 is released: a dense Llama in 16 bits."""
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(EMBEDDED_BASE / name, folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).bfloat16().save_pretrained(folder)
+
+
+@pytest.fixture
+def step(call, small, sample, articles_of, questions_of, released, tmp_path: Path):
+    """``step(config, …layers)``: runs a step of a config, as small as a test needs it."""
+
+    def run(config: Path, *layers: str, options: Sequence[str] = ()) -> Path:
+        folder = tmp_path / "run"
+        module = parsed(name_of(config)).datamodule
+        data = {
+            "MarkdownDataModule": articles_of,
+            "QADataModule": [*questions_of, f"--data.general_records={sample.general_records}"],
+            "MixtureDataModule": [
+                f"--data.sources=[{{path: {sample.records}}}, {{path: {sample.articles}}}]",
+                f"--data.asked={sample.general_records}",
+                "--data.questions_per_set=4",
+            ],
+        }[type(module).__name__]
+        called = call(
+            "fit",
+            *(f"--config={name}" for name in (config, *layers)),
+            *small(folder, 1),
+            f"--model.base={released[config.parent.name]}",
+            "--model.adapter.init_from=null",
+            "--trainer.max_steps=1",
+            "--trainer.val_check_interval=1.0",
+            *data,
+            *options,
+        )
+        assert called.status == 0, called.err
+        return folder
+
+    return run
+
+
 def test_the_folder_of_configs_is_not_empty() -> None:
     names = {name_of(path) for path in EXPERIMENTS}
     assert {"cpt.yaml", "sft.yaml", "compare.yaml", "base.yaml"} <= names
@@ -49,64 +118,80 @@ def test_the_folder_of_configs_is_not_empty() -> None:
     assert STRATEGIES == ["ddp.yaml", "fsdp2.yaml"]
 
 
-@pytest.mark.parametrize("config", EXPERIMENTS, ids=name_of)
-def test_a_shipped_config_runs_one_step(
-    config: Path, call, small, sample, articles_of, questions_of, tiny_base: Path, tmp_path: Path
-) -> None:
-    settings = settings_of(config)
-    if "trainer" not in settings:
-        called = call("compare", f"--config={config}", *comparison(sample, tiny_base, tmp_path))
-        assert called.status == 0, called.err
-        assert (tmp_path / "summary.json").is_file()
-        return
-    data = {
-        "MarkdownDataModule": articles_of,
-        "QADataModule": questions_of,
-        "MixtureDataModule": [
-            f"--data.sources=[{{path: {sample.records}}}, {{path: {sample.articles}, repeats: 2}}]",
-            f"--data.asked={sample.general_records}",
-            "--data.questions_per_set=4",
-        ],
-    }[settings["data"]["class_path"].rsplit(".", 1)[-1]]
-    if "general_records" in settings["data"]["init_args"]:
-        data = [*data, f"--data.general_records={sample.general_records}"]
-    folder = tmp_path / "run"
-    own = ["--model.init_adapter=null", "--trainer.max_steps=1", "--trainer.val_check_interval=1.0"]
-    called = call("fit", f"--config={config}", *small(folder, 1), *data, *own)
-    assert called.status == 0, called.err
+@pytest.mark.parametrize(
+    "config", [path for path in EXPERIMENTS if path.stem != "compare"], ids=name_of
+)
+def test_an_experiment_runs_one_step(config: Path, step) -> None:
+    folder = step(config)
     written = {path.name for path in (folder / "adapter").iterdir()}
     assert {"adapter_model.safetensors", "model.safetensors"} & written
+    assert (folder / "version_0" / "checkpoints" / "last.ckpt").is_file()
+
+
+@pytest.mark.parametrize(
+    "config", [path for path in EXPERIMENTS if path.stem == "compare"], ids=name_of
+)
+def test_a_comparison_answers_a_few_questions(
+    config: Path, call, sample, released, tmp_path: Path
+) -> None:
+    base = released[config.parent.name]
+    called = call("compare", f"--config={config}", *comparison(sample, base, tmp_path))
+    assert called.status == 0, called.err
+    assert (tmp_path / "summary.json").is_file()
+
+
+@pytest.mark.parametrize("layer", HARDWARE)
+def test_the_layer_of_a_machine_runs_one_step_on_a_cpu(layer: str, step) -> None:
+    on_cpu = ["--trainer.accelerator=cpu", "--trainer.accumulate_grad_batches=1"]
+    step(FOLDER / "gpt-oss-20b" / "cpt.yaml", f"hardware/{layer}", options=on_cpu)
+
+
+def test_the_strategy_ddp_runs_one_step_on_a_single_process(step) -> None:
+    on_cpu = ["--trainer.accelerator=cpu", "--trainer.devices=1"]
+    step(FOLDER / "cpt.yaml", "strategy/ddp.yaml", options=on_cpu)
+
+
+@pytest.mark.parametrize("layer", STRATEGIES)
+@pytest.mark.parametrize("base", [".", *BASES])
+def test_a_strategy_can_be_layered_on_any_experiment(base: str, layer: str) -> None:
+    """Two processes run both strategies in tests/train/test_strategies.py."""
+    for step in ("cpt", "sft"):
+        made = parsed(f"{base}/{step}.yaml", f"strategy/{layer}")
+        assert type(made.trainer.strategy).__module__ == "animelm.train.strategies"
 
 
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize("step", ["cpt", "sft"])
 def test_an_experiment_has_the_values_of_the_group(base: str, step: str) -> None:
     made = parsed(f"{base}/{step}.yaml")
-    model, data, trainer = made.model, made.datamodule, made.trainer
+    model, data, trainer = made.model.settings, made.datamodule, made.trainer
     assert model.base == data.base == BASES[base]
     assert model.quantization == "nf4"
     assert (model.lora.rank, model.lora.alpha, model.lora.dropout) == (16, 32, 0.05)
     experts = ("gate_proj", "up_proj", "down_proj")
     assert model.lora.target_modules == ("q_proj", "k_proj", "v_proj", "o_proj", *experts)
-    optimiser = model.optimiser_settings
-    assert (optimiser.kind, optimiser.learning_rate) == ("adamw_8bit", 2e-4)
-    assert trainer.max_epochs == 3
+    optimizer = made.model.optimizer_settings
+    assert (optimizer.kind, optimizer.learning_rate) == ("adamw_8bit", 2e-4)
+    assert model.memory.activation_checkpointing
+    assert (trainer.max_epochs, trainer.gradient_clip_val) == (3, 1.0)
     assert (data.blocks_per_batch, trainer.accumulate_grad_batches) == (8, 2)
+    assert data.block_size == (2048 if step == "cpt" else 512)
     assert isinstance(data, MarkdownDataModule if step == "cpt" else QADataModule)
+    assert trainer.default_root_dir == f"runs/{base}/{step}"
+    assert trainer.checkpoint_callback._every_n_train_steps == 200
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_fine_tuning_and_comparison_take_up_what_the_steps_before_left(base: str) -> None:
-    cpt, sft = (settings_of(FOLDER / base / f"{step}.yaml") for step in ("cpt", "sft"))
+def test_fine_tuning_and_comparison_continue_from_the_steps_before(base: str) -> None:
+    cpt, sft = (parsed(f"{base}/{step}.yaml") for step in ("cpt", "sft"))
     compare = CompareSettings(**settings_of(FOLDER / base / "compare.yaml"))
-    folders = [f"{made['trainer']['default_root_dir']}/adapter" for made in (cpt, sft)]
-    assert sft["model"]["init_adapter"] == compare.cpt_adapter == folders[0]
-    assert sft["model"]["evaluated_adapter"] == compare.sft_adapter == folders[1]
-    own = parsed(f"{base}/sft.yaml").datamodule
-    assert compare.articles == cpt["data"]["init_args"]["folder"]
-    assert compare.records == str(own.records)
-    for split in ("held_out_wordings", "held_out_works", "seed"):
-        assert getattr(compare, split) == getattr(own, split)
+    folders = [Path(made.trainer.default_root_dir, "adapter") for made in (cpt, sft)]
+    source = sft.model.settings.adapter
+    assert source.init_from == Path(str(compare.cpt_adapter)) == folders[0]
+    assert cpt.model.settings.adapter.evaluate == folders[0]
+    assert source.evaluate == Path(str(compare.sft_adapter)) == folders[1]
+    assert Path(str(compare.articles)) == cpt.datamodule.folders[0]
+    assert Path(str(compare.records)) == sft.datamodule.records
 
 
 @pytest.mark.parametrize(("base", "layer"), itertools.product(BASES, HARDWARE))
@@ -119,20 +204,12 @@ def test_hardware_trades_batch_for_accumulation_and_keeps_the_product(
         blocks = made.datamodule.blocks_per_batch * made.trainer.accumulate_grad_batches
         assert blocks == 16
         assert made.datamodule.block_size == plain.datamodule.block_size
-        assert made.model.base == BASES[base]
+        assert made.model.settings.base == BASES[base]
 
 
-@pytest.mark.parametrize("layer", STRATEGIES)
-@pytest.mark.parametrize("base", [".", *BASES])
-def test_a_strategy_can_be_layered_on_any_experiment(base: str, layer: str) -> None:
-    for step in ("cpt", "sft"):
-        made = parsed(f"{base}/{step}.yaml", f"strategy/{layer}")
-        assert type(made.trainer.strategy).__module__ == "animelm.train.strategies"
-
-
-def comparison(sample, tiny_base: Path, folder: Path) -> list[str]:
+def comparison(sample, base: Path, folder: Path) -> list[str]:
     return [
-        f"--base={tiny_base}",
+        f"--base={base}",
         "--cpt_adapter=null",
         "--sft_adapter=null",
         f"--records={sample.records}",
@@ -142,6 +219,7 @@ def comparison(sample, tiny_base: Path, folder: Path) -> list[str]:
         "--validation_share=0.25",
         "--questions_per_set=4",
         "--max_new_tokens=4",
+        "--max_thinking_tokens=4",
         "--block_size=128",
         f"--output={folder}",
     ]

@@ -10,10 +10,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.loggers import CSVLogger
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from animelm.cli.configs import find_configs
+from animelm.cli.quiet import quiet_libraries
+from animelm.cli.trainer import TrainerCLI
 from animelm.data.batches.batch import PackedBatch
+from animelm.train.callbacks import AdapterCheckpoint, RouterStatistics, Throughput
 from animelm.train.module import AdaptedLM
 
 
@@ -46,7 +52,7 @@ def runs(call, small, articles_of, questions_of, tmp_path_factory) -> Runs:
     folder = tmp_path_factory.mktemp("runs")
     cpt = call("fit", "--config=cpt.yaml", *small(folder / "cpt", 4), *articles_of)
     assert cpt.status == 0, cpt.err
-    start = f"--model.init_adapter={folder / 'cpt' / 'adapter'}"
+    start = f"--model.adapter.init_from={folder / 'cpt' / 'adapter'}"
     sft = call("fit", "--config", "sft.yaml", *small(folder / "sft", 3), *questions_of, start)
     assert sft.status == 0, sft.err
     return Runs(folder, cpt.out, sft.out)
@@ -68,7 +74,7 @@ def test_fit_writes_the_adapter_as_peft_does(runs: Runs) -> None:
 def test_the_ancestry_of_sft_lists_cpt_then_sft(runs: Runs, tiny_base: Path) -> None:
     ancestry = json.loads((runs.sft / "adapter" / "ancestry.json").read_text(encoding="utf-8"))
     assert [step["step"] for step in ancestry] == ["cpt", "sft"]
-    assert [step["optimiser_steps"] for step in ancestry] == ["4", "3"]
+    assert [step["optimizer_steps"] for step in ancestry] == ["4", "3"]
     assert {step["base"] for step in ancestry} == {str(tiny_base)}
     assert ancestry[1]["init_adapter"] == str(runs.cpt / "adapter")
     assert ancestry[1]["init_mode"] == "continue"
@@ -83,22 +89,82 @@ def test_a_checkpoint_holds_only_what_is_trained_and_loads_without_running_code(
     assert all(".lora_" in name for name in state)
 
 
+def test_a_run_is_repeated_from_the_config_that_it_saved(call, runs: Runs, tmp_path: Path) -> None:
+    saved = runs.cpt / "version_0" / "config.yaml"
+    called = call("fit", f"--config={saved}", f"--trainer.default_root_dir={tmp_path / 'again'}")
+    assert called.status == 0, called.err
+    first, again = (
+        load_file(folder / "adapter" / "adapter_model.safetensors")
+        for folder in (runs.cpt, tmp_path / "again")
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_the_base_of_the_model_is_also_that_of_the_data(tiny_base: Path) -> None:
+    options = find_configs(["--config=sft.yaml", f"--model.base={tiny_base}"])
+    with quiet_libraries():
+        made = TrainerCLI(options, run=False)
+    assert made.datamodule.base == made.model.settings.base == str(tiny_base)
+
+
+def test_callbacks_of_a_config_are_added_to_the_default_ones(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "trainer:\n"
+        "  callbacks:\n"
+        "    - {class_path: RouterStatistics, init_args: {every_n_steps: 3}}\n"
+        "    - {class_path: lightning.pytorch.callbacks.LearningRateMonitor}\n",
+        encoding="utf-8",
+    )
+    with quiet_libraries():
+        made = TrainerCLI(find_configs(["--config=cpt.yaml", f"--config={own}"]), run=False)
+    statistics = [c for c in made.trainer.callbacks if isinstance(c, RouterStatistics)]
+    assert [callback.schedule.every_n_steps for callback in statistics] == [3]
+    kinds = {type(callback) for callback in made.trainer.callbacks}
+    assert {LearningRateMonitor, Throughput, AdapterCheckpoint} <= kinds
+
+
+@pytest.mark.parametrize(
+    ("option", "folder"),
+    [("--trainer.logger=null", "runs/cpt"), ("--trainer.logger=CSVLogger", None)],
+)
+def test_logs_go_to_the_output_folder_unless_a_config_has_its_own_logger(
+    option: str, folder: str | None
+) -> None:
+    own = [option, "--trainer.logger.save_dir=elsewhere"] if folder is None else [option]
+    with quiet_libraries():
+        made = TrainerCLI(find_configs(["--config=cpt.yaml", *own]), run=False)
+    [logger] = made.trainer.loggers
+    if folder:
+        assert Path(logger.log_dir) == Path(folder, "version_0")
+    else:
+        assert isinstance(logger, CSVLogger)
+
+
+def test_an_old_name_of_a_setting_ends_the_command_with_the_new_name(call) -> None:
+    for command in ("fit", "inspect", "plan"):
+        called = call(command, "--config=cpt.yaml", "--model.rank=8")
+        assert called.status == 2
+        assert called.err == "error: --model.rank is now called model.lora.rank\n"
+
+
 def test_cpt_logs_its_loss_and_the_perplexity_of_held_out_articles(runs: Runs) -> None:
     logged = scalars(runs.cpt / "version_0")
-    assert {"validation/articles/perplexity", "validation/replay/perplexity"} <= logged.keys()
+    for name in ("anime_articles", "general_articles"):
+        assert f"validation/{name}/perplexity" in logged
     # Random weights know nothing: about as unsure as the vocabulary is large.
-    assert 1000 < logged["validation/articles/perplexity"] < 100_000
+    assert 1000 < logged["validation/anime_articles/perplexity"] < 100_000
 
 
 def test_validate_logs_accuracy_per_held_out_set_and_direction(
     call, runs: Runs, small, questions_of, tmp_path: Path
 ) -> None:
-    adapter = f"--model.evaluated_adapter={runs.sft / 'adapter'}"
+    adapter = f"--model.adapter.evaluate={runs.sft / 'adapter'}"
     folder = tmp_path / "validated"
     called = call("validate", "--config=sft.yaml", *small(folder), *questions_of, adapter)
     assert called.status == 0, called.err
     logged = scalars(folder / "version_0")
-    sets = ("unseen_wording", "unseen_work", "general")
+    sets = ("anime_unseen_wording", "anime_only_read", "general")
     for name in sets:
         assert {f"validation/{name}/{score}" for score in ("accuracy", "exact_match")} <= set(
             logged
@@ -111,14 +177,14 @@ def test_validate_logs_accuracy_per_held_out_set_and_direction(
         ]
         assert sum(directions) == 8
     assert "LoRA targets" not in called.out  # nothing is trained
-    assert called.out.count("unseen_work, forward") == 1
+    assert called.out.count("anime_only_read, forward") == 1
     assert "Validate metric" not in called.out
 
 
 def test_a_second_adapter_is_stacked_on_the_first_and_evaluated_with_it(
     call, runs: Runs, small, questions_of, tmp_path: Path
 ) -> None:
-    start = [f"--model.init_adapter={runs.cpt / 'adapter'}", "--model.init_mode=stack"]
+    start = [f"--model.adapter.init_from={runs.cpt / 'adapter'}", "--model.adapter.init_mode=stack"]
     folder = tmp_path / "stacked"
     called = call("fit", "--config=sft.yaml", *small(folder, 2), *questions_of, *start)
     assert called.status == 0, called.err
@@ -128,7 +194,7 @@ def test_a_second_adapter_is_stacked_on_the_first_and_evaluated_with_it(
     assert all(torch.equal(below[name], cpt[name]) for name in cpt)
     ancestry = json.loads((folder / "adapter" / "ancestry.json").read_text(encoding="utf-8"))
     assert [step["step"] for step in ancestry] == ["cpt", "sft"]
-    evaluated = [f"--model.evaluated_adapter={folder / 'adapter'}"]
+    evaluated = [f"--model.adapter.evaluate={folder / 'adapter'}"]
     called = call("validate", "--config=sft.yaml", *small(folder), *questions_of, *evaluated)
     assert called.status == 0, called.err
 
@@ -140,17 +206,17 @@ class Killed(Exception):
 def test_a_killed_run_resumes_to_the_adapter_of_an_unbroken_one(
     call, small, articles_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With dropout, gradient accumulation, 8-bit optimiser states and a kill amid an epoch."""
+    """With dropout, gradient accumulation, 8-bit optimizer states and a kill amid an epoch."""
 
     def fit(folder: Path, *options: object):
-        checkpoints = "--trainer.callbacks+=lightning.pytorch.callbacks.ModelCheckpoint"
+        checkpoints = "--trainer.callbacks+=ModelCheckpoint"
         return call(
             "fit",
             "--config=cpt.yaml",
             *small(folder, 6),
             *articles_of,
-            "--model.rank=64",  # matrices of 4,096 and more have 8-bit states
-            "--model.dropout=0.2",
+            "--model.lora.rank=64",  # matrices of 4,096 and more have 8-bit states
+            "--model.lora.dropout=0.2",
             "--trainer.accumulate_grad_batches=2",
             checkpoints,
             "--trainer.callbacks.every_n_train_steps=1",
@@ -164,7 +230,7 @@ def test_a_killed_run_resumes_to_the_adapter_of_an_unbroken_one(
         step = AdaptedLM.training_step
 
         def dies(self: AdaptedLM, batch: PackedBatch, batch_idx: int) -> torch.Tensor:
-            if batch_idx == 5:  # the second half of the third optimiser step
+            if batch_idx == 5:  # the second half of the third optimizer step
                 raise Killed
             return step(self, batch, batch_idx)
 
@@ -200,10 +266,11 @@ def test_a_fit_that_sigterm_ends_says_how_to_go_on_and_does_not_succeed(
     assert called.status == 143
     assert not (folder / "adapter").exists()
     checkpoint = folder / "version_0" / "checkpoints" / "last.ckpt"
-    assert f"fit was ended by SIGTERM; the same command with --ckpt_path {checkpoint}" in called.err
+    assert "fit was ended by SIGTERM; resume it from its last checkpoint" in called.err
+    assert f"by adding --ckpt_path {checkpoint} to the command" in called.err
     assert call("fit", *options, f"--ckpt_path={checkpoint}").status == 0
     ancestry = json.loads((folder / "adapter" / "ancestry.json").read_text(encoding="utf-8"))
-    assert ancestry[0]["optimiser_steps"] == "4"
+    assert ancestry[0]["optimizer_steps"] == "4"
 
 
 def test_a_fit_that_ends_before_its_first_checkpoint_says_so(
@@ -218,14 +285,14 @@ def test_a_fit_that_ends_before_its_first_checkpoint_says_so(
     monkeypatch.setattr(AdaptedLM, "training_step", ended)
     called = call("fit", "--config=cpt.yaml", *small(tmp_path / "run", 2), *articles_of)
     assert called.status == 143
-    assert "ended by SIGTERM; it had written no checkpoint" in called.err
+    assert "ended by SIGTERM; it had not written a checkpoint yet" in called.err
 
 
 def test_a_checkpoint_of_other_targets_is_refused(
     call, runs: Runs, small, articles_of, tmp_path: Path
 ) -> None:
     checkpoint = runs.cpt / "version_0" / "checkpoints" / "last.ckpt"
-    options = ["--model.target_modules=[q_proj]", f"--ckpt_path={checkpoint}"]
+    options = ["--model.lora.target_modules=[q_proj]", f"--ckpt_path={checkpoint}"]
     called = call("fit", "--config=cpt.yaml", *small(tmp_path / "run"), *articles_of, *options)
     assert called.status == 2
     assert "the checkpoint does not fit the settings" in called.err
@@ -267,11 +334,11 @@ def test_compare_prints_one_table_and_writes_the_summary(
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert list(summary["models"]) == ["base", "cpt", "sft"]
     for model in summary["models"].values():
-        for name in ("anime_unseen_wording", "anime_unseen_work", "general"):
+        for name in ("anime_unseen_wording", "anime_only_read", "general"):
             assert model[name]["n"] == 6
             assert 0 <= model[name]["accuracy"] <= 1
             # No interval can be drawn from the one work that is never asked about here.
-            assert (model[name]["ci95"] is None) == (name == "anime_unseen_work")
+            assert (model[name]["ci95"] is None) == (name == "anime_only_read")
         assert model["perplexity_anime"] > 1 and model["perplexity_general"] > 1
     assert summary["trainable_parameters_per_target"]["down_proj"] > 0
     answers = (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()

@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from animelm.corpus.build import BuildSettings, build_corpus, index_dumps
 from animelm.corpus.cleaning.clean import CleaningSettings
 from animelm.corpus.dump.index import DumpIndex
-from animelm.corpus.output import Built
-from animelm.corpus.selection.select import Choice
+from animelm.corpus.output import BuildResult
+from animelm.corpus.selection.select import Selection
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Corpus:
     """A corpus that a test has built."""
 
     out: Path
-    built: Built
+    built: BuildResult
     indexes: list[DumpIndex]
 
 
@@ -41,16 +41,16 @@ def index(tmp_path: Path) -> Callable[..., DumpIndex]:
 
 @pytest.fixture
 def build(tmp_path: Path) -> Callable[..., Corpus]:
-    """``build(content, choice)``: the corpus from a dump with this content."""
+    """``build(content, selection)``: the corpus from a dump with this content."""
 
-    def make(content: bytes, choice: Choice | None = None, name: str = "dump.xml") -> Corpus:
+    def make(content: bytes, selection: Selection | None = None, name: str = "dump.xml") -> Corpus:
         path = tmp_path / name
         path.write_bytes(content)
         out = tmp_path / "corpus"
         settings = BuildSettings(str(path), out, workers=1, cache=tmp_path / "cache")
         indexes = index_dumps(settings)
         cleaning = CleaningSettings(minimum_characters=1, near_duplicate_threshold=1)
-        built = build_corpus(indexes, settings, choice or Choice(), cleaning)
+        built = build_corpus(indexes, settings, selection or Selection(), cleaning)
         return Corpus(out, built, indexes)
 
     return make

@@ -10,11 +10,13 @@ import frontmatter
 import pytest
 from exports import TAIL, Spec, article, category, export, files_of, multistream
 
+from animelm.corpus import batches as batches_module
 from animelm.corpus import build as build_module
 from animelm.corpus import output as output_module
-from animelm.corpus.build import BuildSettings, build_corpus, index_dumps, local_workers
+from animelm.corpus.build import BuildSettings, build_corpus, index_dumps
 from animelm.corpus.cleaning.clean import CleaningSettings
-from animelm.corpus.selection.select import Choice
+from animelm.corpus.parallel import local_workers
+from animelm.corpus.selection.select import Selection
 from animelm.errors import UserError
 
 PAGES = [
@@ -22,7 +24,7 @@ PAGES = [
     *(article(f"作品{number}", "アニメ") for number in range(7)),
     article("島国", "国"),
 ]
-ANIME = Choice(category="アニメ")
+ANIME = Selection(category="アニメ")
 CLEANING = CleaningSettings(minimum_characters=1, near_duplicate_threshold=1)
 
 
@@ -40,13 +42,13 @@ def test_every_article_is_a_file_that_the_manifest_describes(build: Callable):
         article_file = frontmatter.loads(content.decode())
         for key in ("title", "page_id", "revision", "categories", "source", "license"):
             assert article_file[key] == entry[key]
-        assert entry["chosen_because"] == ["category アニメ"]
+        assert entry["selected_because"] == ["category アニメ"]
         assert len(article_file.content) == entry["characters"] - 1
     written = {path.name for path in (corpus.out / "articles").iterdir()}
     assert written == {entry["file"].removeprefix("articles/") for entry in manifest}
 
 
-def test_the_card_counts_and_names_whom_the_licence_asks_to_name(build: Callable):
+def test_the_card_counts_and_names_whom_the_license_asks_to_name(build: Callable):
     corpus = build(export(PAGES), ANIME)
     card = frontmatter.loads((corpus.out / "README.md").read_text(encoding="utf-8"))
     assert card["license"] == "cc-by-sa-4.0" and card["language"] == ["ja"]
@@ -61,7 +63,7 @@ def test_building_again_changes_no_byte_and_writes_nothing(build: Callable, monk
     corpus = build(export(PAGES), ANIME)
     before = files_of(corpus.out)
     times = {path: path.stat().st_mtime_ns for path in corpus.out.rglob("*")}
-    monkeypatch.setattr(build_module, "Workshop", None)
+    monkeypatch.setattr(build_module, "WorkFolder", None)
     again = build(export(PAGES), ANIME)
     assert again.built == corpus.built
     assert files_of(corpus.out) == before
@@ -87,7 +89,7 @@ def test_a_corpus_that_was_damaged_is_built_again(build: Callable, damage: str):
 def test_another_choice_replaces_the_corpus_and_spares_other_files(build: Callable):
     corpus = build(export(PAGES), ANIME)
     (corpus.out / "stats.html").write_text("mine")
-    build(export(PAGES), Choice(category="国"))
+    build(export(PAGES), Selection(category="国"))
     assert [path.name for path in (corpus.out / "articles").iterdir()] == ["9-島国.md"]
     assert (corpus.out / "stats.html").read_text() == "mine"
     assert not (corpus.out / ".partial").exists()
@@ -98,7 +100,7 @@ def test_another_choice_replaces_the_corpus_and_spares_other_files(build: Callab
 def test_whatever_does_the_work_the_corpus_is_the_same(
     build: Callable, pack, kind: str, tmp_path: Path, monkeypatch
 ):
-    monkeypatch.setattr(build_module, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(batches_module, "_BATCH_BYTES", 1)
     alone = files_of(build(pack(PAGES), ANIME).out)
     settings = BuildSettings(
         str(tmp_path / "dump.xml"), tmp_path / "again", cache=tmp_path / "cache2"
@@ -125,8 +127,8 @@ def test_parts_of_a_dump_give_one_corpus(workers: int, tmp_path: Path):
 
 
 @pytest.mark.parametrize("pack", [export, lambda pages: multistream(pages, 1)])
-def test_an_interrupted_build_goes_on_where_it_stopped(build: Callable, pack, monkeypatch):
-    monkeypatch.setattr(build_module, "_BATCH_BYTES", 1)
+def test_an_interrupted_build_continues(build: Callable, pack, monkeypatch):
+    monkeypatch.setattr(batches_module, "_BATCH_BYTES", 1)
     rendered = []
     original = build_module.render_batch
 
@@ -157,7 +159,7 @@ def test_interrupted_while_all_is_moved_to_its_place_it_goes_on(
     build: Callable, failing: int, monkeypatch
 ):
     """At no point is there a ``build.json`` beside files of two builds."""
-    corpus = build(export(PAGES), Choice(category="国"))
+    corpus = build(export(PAGES), Selection(category="国"))
     wanted = None
     moves = []
     original = output_module.os.replace
@@ -194,7 +196,7 @@ def test_pages_left_out_are_listed_with_their_reasons(build: Callable):
     assert [failure.title for failure in corpus.built.failures] == ["壊れた"]
     assert corpus.built.counts.not_parsed == 1
     assert corpus.built.counts.refused == 1
-    assert corpus.built.counts.kept + len(left_out) == corpus.built.counts.chosen == 4
+    assert corpus.built.counts.kept + len(left_out) == corpus.built.counts.selected == 4
 
 
 def test_a_page_that_stands_in_the_dump_twice_is_kept_once_and_told(build: Callable):
@@ -258,7 +260,7 @@ def test_broken_xml_leaves_the_earlier_corpus_as_it_was(build: Callable):
 
 
 def test_a_full_disk_keeps_the_earlier_corpus_and_the_work_done(build: Callable, monkeypatch):
-    corpus = build(export(PAGES), Choice(category="国"))
+    corpus = build(export(PAGES), Selection(category="国"))
     before = files_of(corpus.out)
     original = Path.open
     opened = []
@@ -288,18 +290,18 @@ def test_a_folder_with_files_of_another_kind_is_not_written_over(
     if name == "build.txt":
         build(export(PAGES))
     else:
-        with pytest.raises(UserError, match=f"holds {name}, which is not of a corpus"):
+        with pytest.raises(UserError, match=f"holds {name}, which does not belong to a corpus"):
             build(export(PAGES))
     assert (tmp_path / "corpus" / name).read_text() == "mine"
 
 
-def test_a_choice_of_nothing_is_an_error(build: Callable):
-    with pytest.raises(UserError, match="nothing is chosen of 8 articles"):
-        build(export(PAGES), Choice(category="無い"))
+def test_a_selection_of_nothing_is_an_error(build: Callable):
+    with pytest.raises(UserError, match=r"no article matches the selection \(8 scanned"):
+        build(export(PAGES), Selection(category="無い"))
 
 
 def test_an_export_without_pages_is_an_error(build: Callable):
-    with pytest.raises(UserError, match="nothing is chosen of 0 articles"):
+    with pytest.raises(UserError, match=r"no article matches the selection \(0 scanned"):
         build(export([]))
 
 
@@ -326,6 +328,6 @@ def test_bars_end_where_they_say(build: Callable, tmp_path: Path):
         str(tmp_path / "dump.xml"), tmp_path / "out", workers=1, cache=tmp_path / "cache2"
     )
     indexes = index_dumps(settings, None, progress)
-    build_corpus(indexes, settings, Choice(), CLEANING, (), None, progress)
+    build_corpus(indexes, settings, Selection(), CLEANING, (), None, progress)
     assert done == totals and set(done) == {"Scanning", "Rendering"}
     assert totals["Scanning"] == (tmp_path / "dump.xml").stat().st_size

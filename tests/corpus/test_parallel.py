@@ -3,8 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from animelm.corpus.build import local_workers
-from animelm.corpus.parallel import in_order
+from animelm.corpus.parallel import local_workers, run_in_order
 from animelm.errors import UserError
 
 
@@ -12,8 +11,8 @@ from animelm.errors import UserError
 def test_results_come_in_order(ahead: int):
     with ThreadPoolExecutor(4) as executor:
         tasks = ((number,) for number in range(20))
-        assert list(in_order(executor, abs, tasks, ahead)) == list(range(20))
-    assert list(in_order(None, abs, ((-1,), (-2,)))) == [1, 2]
+        assert list(run_in_order(executor, abs, tasks, ahead)) == list(range(20))
+    assert list(run_in_order(None, abs, ((-1,), (-2,)))) == [1, 2]
 
 
 def test_only_a_few_tasks_are_taken_ahead():
@@ -25,15 +24,15 @@ def test_only_a_few_tasks_are_taken_ahead():
             yield (number,)
 
     with ThreadPoolExecutor(2) as executor:
-        results = in_order(executor, abs, tasks(), ahead=5)
+        results = run_in_order(executor, abs, tasks(), ahead=5)
         next(results)
         assert len(taken) <= 6
         results.close()
 
 
-def test_a_worker_that_is_killed_is_told():
+def test_a_worker_that_is_killed_is_reported():
     with (
         local_workers(2) as executor,
-        pytest.raises(UserError, match="a worker process was ended"),
+        pytest.raises(UserError, match="a worker process was killed"),
     ):
-        list(in_order(executor, os._exit, [(1,)]))
+        list(run_in_order(executor, os._exit, [(1,)]))

@@ -6,14 +6,14 @@ from exports import Spec, article, page_xml
 
 from animelm.corpus import render as render_module
 from animelm.corpus.dump.random_access import SeekTable
-from animelm.corpus.render import Batch, ChosenPage, read_rendered, render_batch
+from animelm.corpus.render import Batch, SelectedPage, read_rendered, render_batch
 from animelm.errors import UserError
 
 
 def batch(folder: Path, *specs: Spec, spans: list[bytes] | None = None) -> Batch:
     spans = spans or [page_xml(spec, n).strip().encode() for n, spec in enumerate(specs, start=1)]
     pages = tuple(
-        ChosenPage(n, len(span), n, f"題{n}", ("類",), ("category 類",), f"byte {n}")
+        SelectedPage(n, len(span), n, f"題{n}", ("類",), ("category 類",), f"byte {n}")
         for n, span in enumerate(spans)
     )
     table = SeekTable(folder / "dump.xml", "none", (0,), (0,))

@@ -44,7 +44,7 @@ def test_a_kana_or_kanji_costs_the_tokens_that_cover_one(words):
     # 海, 星 and 海の: three tokens on four characters.
     tokens = corpus_statistics(ARTICLES, words).tokens
     assert tokens is not None and tokens.per_japanese_character == pytest.approx(3 / 4)
-    assert tokens.priced_articles == 3
+    assert tokens.measured_articles == 3
     latin = corpus_statistics([ArticleText("a", "no such letter")], words).tokens
     assert latin is not None and latin.per_japanese_character is None
 

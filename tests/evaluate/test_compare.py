@@ -11,8 +11,8 @@ from jsonargparse import ArgumentParser
 from animelm.data.sources.qa import QARecord
 from animelm.errors import UserError
 from animelm.evaluate import compare as compare_module
-from animelm.evaluate.compare import CompareSettings, adapted, compare
-from animelm.evaluate.loading import load_to_answer
+from animelm.evaluate.compare import CompareSettings, compare, with_adapter
+from animelm.evaluate.generate import load_for_inference
 from animelm.evaluate.results import read_results
 from animelm.model.checkpoint.load import load_base
 from animelm.model.lora.adapters import LoraSettings, add_adapter, save_adapter
@@ -94,9 +94,9 @@ def test_three_models_answer_the_same_questions(
 
     def counted(base: str, *rest):
         loads.append(base)
-        return load_to_answer(base, *rest)
+        return load_for_inference(base, *rest)
 
-    monkeypatch.setattr(compare_module, "load_to_answer", counted)
+    monkeypatch.setattr(compare_module, "load_for_inference", counted)
     settings.seconds_before = 1000.0
     summary = compare(settings)
     assert len(loads) == 1
@@ -104,7 +104,7 @@ def test_three_models_answer_the_same_questions(
 
     written = json.loads((settings.output / "summary.json").read_text(encoding="utf-8"))
     results = read_results(settings.output / "results.jsonl")
-    asked = {"anime_unseen_wording": 12, "anime_unseen_work": 4, "general": 16}
+    asked = {"anime_unseen_wording": 12, "anime_only_read": 4, "general": 16}
     assert len(results) == 3 * sum(asked.values())
     for model in ("base", "cpt", "sft"):
         for name, count in asked.items():
@@ -141,7 +141,7 @@ def test_an_adapter_is_taken_off_the_base_whole(base: str, adapters: dict[str, P
     prompt = torch.arange(10)[None]
     with torch.inference_mode():
         before = model(input_ids=prompt).logits
-        with adapted(model, adapters["cpt"]) as changed:
+        with with_adapter(model, adapters["cpt"]) as changed:
             assert not torch.allclose(changed(input_ids=prompt).logits, before)
         assert torch.equal(model(input_ids=prompt).logits, before)
     assert [name for name, _ in model.named_parameters()] == names
@@ -169,17 +169,17 @@ def test_a_comparison_that_fails_leaves_no_summary(
     assert list(settings.output.iterdir()) == []
 
 
-def test_an_output_that_cannot_be_written_is_told_before_the_base_is_loaded(
+def test_an_output_that_cannot_be_written_is_reported_before_the_base_is_loaded(
     settings: CompareSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare_module, "load_to_answer", pytest.fail)
+    monkeypatch.setattr(compare_module, "load_for_inference", pytest.fail)
     (tmp_path / "file").touch()
     settings.output = tmp_path / "file" / "out"
     with pytest.raises(UserError, match=r"--output .*file/out: cannot be made"):
         compare(settings)
 
 
-def test_what_is_missing_is_told_before_anything_is_answered(
+def test_what_is_missing_is_reported_before_anything_is_answered(
     settings: CompareSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compare_module, "answer_questions", pytest.fail)
@@ -192,10 +192,10 @@ def test_what_is_missing_is_told_before_anything_is_answered(
         compare(settings)
 
 
-def test_a_tokenizer_that_the_base_has_no_rows_for_is_told_before_the_base_is_loaded(
+def test_a_tokenizer_that_the_base_has_no_rows_for_is_reported_before_the_base_is_loaded(
     settings: CompareSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare_module, "load_to_answer", pytest.fail)
+    monkeypatch.setattr(compare_module, "load_for_inference", pytest.fail)
     folder = tmp_path / "base"
     shutil.copytree(settings.base, folder)
     config = json.loads((folder / "config.json").read_text()) | {"vocab_size": 99}

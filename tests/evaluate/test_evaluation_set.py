@@ -1,59 +1,38 @@
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
-import pytest
+from transformers import PreTrainedTokenizerBase
 
+from animelm.data.held_out import split_questions
 from animelm.data.sources.qa import QARecord
-from animelm.data.split import split_qa
-from animelm.evaluate.evaluation_set import held_out_sets
+from animelm.evaluate.evaluation_set import prepare_evaluation
 from animelm.evaluate.settings import CompareSettings
 
-Make = Callable[..., QARecord]
 
-
-@pytest.fixture
-def settings() -> CompareSettings:
-    return CompareSettings(base="base", records=Path("qa.jsonl"), seed=1)
-
-
-def _records(make_record: Make, domain: str, works: int) -> list[QARecord]:
-    return [
+def test_the_questions_are_those_held_out_and_at_most_questions_per_set(
+    make_record: Callable[..., QARecord], tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    records = [
         make_record(
-            id=f"{domain}{work}/{wording}",
-            work=f"{domain}{work}",
-            fact=f"{domain}{work}/protagonist",
+            id=f"{work}/{wording}",
+            work=f"作品{work}",
+            fact=f"作品{work}/protagonist",
             wording=f"protagonist/forward/{wording}",
-            domain=domain,
-            question=f"{domain}{work}の主人公は?{wording}",
+            question=f"作品{work}の主人公は?{wording}",
         )
-        for work in range(works)
+        for work in range(12)
         for wording in range(4)
     ]
-
-
-def test_the_sets_are_what_training_with_the_same_settings_holds_out(
-    make_record: Make, settings: CompareSettings
-) -> None:
-    anime, general = _records(make_record, "anime", 8), _records(make_record, "general", 5)
-    sets = held_out_sets(anime, general, settings)
-    split = split_qa(anime, 0.25, 0.25, seed=1)
-    assert sets["anime_unseen_wording"] == split.unseen_wording
-    assert sets["anime_unseen_work"] == split.unseen_work
-    assert {r.work for r in sets["general"]} == {f"general{i}" for i in range(5)}
-    assert len(sets["general"]) == 5  # one wording of each subject, no subject held out
-
-
-def test_a_question_that_is_trained_elsewhere_is_not_asked(
-    make_record: Make, settings: CompareSettings
-) -> None:
-    anime = _records(make_record, "anime", 8)
-    held_out = split_qa(anime, 0.25, 0.25, seed=1).unseen_wording[0]
-    copy = make_record(id="copy", work="general", fact="general/x", question=held_out.question)
-    assert held_out in held_out_sets(anime, [], settings)["anime_unseen_wording"]
-    assert held_out not in held_out_sets(anime, [copy], settings)["anime_unseen_wording"]
-
-
-def test_each_set_is_cut_to_questions_per_set(make_record: Make, settings: CompareSettings) -> None:
+    path = tmp_path / "qa.jsonl"
+    lines = (json.dumps(asdict(record), ensure_ascii=False) for record in records)
+    path.write_text("\n".join(lines), encoding="utf-8")
+    settings = CompareSettings(base="base", records=path, seed=1)
+    held_out = split_questions(records, [], [], settings.split_settings).held_out
+    assert prepare_evaluation(settings, tokenizer).questions == held_out
     settings.questions_per_set = 2
-    anime, general = _records(make_record, "anime", 12), _records(make_record, "general", 5)
-    assert {len(m) for m in held_out_sets(anime, general, settings).values()} == {2}
+    shortened = prepare_evaluation(settings, tokenizer)
+    assert {len(members) for members in shortened.questions.values()} == {2}
+    assert all(set(shortened.questions[name]) <= set(held_out[name]) for name in held_out)
+    assert shortened.steps == 4

@@ -24,7 +24,7 @@ QUESTIONS = (
 
 
 class ScriptedModel:
-    """Says what it is told to, and remembers how it was asked."""
+    """Says what it is expected to, and remembers how it was asked."""
 
     def __init__(self, continuations: list[list[int]]):
         self.device = torch.device("cpu")
@@ -72,13 +72,13 @@ def test_an_answer_ends_at_its_end_token(
     length = max(map(len, scripts))
     scripted = ScriptedModel([s + [pad] * (length - len(s)) for s in scripts])
     seen: list[int] = []
-    loader = QuestionLoader(_records(make_record), chat, "unseen_work")
+    loader = QuestionLoader(_records(make_record), chat, "anime_only_read")
     answers = list(answer_questions(scripted, tokenizer, loader, 20, seen.append))  # type: ignore[arg-type]
     assert [a.output for a in answers[:2]] == ["エド", "エド"]
     assert answers[2].output.startswith("エドルフィ")
     assert [a.reached_end for a in answers] == [True, False, False, True]
     assert answers[3].output == ""
-    assert {a.held_out_set for a in answers} == {"unseen_work"}
+    assert {a.held_out_set for a in answers} == {"anime_only_read"}
     lengths = [len(chat.encode_prompt(a.record.question)) for a in answers]
     assert lengths == sorted(lengths, reverse=True)
     assert seen == [4]

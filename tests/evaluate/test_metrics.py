@@ -4,7 +4,7 @@ import pytest
 
 from animelm.data.sources.qa import QARecord
 from animelm.evaluate.metrics import CharacterF1, ExactMatch, answer_metrics
-from animelm.evaluate.scoring import Rivals
+from animelm.evaluate.scoring import Distractors
 
 Make = Callable[..., QARecord]
 OUTPUTS = [
@@ -18,7 +18,7 @@ OUTPUTS = [
 def test_metrics_are_means_over_all_batches(make_record: Make) -> None:
     record = make_record()
     luffy = make_record(work="ONE PIECE", fact="ONE PIECE/protagonist", keys=("ルフィ",))
-    metrics = answer_metrics(Rivals([record, luffy]))
+    metrics = answer_metrics(Distractors([record, luffy]))
     metrics.update(OUTPUTS[:1], [record])
     metrics.update(OUTPUTS[1:], [record] * 3)
     values = metrics.compute()

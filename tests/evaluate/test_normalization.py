@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from animelm.evaluate.normalization import normalise, occurrences
+from animelm.evaluate.normalization import normalize, occurrences
 
 JAPANESE = st.text(
     alphabet="あいキラヤマトルフィー鋼錬金術月年日0123456789abcXYZ・「」 、!☆", max_size=12
@@ -29,8 +29,8 @@ JAPANESE = st.text(
         ("K-ON!", "kon"),
     ],
 )
-def test_normalise_leaves_only_what_tells_names_apart(written: str, normal: str) -> None:
-    assert normalise(written) == normal
+def test_normalize_leaves_only_what_tells_names_apart(written: str, normal: str) -> None:
+    assert normalize(written) == normal
 
 
 @pytest.mark.parametrize(
@@ -82,16 +82,16 @@ def test_part_of_a_longer_word_or_number_is_not_the_name(name: str, text: str) -
 
 
 @given(JAPANESE)
-def test_normalising_twice_changes_nothing(text: str) -> None:
-    assert normalise(normalise(text)) == normalise(text)
+def test_normalizing_twice_changes_nothing(text: str) -> None:
+    assert normalize(normalize(text)) == normalize(text)
 
 
 @given(JAPANESE)
 def test_a_name_is_found_in_a_sentence_about_it(name: str) -> None:
-    assert bool(occurrences(name, f"答えは「{name}」です。")) == bool(normalise(name))
+    assert bool(occurrences(name, f"答えは「{name}」です。")) == bool(normalize(name))
 
 
 @given(JAPANESE, JAPANESE)
 def test_what_is_found_is_there(name: str, text: str) -> None:
     if occurrences(name, text):
-        assert normalise(name).replace(" ", "") in normalise(text).replace(" ", "")
+        assert normalize(name).replace(" ", "") in normalize(text).replace(" ", "")

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from animelm.data.sources.qa import QARecord
-from animelm.evaluate.scoring import Rivals, character_f1, exact_match, key_accuracy
+from animelm.evaluate.scoring import Distractors, character_f1, exact_match, key_accuracy
 
 Make = Callable[..., QARecord]
 
@@ -41,14 +41,14 @@ def test_any_key_is_enough(output: str) -> None:
     ("output", "accuracy"),
     [
         ("主人公はキラです。", 1.0),
-        ("主人公はキラ・ヤマトです。", 0.0),  # the rival's longer name
+        ("主人公はキラ・ヤマトです。", 0.0),  # the distractor's longer name
         ("主人公はキラヤマトです。", 0.0),
         ("主人公はキラとキラ・ヤマトです。", 0.0),
         ("主人公はキラキラです。", 0.0),
         ("", 0.0),
     ],
 )
-def test_a_key_inside_a_rivals_longer_name_is_not_the_key(output: str, accuracy: float) -> None:
+def test_a_key_inside_a_longer_distractor_is_not_found(output: str, accuracy: float) -> None:
     assert key_accuracy(output, ["キラ"], ["キラ・ヤマト", "ルフィ"]) == accuracy
 
 
@@ -62,7 +62,7 @@ def test_a_key_inside_a_rivals_longer_name_is_not_the_key(output: str, accuracy:
         ("主人公はキラです。", 0.0),
     ],
 )
-def test_a_rival_that_is_part_of_the_key_is_none(output: str, accuracy: float) -> None:
+def test_a_distractor_that_is_part_of_the_key_is_ignored(output: str, accuracy: float) -> None:
     assert key_accuracy(output, ["キラ・ヤマト"], ["キラ", "ルフィ", "ナルト"]) == accuracy
 
 
@@ -85,14 +85,14 @@ def test_of_overlapping_names_the_first_takes_the_characters() -> None:
     assert key_accuracy("首都は東京都です。", ["京都"], ["東京"]) == 0.0
 
 
-def test_what_the_question_or_an_accepted_answer_names_is_no_rival() -> None:
+def test_what_the_question_or_an_accepted_answer_names_is_no_distractor() -> None:
     question = "ナルトのライバル、サスケが出る作品の主人公は誰ですか?"
     output = "サスケの出る作品の主人公はナルトです。"
     assert key_accuracy(output, ["ナルト"], ["サスケ"]) == 0.0
     assert key_accuracy(output, ["ナルト"], ["サスケ"], [question]) == 1.0
 
 
-def test_rivals_are_values_of_the_same_relation_direction_and_domain(make_record: Make) -> None:
+def test_distractors_are_of_the_same_relation_direction_and_domain(make_record: Make) -> None:
     asked = make_record()
     records = [
         asked,
@@ -101,27 +101,29 @@ def test_rivals_are_values_of_the_same_relation_direction_and_domain(make_record
         make_record(direction="reverse", keys=("鋼の錬金術師",)),
         make_record(work="小説", fact="小説/protagonist", domain="books", keys=("メロス",)),
     ]
-    rivals = Rivals(records)
-    assert rivals.of(asked) == ("エドワード・エルリック", "エドワード", "ルフィ")
-    assert rivals.score("エドワードです。", asked).accuracy == 1.0
-    assert rivals.score("エドワードとルフィです。", asked).accuracy == 0.0
-    assert rivals.score("エドワードとメロスです。", asked).accuracy == 1.0
+    distractors = Distractors(records)
+    assert distractors.of(asked) == ("エドワード・エルリック", "エドワード", "ルフィ")
+    assert distractors.score("エドワードです。", asked).accuracy == 1.0
+    assert distractors.score("エドワードとルフィです。", asked).accuracy == 0.0
+    assert distractors.score("エドワードとメロスです。", asked).accuracy == 1.0
 
 
-def test_rivals_know_titles_that_hold_a_slash(make_record: Make) -> None:
+def test_distractors_know_titles_that_hold_a_slash(make_record: Make) -> None:
     fate = make_record(work="Fate/Zero", fact="Fate/Zero/protagonist", keys=("衛宮切嗣",))
-    assert Rivals([make_record(), fate]).of(make_record())[-1] == "衛宮切嗣"
+    assert Distractors([make_record(), fate]).of(make_record())[-1] == "衛宮切嗣"
 
 
 def test_an_answer_of_another_wording_of_the_fact_is_accepted_context(make_record: Make) -> None:
     other = make_record(id="1", answers=("ルフィではなく、エドワードが主人公です。",))
-    rival = make_record(work="ONE PIECE", fact="ONE PIECE/protagonist", keys=("ルフィ",))
+    distractor = make_record(work="ONE PIECE", fact="ONE PIECE/protagonist", keys=("ルフィ",))
     output = "ルフィではなくエドワードです。"
-    assert Rivals([make_record(), rival]).score(output, make_record()).accuracy == 0.0
-    assert Rivals([make_record(), rival, other]).score(output, make_record()).accuracy == 1.0
+    assert Distractors([make_record(), distractor]).score(output, make_record()).accuracy == 0.0
+    assert (
+        Distractors([make_record(), distractor, other]).score(output, make_record()).accuracy == 1.0
+    )
 
 
-def test_facts_of_raw_pairs_have_no_rivals(make_record: Make) -> None:
+def test_facts_of_raw_pairs_have_no_distractors(make_record: Make) -> None:
     questions = ["Fate/Zeroの主人公は?", "Fate/Zeroの主人公は誰?"]
     pairs = [make_record(work=q, fact=q, question=q, keys=(q[:3],)) for q in questions]
-    assert [Rivals(pairs).of(pair) for pair in pairs] == [(), ()]
+    assert [Distractors(pairs).of(pair) for pair in pairs] == [(), ()]

@@ -1,6 +1,6 @@
 import pytest
 
-from animelm.evaluate.settings import answer_place
+from animelm.evaluate.settings import resolve_answer_from
 
 
 @pytest.mark.parametrize(
@@ -15,4 +15,4 @@ from animelm.evaluate.settings import answer_place
 def test_a_fine_tuned_model_is_asked_where_it_was_trained_to_answer(
     setting, fine_tuned: bool, place: str
 ) -> None:
-    assert answer_place(setting, fine_tuned) == place
+    assert resolve_answer_from(setting, fine_tuned) == place

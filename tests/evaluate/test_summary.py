@@ -10,7 +10,7 @@ from animelm.evaluate.generate import Answer
 from animelm.evaluate.perplexity import Perplexity
 from animelm.evaluate.results import Result, make_result
 from animelm.evaluate.scoring import Scores
-from animelm.evaluate.summary import Summary, paired_differences, summarise_model, write_summary
+from animelm.evaluate.summary import Summary, paired_differences, summarize_model, write_summary
 
 Make = Callable[..., QARecord]
 
@@ -29,7 +29,7 @@ def _results(make_record: Make, model: str, right: set[int]) -> list[Result]:
 
 def test_scores_are_means_per_set_and_direction(make_record: Make) -> None:
     results = _results(make_record, "sft", right={0, 2, 4, 5})
-    model = summarise_model(results, 0, Perplexity(12.5, 100), None)
+    model = summarize_model(results, 0, Perplexity(12.5, 100), None)
     scores = model.sets["anime_unseen_wording"]
     assert (scores.n, scores.accuracy, scores.character_f1) == (8, 0.5, 0.5)
     assert scores.ci95 is not None and 0 <= scores.ci95[0] < 0.5 < scores.ci95[1] <= 1
@@ -40,12 +40,12 @@ def test_scores_are_means_per_set_and_direction(make_record: Make) -> None:
 
 
 def test_a_set_without_questions_has_no_scores(make_record: Make) -> None:
-    scores = summarise_model(_results(make_record, "sft", set()), 0, None, None).sets["general"]
+    scores = summarize_model(_results(make_record, "sft", set()), 0, None, None).sets["general"]
     assert (scores.n, scores.accuracy, scores.ci95, scores.directions) == (0, None, None, {})
 
 
 def test_summary_json_puts_the_sets_under_their_model(make_record: Make, tmp_path: Path) -> None:
-    model = summarise_model(
+    model = summarize_model(
         _results(make_record, "base", {1}), 0, Perplexity(float("inf"), 9), None
     )
     path = tmp_path / "summary.json"
@@ -53,7 +53,7 @@ def test_summary_json_puts_the_sets_under_their_model(make_record: Make, tmp_pat
     written = json.loads(path.read_text(encoding="utf-8"))
     assert set(written["models"]["base"]) == {
         "anime_unseen_wording",
-        "anime_unseen_work",
+        "anime_only_read",
         "general",
         "perplexity_anime",
         "perplexity_general",

@@ -18,7 +18,7 @@ from animelm.model.quantization.packed_linear import PackedLinear
 from animelm.planner.memory import MemoryEstimate, RunSettings, estimate_memory
 from animelm.planner.parallelism import Parallelism
 from animelm.planner.static_memory import optimizer_state_bytes
-from animelm.train.optimizer import OptimiserSettings, build_optimiser
+from animelm.train.optimizer import OptimizerSettings, build_optimizer
 
 RELEASED = RunSettings(
     "unsloth/gpt-oss-20b", "nf4", LoraSettings(), "adamw_8bit", torch.bfloat16, True, 1024, 1, 1,
@@ -37,7 +37,7 @@ from animelm.model.checkpoint.hub import load_config
 from animelm.model.loss import chunked_cross_entropy
 from animelm.model.activation_checkpointing import recompute_activations
 from animelm.train.module import AdaptedLM
-from animelm.train.optimizer import OptimiserSettings, build_optimiser
+from animelm.train.optimizer import OptimizerSettings, build_optimizer
 
 def peak():
     # Not getrusage: its figure is that of the process which started this one, if that is larger.
@@ -55,7 +55,7 @@ if checkpointing:
     audit = audit_targets(model, lora.target_modules)
     recompute_activations(base, AdapterShape.of(lora, audit))
 model.train()
-optimizer = build_optimiser(model.parameters(), OptimiserSettings())
+optimizer = build_optimizer(model.parameters(), OptimizerSettings())
 for step in range(2):
     ids = torch.randint(0, base.config.vocab_size, (1, tokens))
     hidden = packed_hidden_states(model, ids, torch.arange(tokens)[None])
@@ -107,7 +107,7 @@ def test_static_memory_is_counted_to_the_byte(
 @pytest.mark.parametrize("kind", ["adamw_8bit", "adamw"])
 def test_the_optimizers_states_are_counted_to_the_byte(kind) -> None:
     trained = [torch.nn.Parameter(torch.ones(n)) for n in (100, 4095, 4096, 5000)]
-    optimizer = build_optimiser(trained, OptimiserSettings(kind=kind))
+    optimizer = build_optimizer(trained, OptimizerSettings(kind=kind))
     for parameter in trained:
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()

@@ -17,7 +17,7 @@ def loader(replay_share: float = 0.0):
         documents,
         LENGTHS,
         own=np.arange(4),
-        rehearsed=np.array([4]),
+        replayed=np.array([4]),
         replay_share=replay_share,
         block_size=128,
         blocks_per_batch=2,

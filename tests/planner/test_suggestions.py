@@ -43,18 +43,18 @@ def by_option(suggestions: tuple[Suggestion, ...]) -> dict[str, Suggestion]:
 def test_each_change_says_what_it_saves_alone(wasteful: RunSettings) -> None:
     found = by_option(suggest_changes(wasteful, estimate_memory))
     assert list(found) == [
-        "--model.activation_checkpointing",
+        "--model.memory.activation_checkpointing",
         "--data.blocks_per_batch",
-        "--model.embeddings_on_cpu",
+        "--model.memory.embeddings_on_cpu",
         "--model.quantization",
         "--data.block_size",
-        "--model.rank",
-        "--model.target_modules",
+        "--model.lora.rank",
+        "--model.lora.target_modules",
     ]
-    # Not --model.optimiser.kind: adapters as small as these keep their states in 32 bits.
+    # Not --model.optimizer.kind: adapters as small as these keep their states in 32 bits.
     alone = estimate_memory(replace(wasteful, checkpointing=True)).training_peak
     saved = estimate_memory(wasteful).training_peak - alone
-    assert found["--model.activation_checkpointing"].saves == saved > 0
+    assert found["--model.memory.activation_checkpointing"].saves == saved > 0
 
 
 def test_the_peaks_fall_as_the_changes_add_up(wasteful: RunSettings) -> None:
@@ -109,7 +109,9 @@ def test_embeddings_are_offloaded_only_from_a_gpu_that_holds_them_unsharded(
     wasteful: RunSettings, device: str, parallelism: Parallelism
 ) -> None:
     other = replace(wasteful, device=device, parallelism=parallelism)
-    assert "--model.embeddings_on_cpu" not in by_option(suggest_changes(other, estimate_memory))
+    assert "--model.memory.embeddings_on_cpu" not in by_option(
+        suggest_changes(other, estimate_memory)
+    )
 
 
 def test_nothing_is_suggested_where_everything_is_saved_already(
@@ -121,7 +123,7 @@ def test_nothing_is_suggested_where_everything_is_saved_already(
 def test_the_budget_for_stored_activations_is_given_up_first(wasteful: RunSettings) -> None:
     kept = replace(wasteful, checkpointing=True, kept_bytes=2**40)
     first = suggest_changes(kept, estimate_memory)[0]
-    assert first.options == ("--model.kept_activations_gib=0",)
+    assert first.options == ("--model.memory.stored_activations_gib=0",)
     assert first.peak == estimate_memory(replace(kept, kept_bytes=0)).training_peak
 
 
@@ -131,8 +133,8 @@ def test_checkpointing_is_suggested_without_a_budget_that_would_undo_it(
     kept = replace(wasteful, kept_bytes=2**40)
     first = suggest_changes(kept, estimate_memory)[0]
     assert first.options == (
-        "--model.activation_checkpointing=true",
-        "--model.kept_activations_gib=0",
+        "--model.memory.activation_checkpointing=true",
+        "--model.memory.stored_activations_gib=0",
     )
     recomputing = replace(kept, checkpointing=True, kept_bytes=0)
     assert first.peak == estimate_memory(recomputing).training_peak
@@ -157,10 +159,10 @@ def test_a_change_that_lowers_the_peak_only_after_others_comes_after_them() -> N
     suggestions = suggest_changes(settings, estimate_memory)
     assert list(by_option(suggestions)) == [
         "--data.blocks_per_batch",
-        "--model.kept_activations_gib",
+        "--model.memory.stored_activations_gib",
         "--model.quantization",
-        "--model.rank",
-        "--model.target_modules",
+        "--model.lora.rank",
+        "--model.lora.target_modules",
         "--data.block_size",
     ]
     assert suggestions[1].saves == 0

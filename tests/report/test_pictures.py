@@ -6,8 +6,8 @@ from animelm.report.pictures import router_heat_map
 DEAD, WHITE = (217, 217, 217), (255, 255, 255)
 
 
-def share_of(image: np.ndarray, colour: tuple[int, int, int]) -> float:
-    return float((image == colour).all(-1).mean())
+def share_of(image: np.ndarray, color: tuple[int, int, int]) -> float:
+    return float((image == color).all(-1).mean())
 
 
 def even(layers: int, experts: int) -> np.ndarray:
@@ -29,16 +29,16 @@ def test_experts_never_chosen_are_grey():
     assert 0.5 * 2 / 64 < grey < 2 / 64
 
 
-def test_a_balanced_table_has_one_colour_and_an_unbalanced_one_many():
+def test_a_balanced_table_has_one_color_and_an_unbalanced_one_many():
     unbalanced = np.arange(64.0).reshape(4, 16) + 1
     unbalanced /= unbalanced.sum(1, keepdims=True)
 
-    def colours(image: np.ndarray) -> int:
-        """How many colours fill at least a half-cell."""
+    def colors(image: np.ndarray) -> int:
+        """How many colors fill at least a half-cell."""
         _, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
         return int((counts > image[..., 0].size / 64 / 4).sum())
 
-    assert colours(router_heat_map(unbalanced)) > colours(router_heat_map(even(4, 16))) + 5
+    assert colors(router_heat_map(unbalanced)) > colors(router_heat_map(even(4, 16))) + 5
 
 
 def test_the_title_is_drawn():

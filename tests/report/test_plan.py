@@ -49,7 +49,7 @@ PLAN = RunPlan(
 TIGHT = replace(
     PLAN,
     device=Device("cuda", 16 * GIB),
-    suggestions=(Suggestion(("--model.target_modules=[q_proj]",), 2 * GIB, 15 * GIB),),
+    suggestions=(Suggestion(("--model.lora.target_modules=[q_proj]",), 2 * GIB, 15 * GIB),),
     length="corpus/anime: no such folder",
 )
 
@@ -83,7 +83,7 @@ def test_a_run_without_a_limit_is_said_to_have_none() -> None:
 def test_a_run_that_does_not_fit_gets_suggestions() -> None:
     text = printed(TIGHT)
     assert "Does not fit on a GPU with 16.0 GiB." in text
-    assert ["--model.target_modules=[q_proj]", "2.00", "15.00"] in rows(text)
+    assert ["--model.lora.target_modules=[q_proj]", "2.00", "15.00"] in rows(text)
     assert "Steps and tokens are unknown: corpus/anime: no such folder" in text
 
 

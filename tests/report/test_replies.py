@@ -31,7 +31,7 @@ def test_thoughts_stand_above_the_answer() -> None:
     assert shown(Reply("エド", "誰だろう", True, True)).split() == ["誰だろう", "エド"]
 
 
-def test_why_there_is_no_answer_is_told() -> None:
+def test_why_there_is_no_answer_is_reported() -> None:
     assert "max_thinking_tokens" in shown(Reply("", "誰だろう", False, False))
     assert "max_new_tokens" in shown(Reply("エドワ", "", True, False))
 

@@ -16,7 +16,7 @@ def _printed(summary: Summary, width: int = 100) -> str:
 def _model(accuracy: float) -> ModelSummary:
     forward = MeanScores(30, 0.91, 0.5, 0.25)
     scores = SetScores(40, accuracy, 0.4, 0.6, (0.8125, 0.96), {"forward": forward})
-    sets = {"anime_unseen_wording": scores, "anime_unseen_work": EMPTY, "general": scores}
+    sets = {"anime_unseen_wording": scores, "anime_only_read": EMPTY, "general": scores}
     return ModelSummary(sets, perplexity_anime=3.456)
 
 

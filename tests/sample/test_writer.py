@@ -111,7 +111,7 @@ def test_a_run_that_fails_leaves_what_was_there(small, tmp_path, monkeypatch):
 
 
 def test_what_a_killed_run_left_behind_does_not_get_in(small, tmp_path):
-    left = tmp_path / ".anime.partial" / "articles"
+    left = tmp_path / ".anime.1.partial" / "articles"
     left.mkdir(parents=True)
     (left / "9999.md").write_text("half an article")
     write_sample(tmp_path, 2)

@@ -17,6 +17,7 @@ from tiny_base import write_tiny_base
 
 from animelm.data.batches.batch import IGNORED, PackedBatch
 from animelm.train.module import AdaptedLM
+from animelm.train.settings import ComputeSettings
 
 _VOCABULARY = 400
 
@@ -72,7 +73,7 @@ def fit(tiny_base: str, tmp_path: Path) -> Callable[..., AdaptedLM]:
             "default_root_dir": tmp_path,
         }
         made = L.Trainer(callbacks=list(callbacks), **{**quiet, **(trainer or {})})
-        model = AdaptedLM(tiny_base, **{"compute_type": "float32", **settings})
+        model = AdaptedLM(tiny_base, **{"compute": ComputeSettings("float32"), **settings})
         # Without a batch size a batch is handed on as it is. A bare list would seem to be loaders.
         loader = data if isinstance(data, ResumableLoader) else DataLoader(data, batch_size=None)
         made.fit(model, loader, ckpt_path=ckpt_path)

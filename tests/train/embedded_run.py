@@ -79,8 +79,8 @@ def pre_train(
         "--data.workers=1",
         "--data.block_size=64",
         f"--data.blocks_per_batch={2 // processes}",
-        "--model.dropout=0",
-        "--model.activation_checkpointing=true",
+        "--model.lora.dropout=0",
+        "--model.memory.activation_checkpointing=true",
         "--trainer.accumulate_grad_batches=2",
         f"--trainer.max_steps={STEPS}",
         "--trainer.limit_val_batches=0",
@@ -96,7 +96,6 @@ def pre_train_released(
     base = folder / RELEASED_BASE
     others = [
         f"--model.base={base}",
-        f"--data.base={base}",
         f"--model.quantization={quantization}",
         "--trainer.max_steps=2",
     ]
@@ -119,11 +118,12 @@ def fine_tune(folder: Path, name: str, layer: str, checkpoint: Path | None = Non
         "--data.blocks_per_batch=1",
         "--data.questions_per_set=4",
         "--data.questions_per_batch=2",
-        f"--model.init_adapter={folder / layer / 'adapter'}",
-        "--model.init_mode=stack",
-        "--model.rank=32",  # every process's part of an expert's matrix has 4,096 values and more
-        "--model.optimiser.kind=adamw_8bit",
-        "--model.max_new_tokens=6",
+        f"--model.adapter.init_from={folder / layer / 'adapter'}",
+        "--model.adapter.init_mode=stack",
+        # Every process's part of an expert's matrix has 4,096 values and more.
+        "--model.lora.rank=32",
+        "--model.optimizer.kind=adamw_8bit",
+        "--model.generation.max_new_tokens=6",
         "--trainer.max_steps=2",
         "--trainer.val_check_interval=2",
     ]
@@ -157,10 +157,7 @@ def _fit(
         "--trainer.max_epochs=-1",
         f"--trainer.callbacks={json.dumps(callbacks, default=str)}",
         "--trainer.enable_progress_bar=false",
-        "--trainer.enable_model_summary=false",
         f"--trainer.default_root_dir={folder / name}",
-        f"--trainer.logger.init_args.save_dir={folder}",
-        f"--trainer.logger.init_args.name={name}",
     ]
     cli = TrainerCLI(find_configs([*configs, *own, *options]), run=False)
     watch, trainer = Watch(), cli.trainer

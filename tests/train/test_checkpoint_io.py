@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from animelm.errors import UserError
-from animelm.train.checkpoint_io import WholeFiles
+from animelm.train.checkpoint_io import AtomicCheckpointIO
 
 
 def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "new" / "last.ckpt"
-    WholeFiles().save_checkpoint({"step": 3, "weight": torch.ones(2)}, path)
-    read = WholeFiles().load_checkpoint(path, weights_only=True)
+    AtomicCheckpointIO().save_checkpoint({"step": 3, "weight": torch.ones(2)}, path)
+    read = AtomicCheckpointIO().load_checkpoint(path, weights_only=True)
     assert read["step"] == 3 and torch.equal(read["weight"], torch.ones(2))
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
 
@@ -27,6 +27,6 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_earlier_one(
     path.write_bytes(b"whole")
     monkeypatch.setattr(torch, "save", half)
     with pytest.raises(UserError, match=r"last\.ckpt: the checkpoint cannot be written"):
-        WholeFiles().save_checkpoint({}, path)
+        AtomicCheckpointIO().save_checkpoint({}, path)
     assert path.read_bytes() == b"whole"
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]

@@ -7,7 +7,8 @@ from pathlib import Path
 import lightning as L
 import pytest
 
-from animelm.train.optimizer import OptimiserSettings
+from animelm.model.lora.adapters import LoraSettings
+from animelm.train.optimizer import OptimizerSettings
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -29,9 +30,9 @@ def test_ten_steps_take_the_course_that_was_written_down(fit, batches, name, dro
     fit(
         batches(2) * 5,
         callbacks=[losses],
-        dropout=dropout,
-        rank=64,  # matrices of 4,096 and more have 8-bit optimiser states
-        optimiser=OptimiserSettings(learning_rate=1e-2, warmup_share=0.1),
+        # Matrices of 4,096 values and more have 8-bit optimizer states.
+        lora=LoraSettings(rank=64, dropout=dropout),
+        optimizer=OptimizerSettings(learning_rate=1e-2, warmup_share=0.1),
         trainer={"gradient_clip_val": 1.0},
     )
     if os.environ.get("WRITE_GOLDEN"):

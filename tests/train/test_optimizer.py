@@ -4,23 +4,23 @@ import torch
 from torch.nn import Parameter
 
 from animelm.errors import UserError
-from animelm.train.optimizer import OptimiserSettings, build_optimiser, build_schedule
+from animelm.train.optimizer import OptimizerSettings, build_optimizer, build_schedule
 
 
-def rates(settings: OptimiserSettings, steps: int) -> list[float]:
+def rates(settings: OptimizerSettings, steps: int) -> list[float]:
     """The learning rate of each step."""
-    optimiser = build_optimiser([Parameter(torch.zeros(2, 2))], settings)
-    schedule = build_schedule(optimiser, settings, steps)
+    optimizer = build_optimizer([Parameter(torch.zeros(2, 2))], settings)
+    schedule = build_schedule(optimizer, settings, steps)
     found = []
     for _ in range(steps):
         found.append(schedule.get_last_lr()[0])
-        optimiser.step()
+        optimizer.step()
         schedule.step()
     return found
 
 
 def test_the_rate_rises_to_its_peak_and_falls_to_its_final_share() -> None:
-    settings = OptimiserSettings(
+    settings = OptimizerSettings(
         kind="adamw", learning_rate=1.0, warmup_share=0.2, final_share=0.25
     )
     found = rates(settings, 20)
@@ -31,26 +31,26 @@ def test_the_rate_rises_to_its_peak_and_falls_to_its_final_share() -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 10])
 def test_no_step_of_a_run_is_taken_at_a_rate_of_zero(steps: int) -> None:
-    settings = OptimiserSettings(kind="adamw", learning_rate=1.0)
+    settings = OptimizerSettings(kind="adamw", learning_rate=1.0)
     assert min(rates(settings, steps)) >= settings.final_share
 
 
 def test_matrices_decay_and_vectors_do_not() -> None:
     matrix, vector = Parameter(torch.ones(2, 2)), Parameter(torch.ones(3))
     frozen = Parameter(torch.ones(2, 2), requires_grad=False)
-    settings = OptimiserSettings(kind="adamw", weight_decay=0.5)
-    optimiser = build_optimiser([matrix, vector, frozen], settings)
-    decays = {id(p): g["weight_decay"] for g in optimiser.param_groups for p in g["params"]}
+    settings = OptimizerSettings(kind="adamw", weight_decay=0.5)
+    optimizer = build_optimizer([matrix, vector, frozen], settings)
+    decays = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
     assert decays == {id(matrix): 0.5, id(vector): 0.0}
 
 
 def test_the_default_keeps_its_states_in_8_bits() -> None:
     parameter = Parameter(torch.ones(128, 64))
-    optimiser = build_optimiser([parameter], OptimiserSettings())
-    assert isinstance(optimiser, bnb.optim.AdamW8bit)
+    optimizer = build_optimizer([parameter], OptimizerSettings())
+    assert isinstance(optimizer, bnb.optim.AdamW8bit)
     parameter.grad = torch.ones_like(parameter)
-    optimiser.step()
-    states = optimiser.state[parameter]
+    optimizer.step()
+    states = optimizer.state[parameter]
     assert states["state1"].dtype == states["state2"].dtype == torch.uint8
 
 
@@ -59,12 +59,12 @@ def test_eight_bit_steps_stay_near_those_of_32_bits() -> None:
     for kind in ("adamw", "adamw_8bit"):
         torch.manual_seed(0)
         parameter = Parameter(torch.randn(128, 64))
-        optimiser = build_optimiser([parameter], OptimiserSettings(kind, learning_rate=1e-2))
+        optimizer = build_optimizer([parameter], OptimizerSettings(kind, learning_rate=1e-2))
         start = parameter.detach().clone()
         for _ in range(5):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             (parameter - 1).square().sum().backward()
-            optimiser.step()
+            optimizer.step()
         moved.append((parameter.detach() - start).flatten())
     assert torch.nn.functional.cosine_similarity(*moved, dim=0) > 0.99
 
@@ -80,7 +80,7 @@ def test_eight_bit_steps_stay_near_those_of_32_bits() -> None:
 )
 def test_a_value_out_of_its_range_is_named(setting: str, value: float) -> None:
     with pytest.raises(UserError, match=f"{setting} is {value}; expected"):
-        OptimiserSettings(**{setting: value})
+        OptimizerSettings(**{setting: value})
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_a_value_out_of_its_range_is_named(setting: str, value: float) -> None:
 def test_a_setting_out_of_its_range_is_named(setting: dict[str, float]) -> None:
     [(name, value)] = setting.items()
     with pytest.raises(UserError, match=f"{name} is {value}; expected"):
-        OptimiserSettings(**setting)
+        OptimizerSettings(**setting)

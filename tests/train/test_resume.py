@@ -1,24 +1,54 @@
+import io
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch.nn import Parameter
 
 from animelm.errors import UserError
-from animelm.train.accumulation import Window
+from animelm.train.accumulation import TokenWeightedAccumulation
+from animelm.train.optimizer import OptimizerSettings
 from animelm.train.resume import (
-    Setup,
-    go_on,
-    require_same_setup,
+    ResumedState,
+    TrainingSetup,
+    gather_from_processes,
+    random_state,
     require_same_weights,
-    state_of_all,
+    save_process_states,
+    set_random_state,
 )
 
-OWN = Setup(1, False, {"a": 1, "b": 2})
+OWN = TrainingSetup(1, False, {"a": 1, "b": 2})
+
+
+def written(
+    setup: TrainingSetup,
+    accumulation: TokenWeightedAccumulation | None = None,
+    trained: list[Parameter] | None = None,
+) -> dict[str, Any]:
+    """A checkpoint of a run with this setup, as read again by a run that may load no code."""
+    checkpoint: dict[str, Any] = {}
+    save_process_states(
+        checkpoint, setup, accumulation or TokenWeightedAccumulation(), trained or []
+    )
+    file = io.BytesIO()
+    torch.save(checkpoint, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+class Loader:
+    """Remembers the state that it was given."""
+
+    state: dict[str, int] | None = None
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.state = state
 
 
 @pytest.mark.parametrize(
-    ("saved", "strange"),
+    ("saved", "unknown"),
     [
         ({"trained": torch.ones(3)}, "1 .*trained"),
         ({"trained": torch.ones(2), "other": torch.ones(2)}, "1 .*other"),
@@ -26,50 +56,86 @@ OWN = Setup(1, False, {"a": 1, "b": 2})
     ],
 )
 def test_weights_of_another_shape_or_name_or_that_lack_one_are_refused(
-    saved: dict[str, torch.Tensor], strange: str
+    saved: dict[str, torch.Tensor], unknown: str
 ) -> None:
     frozen = Parameter(torch.ones(2), requires_grad=False)
     own = {"trained": Parameter(torch.ones(2)), "frozen": frozen}
     require_same_weights({"trained": torch.zeros(2)}, own)
-    with pytest.raises(UserError, match=f"does not fit the settings: {strange}"):
+    with pytest.raises(UserError, match=f"does not fit the settings: {unknown}"):
         require_same_weights(saved, own)
 
 
-def test_a_run_of_the_same_setup_goes_on() -> None:
-    require_same_setup(state_of_all(OWN, Window(), []), OWN)
+def test_a_checkpoint_of_the_same_setup_is_accepted() -> None:
+    ResumedState().load(written(OWN), OWN)
 
 
 @pytest.mark.parametrize("other", [{"processes": 2}, {"sharded": True}])
 def test_other_processes_or_another_strategy_are_refused(other: dict) -> None:
-    state = state_of_all(OWN, Window(), [])
-    with pytest.raises(UserError, match="written by 1 processes under a strategy other than FSDP2"):
-        require_same_setup(state, replace(OWN, **other))
+    message = "written by 1 process.* under a strategy other than FSDP2, and can only be resumed"
+    with pytest.raises(UserError, match=message):
+        ResumedState().load(written(OWN), replace(OWN, **other))
 
 
-def test_settings_that_an_older_checkpoint_does_not_name_are_not_compared() -> None:
-    older = state_of_all(replace(OWN, settings={"a": 1}), Window(), [])
-    require_same_setup(older, OWN)
+def test_a_run_that_does_not_train_accepts_a_checkpoint_of_any_setup() -> None:
+    ResumedState().load(written(replace(OWN, sharded=True)), None)
+
+
+def test_settings_that_an_older_checkpoint_does_not_record_are_not_compared() -> None:
+    older = written(replace(OWN, settings={"a": 1}))
+    ResumedState().load(older, OWN)
     with pytest.raises(UserError, match=r"--model\.a=1"):
-        require_same_setup(older, replace(OWN, settings={"a": 3}))
+        ResumedState().load(older, replace(OWN, settings={"a": 3}))
 
 
-def test_random_numbers_and_an_open_window_come_back() -> None:
-    weight, window = Parameter(torch.ones(2)), Window()
-    window.add(3.0, 4)
+def test_a_setup_names_the_options_that_the_optimizer_depends_on() -> None:
+    setup = TrainingSetup.of(2, True, torch.bfloat16, OptimizerSettings(learning_rate=0.5))
+    assert (setup.processes, setup.sharded) == (2, True)
+    assert setup.settings["compute.dtype"] == "bfloat16"
+    assert setup.settings["optimizer.learning_rate"] == 0.5
+
+
+def test_position_random_numbers_and_accumulated_gradients_are_restored() -> None:
+    weight, accumulation = Parameter(torch.ones(2)), TokenWeightedAccumulation()
+    accumulation.add(3.0, 4)
     weight.grad = torch.full((2,), 0.5)
-    state = state_of_all(OWN, window, [weight])
+    checkpoint = written(OWN, accumulation, [weight])
+    position = {"fit_loop": {"state_dict": {"combined_loader": [{"batch": 7}]}}}
     drawn = torch.rand(3)
 
-    fresh, resumed = Parameter(torch.ones(2)), Window()
-    go_on(state, 0, resumed, [fresh])
+    fresh, resumed, loader = Parameter(torch.ones(2)), TokenWeightedAccumulation(), Loader()
+    state = ResumedState()
+    state.load({**checkpoint, "loops": position}, OWN)
+    state.restore(loader, 0, resumed, [fresh])
     assert torch.equal(torch.rand(3), drawn)
     assert torch.equal(fresh.grad, weight.grad)
-    assert resumed.mean_loss == window.mean_loss
+    assert resumed.mean_loss == accumulation.mean_loss
+    assert loader.state == {"batch": 7}
 
 
-def test_gradients_that_processes_share_are_said_to_be_missing() -> None:
-    window = Window()
-    window.add(1.0, 1)
+def test_in_a_new_run_each_process_draws_other_numbers() -> None:
+    drawn = []
+    for rank in range(2):
+        torch.manual_seed(0)
+        ResumedState().restore(Loader(), rank, TokenWeightedAccumulation(), [])
+        drawn.append(torch.rand(3))
+    assert not torch.equal(*drawn)
+
+
+def test_gradients_that_are_lost_under_fsdp2_are_warned_about() -> None:
+    accumulation = TokenWeightedAccumulation()
+    accumulation.add(1.0, 1)
     with pytest.warns(UserWarning, match="without these batches"):
-        state = state_of_all(replace(OWN, sharded=True), window, [])
-    assert "windows" not in state
+        checkpoint = written(replace(OWN, sharded=True), accumulation)
+    assert "windows" not in checkpoint["animelm_processes"]
+
+
+def test_a_single_process_gathers_its_own_object() -> None:
+    assert gather_from_processes({"rank": 0}) == [{"rank": 0}]
+
+
+def test_the_same_random_numbers_are_drawn_again() -> None:
+    torch.rand(3)
+    state = random_state()
+    first = torch.rand(5)
+    set_random_state(state)
+    assert torch.equal(torch.rand(5), first)

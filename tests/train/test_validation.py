@@ -5,8 +5,8 @@ import torch
 
 from animelm.data.sources.qa import QARecord
 from animelm.evaluate.generate import Answer
-from animelm.evaluate.scoring import Rivals
-from animelm.train.validation import HeldOut
+from animelm.evaluate.scoring import Distractors
+from animelm.train.validation import HeldOutResults
 
 
 def record(work: str, name: str, direction: str) -> QARecord:
@@ -40,11 +40,11 @@ def alone(values: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.fixture
-def held_out() -> HeldOut:
-    return HeldOut(torch.device("cpu"))
+def held_out() -> HeldOutResults:
+    return HeldOutResults(torch.device("cpu"))
 
 
-def test_perplexity_is_taken_over_all_tokens_of_a_set(held_out: HeldOut) -> None:
+def test_perplexity_is_taken_over_all_tokens_of_a_set(held_out: HeldOutResults) -> None:
     held_out.add_loss("articles", 10.0, 4)
     held_out.add_loss("replay", 8.0, 8)
     held_out.add_loss("articles", 2.0, 2)
@@ -54,14 +54,14 @@ def test_perplexity_is_taken_over_all_tokens_of_a_set(held_out: HeldOut) -> None
     assert figures["validation/replay/perplexity"] == pytest.approx(math.e)
 
 
-def test_perplexity_sums_over_processes(held_out: HeldOut) -> None:
+def test_perplexity_sums_over_processes(held_out: HeldOutResults) -> None:
     held_out.add_loss("articles", 10.0, 4)
     other = torch.tensor([2.0, 2.0], dtype=torch.float64)
     figures = held_out.perplexities(lambda values: values + other)
     assert figures["validation/articles/loss"] == pytest.approx(2.0)
 
 
-def test_scores_stand_per_set_and_per_direction(held_out: HeldOut) -> None:
+def test_scores_stand_per_set_and_per_direction(held_out: HeldOutResults) -> None:
     outputs = [
         "百鬼丸です。",
         "銀魂です。",
@@ -71,7 +71,7 @@ def test_scores_stand_per_set_and_per_direction(held_out: HeldOut) -> None:
     answers = [answered(output, asked) for output, asked in zip(outputs, RECORDS, strict=True)]
     held_out.add_answers("unseen_wording", answers[:2])
     held_out.add_answers("unseen_wording", answers[2:])
-    figures = held_out.scores(Rivals(RECORDS), alone)
+    figures = held_out.scores(Distractors(RECORDS), alone)
     assert figures["validation/unseen_wording/accuracy"] == pytest.approx(0.5)
     assert figures["validation/unseen_wording/questions"] == 4
     directions = "validation_directions/unseen_wording"
@@ -81,12 +81,12 @@ def test_scores_stand_per_set_and_per_direction(held_out: HeldOut) -> None:
     assert figures[f"{directions}_reverse/questions"] == 2
 
 
-def test_a_direction_that_nobody_asks_has_no_score(held_out: HeldOut) -> None:
+def test_a_direction_that_nobody_asks_has_no_score(held_out: HeldOutResults) -> None:
     held_out.add_answers("general", [answered("百鬼丸です。", RECORDS[0])])
-    assert not [name for name in held_out.scores(Rivals(RECORDS), alone) if "reverse" in name]
+    assert not [name for name in held_out.scores(Distractors(RECORDS), alone) if "reverse" in name]
 
 
-def test_every_process_takes_part_in_the_sum_of_each_direction(held_out: HeldOut) -> None:
+def test_every_process_takes_part_in_the_sum_of_each_direction(held_out: HeldOutResults) -> None:
     """One that has no such question would leave the others waiting."""
     sums = []
 
@@ -95,34 +95,36 @@ def test_every_process_takes_part_in_the_sum_of_each_direction(held_out: HeldOut
         return values
 
     held_out.add_answers("general", [answered("百鬼丸です。", RECORDS[0])])
-    held_out.scores(Rivals(RECORDS), total)
+    held_out.scores(Distractors(RECORDS), total)
     assert [value.item() for value in sums] == [1, 1, 0]
 
 
-def test_a_direction_that_only_another_process_asks_is_scored_here_too(held_out: HeldOut) -> None:
+def test_a_direction_that_only_another_process_asks_is_scored_here_too(
+    held_out: HeldOutResults,
+) -> None:
     held_out.add_answers("general", [answered("百鬼丸です。", RECORDS[0])])
-    figures = held_out.scores(Rivals(RECORDS), lambda values: values + 1)
+    figures = held_out.scores(Distractors(RECORDS), lambda values: values + 1)
     assert figures["validation_directions/general_reverse/questions"] == 1
     assert "validation_directions/general_reverse/accuracy" in figures
 
 
-def test_examples_tell_which_answers_were_right(held_out: HeldOut) -> None:
+def test_examples_tell_which_answers_were_right(held_out: HeldOutResults) -> None:
     answers = [answered("百鬼丸が主人公です。", RECORDS[0]), answered("知りません。", RECORDS[2])]
     held_out.add_answers("unseen_wording", answers)
-    right, wrong = held_out.examples(Rivals(RECORDS))
+    right, wrong = held_out.examples(Distractors(RECORDS))
     assert (right.key_found, right.exact) == (True, False)
     assert (wrong.key_found, wrong.exact) == (False, False)
     assert right.question == RECORDS[0].question
     assert right.held_out_set == "unseen_wording"
 
 
-def test_an_answer_that_was_never_begun_is_wrong_and_marked(held_out: HeldOut) -> None:
+def test_an_answer_that_was_never_begun_is_wrong_and_marked(held_out: HeldOutResults) -> None:
     unbegun = Answer(RECORDS[0], "general", "", reached_end=False, reached_final=False)
     held_out.add_answers("general", [unbegun])
-    rivals = Rivals(RECORDS)
-    scores = held_out.scores(rivals, alone)
+    distractors = Distractors(RECORDS)
+    scores = held_out.scores(distractors, alone)
     for score in ("accuracy", "exact_match", "character_f1"):
         assert scores[f"validation/general/{score}"] == 0
-    [example] = held_out.examples(rivals)
+    [example] = held_out.examples(distractors)
     assert example.output == "(the final channel was not reached)"
     assert not (example.exact or example.key_found)

@@ -12,7 +12,7 @@ SUBCOMMANDS = {
     ),
     "stats": (
         "animelm.cli.corpus.stats",
-        "Say how many articles a corpus has, how long, about what, at what cost in tokens",
+        "Print statistics of a corpus: articles, lengths, categories, tokens",
     ),
 }
 

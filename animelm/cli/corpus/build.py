@@ -23,32 +23,32 @@ from animelm.corpus.build import (
     build_corpus,
     dump_language,
     index_dumps,
-    local_workers,
 )
 from animelm.corpus.cleaning.clean import CleaningSettings
 from animelm.corpus.cleaning.decontaminate import Question
-from animelm.corpus.output import Built
-from animelm.corpus.selection.select import Choice, Selector
+from animelm.corpus.output import BuildResult
+from animelm.corpus.parallel import local_workers
+from animelm.corpus.selection.select import Selection, Selector
 
 _DESCRIPTION = """\
-Turns MediaWiki exports into a folder of Markdown articles that `fit` trains on: out/articles, with
-a manifest, a list of what was left out and why, and a dataset card.
+Turns MediaWiki exports into a folder of Markdown articles that `fit` trains on. Beside the articles
+it writes a manifest, a list of the articles left out with the reasons, and a dataset card.
 
-Scans the dump once (and remembers what is in it), chooses, and parses only what was chosen. A page
-that cannot be parsed is reported, never dropped in silence. Interrupted, the same command goes on
-where it stopped; run again, it changes no byte."""
+The dump is scanned once and the scan is cached; only the selected pages are parsed. Pages that
+cannot be parsed are reported. After an interruption, the same command continues the build; if
+nothing has changed since the last build, it writes nothing."""
 _EXAMPLES = """\
 examples:
   every article:      --dump jawiki-latest-pages-articles-multistream.xml.bz2 --out corpus
   a category's tree:  … --category アニメ --depth 4 --except-category 声優
   one work:           … --category 銀魂 --title-pattern 銀魂 --match any
   from a config:      --config corpus/gintama.yaml --dump …
-  why (not) a page:   … --category アニメ --explain 銀魂
+  explain a page:     … --category アニメ --explain 銀魂
 then:                 python -m animelm fit --config cpt.yaml --data.folder corpus/articles"""
 
 
 def run(command: str, arguments: list[str]) -> None:
-    """Builds a corpus, or explains why a page is in it or out."""
+    """Builds a corpus, or explains why a page is selected or not."""
     parser = ArgumentParser(
         prog=f"python -m animelm corpus {command}",
         description=f"{_DESCRIPTION}\n\n{_EXAMPLES}",
@@ -59,31 +59,33 @@ def run(command: str, arguments: list[str]) -> None:
         "--config", action="config", help="YAML file with any of the options below."
     )
     where = parser.add_class_arguments(BuildSettings)
-    which = parser.add_class_arguments(Choice)
+    which = parser.add_class_arguments(Selection)
     parser.add_class_arguments(CleaningSettings, "cleaning")
     # Known only when the dump has been opened.
     parser.set_defaults({"cleaning.language": "dump"})
     parser.add_argument(
-        "--explain", type=str | None, help="Only say why the page of this title is in or out."
+        "--explain",
+        type=str | None,
+        help="Only print why the page with this title is selected or not.",
     )
     parsed = parser.parse_args(find_configs([_with_underscores(each) for each in arguments]))
     settings = BuildSettings(**{name: parsed[name] for name in where})
-    choice = Choice(**{name: parsed[name] for name in which})
+    selection = Selection(**{name: parsed[name] for name in which})
     with local_workers(settings.worker_count) as executor:
         indexes = index_dumps(settings, executor, _bar)
         if parsed.explain is not None:
-            print(Selector(choice, indexes).explain(parsed.explain))
+            print(Selector(selection, indexes).explain(parsed.explain))
             return
         if parsed.cleaning.language == "dump":
             parsed.cleaning.language = dump_language(indexes)
         cleaning = CleaningSettings(**parsed.cleaning.as_dict())
         questions = _read_questions(cleaning.questions)
-        built = build_corpus(indexes, settings, choice, cleaning, questions, executor, _bar)
+        built = build_corpus(indexes, settings, selection, cleaning, questions, executor, _bar)
     _print_built(built, settings.out)
 
 
 class _PlainHelp(DefaultHelpFormatter):
-    """The description as it stands: its examples are lines to be copied."""
+    """Keeps the line breaks of the description, so that its examples can be copied."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return text
@@ -109,7 +111,7 @@ def _read_questions(paths: tuple[Path, ...]) -> list[Question]:
 
 @contextmanager
 def _bar(description: str, total: int) -> Iterator[Advance]:
-    """A bar on the error stream, where it does not get into what is printed."""
+    """A progress bar on the error stream, apart from the printed output."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -123,23 +125,23 @@ def _bar(description: str, total: int) -> Iterator[Advance]:
         yield lambda done: progress.update(task, advance=done)
 
 
-def _print_built(built: Built, out: Path) -> None:
+def _print_built(built: BuildResult, out: Path) -> None:
     counts = built.counts
     table = Table(title="Corpus")
     table.add_column("")
     table.add_column("pages", justify="right")
     for name, number in (
         ("articles in the dump", counts.articles),
-        ("chosen", counts.chosen),
+        ("selected", counts.selected),
         ("kept", counts.kept),
         ("not parsed", counts.not_parsed),
-        ("refused in cleaning", counts.refused),
+        ("left out in cleaning", counts.refused),
     ):
         table.add_row(name, f"{number:,}")
     Console().print(table)
     for failure in built.failures:
         print(f"not parsed: {failure.title} ({failure.dump}, {failure.place}): {failure.reason}")
-    # Plain: a path broken over two lines cannot be copied.
+    # Not through the console, which would break a long path over two lines.
     print(f"Articles ({counts.characters:,} characters): {out / 'articles'}")
-    if counts.chosen > counts.kept:
-        print(f"Left out, with reasons: {out / 'left_out.jsonl'}")
+    if counts.selected > counts.kept:
+        print(f"Articles left out, with reasons: {out / 'left_out.jsonl'}")

@@ -1,4 +1,4 @@
-"""corpus stats: what a folder of articles is made of."""
+"""corpus stats: statistics of a folder of articles."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from animelm.corpus.statistics import ArticleText, corpus_statistics
 from animelm.data.sources.markdown import find_articles, read_with_front_matter
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.errors import UserError
-from animelm.files import write_whole
+from animelm.files import make_folder, write_whole
 from animelm.report.corpus_stats import print_statistics, statistics_page
 
 
@@ -37,23 +37,23 @@ def stats(
     samples: int = 5,
     seed: int = 0,
 ) -> None:
-    """Prints how many articles a corpus has, how long they are, about what, and samples.
+    """Prints statistics of a corpus: number and lengths of articles, categories, and samples.
 
     Args:
         folder: Folder that `corpus build` wrote, or any folder of Markdown articles.
-        tokenizer: A tokenizer.json, or the checkpoint folder or hub name of a base, to count tokens
-            and what Japanese costs in them.
-        html: File for the same as a page for a browser.
-        categories: How many of the most frequent categories to name.
-        samples: How many articles to show, up to 200, drawn at random.
-        seed: Of the draw.
+        tokenizer: A tokenizer.json, or the checkpoint folder or hub name of a base. With it, tokens
+            are counted as well, also per Japanese character.
+        html: HTML file to write the same statistics to.
+        categories: Number of the most frequent categories to list.
+        samples: Number of randomly drawn articles to show, up to 200.
+        seed: Seed for drawing the samples.
     """
     for option, number in (("categories", categories), ("samples", samples)):
         if number < 0:
             raise UserError(f"--{option} must be 0 or more, not {number}")
     if html is not None:
-        _make_folder(html.parent)  # first: counting tokens takes minutes
-    # Beside its articles a corpus has a card, which is Markdown as well.
+        make_folder(html.parent, "the folder of --html")  # before minutes of counting tokens
+    # The dataset card of a built corpus is Markdown as well, but no article.
     built = (folder / MANIFEST).is_file() and (folder / ARTICLES).is_dir()
     paths = find_articles(folder / ARTICLES if built else folder)
     encoder = _load(tokenizer) if tokenizer else None
@@ -62,7 +62,7 @@ def stats(
     print_statistics(statistics, name)
     if html is not None:
         write_whole(html, statistics_page(statistics, name).encode("utf-8", "replace"))
-        print(f"The page: {html}")
+        print(f"HTML page: {html}")
 
 
 def _read(paths: list[Path]) -> Iterator[ArticleText]:
@@ -82,10 +82,10 @@ def _categories(value: Any) -> tuple[str, ...]:
 
 
 def _load(name: str) -> Tokenizer:
-    """The tokenizer of a base or a file, for whole texts without control tokens.
+    """Loads the tokenizer of a base or a file, set to encode whole texts without control tokens.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such file or base, or it holds no tokenizer.
     """
     path = Path(name)
     if path.is_file():
@@ -99,10 +99,3 @@ def _load(name: str) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.encode_special_tokens = True
     return tokenizer
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: no folder can be made there: {error.strerror}") from error

@@ -1,1 +1,1 @@
-"""Leaves out articles that are too short, in another language, duplicates, or hold questions."""
+"""Leaves out articles that are too short, in another language, or duplicates; finds questions."""

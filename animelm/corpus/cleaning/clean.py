@@ -1,4 +1,4 @@
-"""Which articles are worth training on, and in what form."""
+"""Cleans articles, and decides which of them are kept."""
 
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -13,24 +13,26 @@ from animelm.corpus.cleaning.decontaminate import (
 )
 from animelm.corpus.cleaning.dedup import Duplicates
 from animelm.corpus.cleaning.language import LANGUAGES, language_share
-from animelm.corpus.cleaning.text_key import letters
+from animelm.corpus.cleaning.text_key import text_key
 from animelm.errors import UserError
 
 
 @dataclass(frozen=True)
 class CleaningSettings:
-    """What an article must be like to be kept.
+    """Conditions that an article must meet to be kept.
 
     Args:
-        minimum_characters: Shortest article, in characters without white space.
-        language_share: Share of an article's letters, 0 to 1, that must be of the script of
-            ``language``; 0 asks for nothing.
-        language: Language of the corpus, as a code such as ja; ``any`` asks for nothing.
-        near_duplicate_threshold: Articles whose character 5-grams are as similar as this (Jaccard,
-            above 0, up to 1) to an earlier article's are dropped; 1 drops the same text only.
-        drop_contaminated: Whether passages that contain evaluation questions are dropped; they are
-            listed either way.
-        questions: Files of evaluation questions, in the formats of ``--data.records``.
+        minimum_characters: Minimum length of an article in characters, white space not counted.
+        language_share: Minimum share of an article's letters, 0 to 1, that belong to the script of
+            the language; 0 keeps every language.
+        language: Language of the corpus as a code such as ja; any keeps every language. corpus
+            build also takes dump, the language of the dump's wiki.
+        near_duplicate_threshold: Articles whose character 5-grams are at least this similar
+            (Jaccard similarity, above 0, up to 1) to those of an earlier article are dropped; 1
+            drops identical texts only.
+        drop_contaminated: Whether to drop passages that contain evaluation questions. They are
+            listed in any case.
+        questions: Files of evaluation questions, in the formats of --data.records.
     """
 
     minimum_characters: int = 100
@@ -56,12 +58,12 @@ class CleaningSettings:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What became of an article.
+class CleaningResult:
+    """Whether an article is kept, and its cleaned text.
 
     Attributes:
-        kept: whether it belongs to the corpus.
-        reason: why it does not; empty for an article that is kept.
+        kept: whether it is kept.
+        reason: why it is not; empty for an article that is kept.
         markdown: the cleaned text.
     """
 
@@ -71,22 +73,21 @@ class Verdict:
 
 
 class Cleaner:
-    """Judges articles one after the other.
+    """Cleans articles one after the other.
 
-    The verdicts depend on the settings, the articles judged before, and their order alone. Judging
-    the cleaned text of kept articles again, in order, keeps every one of them unchanged: so a build
-    that was interrupted reminds a new cleaner of what it has written.
+    The result depends only on the settings, the articles cleaned before, and their order. Cleaning
+    the texts of kept articles again, in the same order, keeps each of them unchanged.
 
     Args:
-        settings: what is asked of an article.
+        settings: conditions that an article must meet.
         questions: the questions in the files that ``settings.questions`` names.
 
     Attributes:
-        contaminations: passages with questions, of articles that are kept and of those that are too
-            short without these passages.
+        contaminations: passages with questions, in articles that are kept and in those that are
+            left out because of what remains without these passages.
 
     Raises:
-        ValueError: ``settings.questions`` names files, and none of their questions is given.
+        ValueError: ``settings.questions`` names files, but none of their questions is given.
     """
 
     def __init__(self, settings: CleaningSettings, questions: Iterable[Question] = ()) -> None:
@@ -100,38 +101,38 @@ class Cleaner:
 
     @property
     def ignored_questions(self) -> list[str]:
-        """Ids of the questions that are too short to be looked for."""
+        """Ids of the questions that are too short to be searched for."""
         return self._search.ignored
 
-    def judge(self, title: str, markdown: str) -> Verdict:
-        """Cleans an article and says whether it is kept.
+    def clean(self, title: str, markdown: str) -> CleaningResult:
+        """Cleans an article and decides whether it is kept.
 
         Args:
-            title: its title, for reasons and lists.
+            title: its title, for messages.
             markdown: its text without front matter.
         """
         lines = unicodedata.normalize("NFC", markdown).split("\n")
-        plain = [letters(line) for line in lines]
+        plain = [text_key(line) for line in lines]
         reason = self._too_short(lines) or self._wrong_language(plain)
         if reason:
-            return Verdict(False, reason, "\n".join(lines))
+            return CleaningResult(False, reason, "\n".join(lines))
         found = self._search.find(title, lines, plain)
         if found and self.settings.drop_contaminated:
             dropped = contaminated_lines(found)
             kept = [number for number in range(len(lines)) if number + 1 not in dropped]
             lines, plain = [lines[n] for n in kept], [plain[n] for n in kept]
-            reason = self._too_short(lines)
+            reason = self._too_short(lines) or self._wrong_language(plain)
             if reason:
                 self.contaminations += found
-                reason = f"without the passages that contain questions {reason}"
-                return Verdict(False, reason, "\n".join(lines))
+                reason = f"without the passages that contain questions: {reason}"
+                return CleaningResult(False, reason, "\n".join(lines))
         duplicate = self._duplicates.add(title, "".join(plain))
         if duplicate:
             likeness = "the same" if duplicate.exact else "nearly the same"
             reason = f"{likeness} text as {duplicate.title!r}"
-            return Verdict(False, reason, "\n".join(lines))
+            return CleaningResult(False, reason, "\n".join(lines))
         self.contaminations += found
-        return Verdict(True, "", "\n".join(lines))
+        return CleaningResult(True, "", "\n".join(lines))
 
     def _too_short(self, lines: Sequence[str]) -> str:
         characters = sum(len("".join(line.split())) for line in lines)

@@ -1,4 +1,4 @@
-"""Passages of articles that contain questions of an evaluation."""
+"""Finds passages of articles that contain questions of an evaluation."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -7,10 +7,10 @@ from itertools import accumulate
 
 import ahocorasick
 
-from animelm.corpus.cleaning.text_key import letters
+from animelm.corpus.cleaning.text_key import text_key
 
 SHORTEST = 8
-"""Letters of the shortest question that is looked for: "who is it?" stands in many texts."""
+"""Minimum letters of a question; a shorter one, such as "who is it?", is in many texts."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Question:
     """A question of an evaluation.
 
     Attributes:
-        id: says which, such as the id of its record.
+        id: identifies it, such as the id of its record.
         text: the question as it is asked.
     """
 
@@ -36,7 +36,7 @@ class Contamination:
             without front matter.
         last_line: number of the line where it ends.
         question: id of the question.
-        passage: the lines, as they stand in the article.
+        passage: these lines of the article.
     """
 
     article: str
@@ -49,11 +49,11 @@ class Contamination:
 class QuestionSearch:
     """Finds questions in articles, all of them in one pass (Aho–Corasick).
 
-    A question is found whole, also across line breaks, whatever its white space, punctuation,
-    emphasis, case and width of letters.
+    A question is found as a whole, also across line breaks; white space, punctuation, emphasis,
+    case and width of letters are ignored.
 
     Args:
-        questions: the questions; of several that ask the same, the first is named.
+        questions: the questions; of several with the same letters, the first is reported.
 
     Attributes:
         ignored: ids of the questions with fewer than ``SHORTEST`` letters.
@@ -63,7 +63,7 @@ class QuestionSearch:
         self.ignored: list[str] = []
         self._automaton = ahocorasick.Automaton()
         for question in questions:
-            key = letters(question.text)
+            key = text_key(question.text)
             if len(key) < SHORTEST:
                 self.ignored.append(question.id)
             elif key not in self._automaton:
@@ -72,7 +72,7 @@ class QuestionSearch:
         self._automaton.make_automaton()
 
     def find(self, title: str, lines: Sequence[str], plain: Sequence[str]) -> list[Contamination]:
-        """Every question in an article, by the place where it begins.
+        """Every question in an article, sorted by the line where it begins.
 
         Args:
             title: title of the article.

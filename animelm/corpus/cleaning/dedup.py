@@ -1,4 +1,4 @@
-"""Texts that were seen before, letter for letter or nearly so."""
+"""Finds texts that repeat an earlier one, exactly or nearly."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio,
 
 @dataclass(frozen=True)
 class Duplicate:
-    """The text that another one repeats.
+    """The earlier text that a text repeats.
 
     Attributes:
-        title: of the text that came first.
-        exact: True for the same letters; False for nearly the same.
+        title: title of the earlier text.
+        exact: True if the letters are the same; False if nearly the same.
     """
 
     title: str
@@ -29,14 +29,14 @@ class Duplicate:
 
 
 class Duplicates:
-    """Remembers texts and recognises what repeats one of them.
+    """Stores texts and finds those that repeat an earlier one.
 
     Texts are nearly the same when the sets of their runs of five letters have an estimated Jaccard
     similarity of at least ``threshold`` (MinHash, with locality-sensitive hashing; a pair close to
-    the threshold may be missed). About two kilobytes are kept of each text.
+    the threshold may be missed). Each text takes about two kilobytes.
 
     Args:
-        threshold: similarity above 0 and up to 1; 1 looks for the same letters only.
+        threshold: similarity, above 0 and up to 1; 1 finds identical letters only.
     """
 
     def __init__(self, threshold: float) -> None:
@@ -48,16 +48,16 @@ class Duplicates:
             else None
         )
 
-    def add(self, title: str, letters: str) -> Duplicate | None:
-        """The earlier text that this one repeats; None, and it is remembered, where there is none.
+    def add(self, title: str, key: str) -> Duplicate | None:
+        """Returns the earlier text that this one repeats; if there is none, stores it.
 
-        The result depends on the texts added before and their order alone.
+        The result depends only on the texts added before and their order.
 
         Args:
-            title: names the text.
-            letters: what ``animelm.corpus.cleaning.text_key`` leaves of it.
+            title: title of the text.
+            key: its letters, see ``text_key``.
         """
-        content = letters.encode("utf-32-le", "surrogatepass")
+        content = key.encode("utf-32-le", "surrogatepass")
         digest = hashlib.blake2b(content, digest_size=16).digest()
         if digest in self._exact:
             return Duplicate(self._titles[self._exact[digest]], exact=True)
@@ -74,9 +74,9 @@ class Duplicates:
 
 
 def _shingles(content: bytes) -> list[bytes]:
-    """A hash of every run of five characters of a UTF-32 text, in bytes that the sketch takes.
+    """A hash of every run of five characters of a UTF-32 text, as bytes.
 
-    The library hashes strings as well, but cutting them takes four times as long as this.
+    The library hashes strings as well, but slicing them takes four times as long.
     """
     characters = np.frombuffer(content, dtype="<u4").astype(np.uint64)
     count = max(1, len(characters) - _SHINGLE + 1)

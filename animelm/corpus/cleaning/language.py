@@ -1,4 +1,4 @@
-"""How much of a text is written in the script of a language."""
+"""The share of a text that is written in the script of a language."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _SCRIPTS = {
     **dict.fromkeys(("de", "en", "es", "fr", "id", "it", "nl", "pl", "pt", "sv", "vi"), _LATIN),
 }
 LANGUAGES = frozenset(_SCRIPTS)
-"""Codes of the languages whose script is known."""
+"""Codes of the supported languages."""
 
 _FOREIGN = {language: re.compile(f"[^{script}]+") for language, script in _SCRIPTS.items()}
 _JAPANESE = re.compile(f"[{_SCRIPTS['ja']}]+")
@@ -32,15 +32,15 @@ _LEAST_KANA = 0.02
 def language_share(letters: str, language: str) -> float:
     """Share of letters, 0 to 1, that belong to the script of a language.
 
-    Japanese needs kana: where they are less than 2 % of its script, the kanji count as foreign.
-    Latin script does not tell one of its languages from another.
+    Japanese needs kana: if less than 2 % of kana and kanji are kana, kanji do not count. Languages
+    of the Latin script are not distinguished.
 
     Args:
-        letters: what ``animelm.corpus.cleaning.text_key`` leaves of a text; digits do not count.
+        letters: letters of a text, see ``text_key``; digits do not count.
         language: one of ``LANGUAGES``.
 
     Returns:
-        The share; 0 where there are no letters.
+        The share; 0 if there are no letters.
     """
     letters = _DIGITS.sub("", letters)
     if not letters:

@@ -1,4 +1,4 @@
-"""What two texts are compared by: their letters."""
+"""The form in which texts are compared: their letters and digits."""
 
 import re
 import unicodedata
@@ -6,12 +6,12 @@ import unicodedata
 _OTHERS = re.compile(r"[\W_]+")
 
 
-def letters(text: str) -> str:
-    """Letters and digits of a text alone, of one width and one case (NFKC).
+def text_key(text: str) -> str:
+    """The letters and digits of a text, with width (NFKC) and case folded.
 
-    White space, punctuation and markup make no difference to it.
+    White space, punctuation and markup are dropped.
     """
-    # Punctuation goes first: what is left of Japanese is mostly normal, which is quickly seen.
+    # Punctuation first: the rest of a Japanese text is mostly in NFKC, which is checked quickly.
     plain = _OTHERS.sub("", unicodedata.normalize("NFC", text))
     if not unicodedata.is_normalized("NFKC", plain):
         plain = _OTHERS.sub("", unicodedata.normalize("NFKC", plain))

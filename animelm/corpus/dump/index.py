@@ -1,13 +1,12 @@
-"""What is in a dump: a line for each page, written by one scan and kept for the next choice.
+"""The index of a dump: one line for each page, written by a scan and kept for later selections.
 
 An index is a folder: for each segment of the dump ``pages-NNNN.tsv`` (one line a page),
 ``categories-NNNN.tsv`` (the lines of category pages again) and ``segment-NNNN.json`` (how long the
-segment is, and from where it can be unpacked). The last of them is written last, so a scan that was
-interrupted goes on with the segments that lack it. The folder's name is a hash of the dump.
+segment is, and from where it can be unpacked). The JSON file is written last, so an interrupted
+scan continues with the segments that lack it. The folder's name is a hash of the dump.
 """
 
 import json
-import os
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,17 +15,18 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from animelm.corpus.dump.links import CategoryLinks
-from animelm.corpus.dump.page_entry import CATEGORIES, PageCounts, PageEntry, describe
+from animelm.corpus.dump.page_entry import CATEGORIES, PageCounts, PageEntry, read_entry
 from animelm.corpus.dump.pages import PageStream, SiteInfo, read_site
 from animelm.corpus.dump.random_access import SeekTable
 from animelm.corpus.dump.reader import Chunk, DumpFile, Segment, unpacked
-from animelm.corpus.parallel import in_order
-from animelm.files import told_if_unwritable, write_whole
+from animelm.corpus.parallel import run_in_order
+from animelm.files import whole_file, write_errors_as_user_errors, write_whole
 
 _LAYOUT = "1"
-# MediaWiki reads the English name on every wiki; the Japanese one is an alias on the Japanese.
+# MediaWiki knows the English name on every wiki, and the Japanese one on the Japanese wiki.
 _CATEGORY_NAMES = ("Category", "カテゴリ")
 
 
@@ -42,17 +42,17 @@ class _Scanned:
 
 
 class DumpIndex:
-    """The index of one dump file, complete.
+    """The complete index of one dump file.
 
     Args:
         dump: the file.
-        folder: of the index.
+        folder: folder of the index.
 
     Attributes:
         dump: the file.
         site: the wiki's description.
-        counts: pages by kind.
-        length: bytes of XML.
+        counts: number of pages by kind.
+        length: length of the XML in bytes.
     """
 
     def __init__(self, dump: DumpFile, folder: Path) -> None:
@@ -76,11 +76,11 @@ class DumpIndex:
         return self._entries("pages")
 
     def category_pages(self) -> Iterator[PageEntry]:
-        """The pages of categories, in the order of the dump."""
+        """The category pages, in the order of the dump."""
         return self._entries("categories")
 
     def place(self, offset: int) -> str:
-        """Where a byte of the XML is, for messages."""
+        """Names the place of a byte of the XML, for messages."""
         segment = bisect_right(self._bases, offset, hi=len(self._bases) - 1) - 1
         return self.dump.segments[segment].place(offset - self._bases[segment])
 
@@ -99,36 +99,37 @@ def scan_dumps(
     executor: Executor | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> list[DumpIndex]:
-    """Scans dumps, or as much of them as has not been scanned before.
+    """Scans those segments of the dumps that have not been scanned before.
 
     Args:
         dumps: the files.
-        cache: folder of indexes.
-        executor: scans the segments; None does it here. Its workers must see the same files.
-        advance: is told how many more bytes of the files are done.
+        cache: folder of the indexes.
+        executor: runs the scans; None runs them in this process. Its workers must see the same
+            files.
+        advance: called with the number of bytes of the files done since its last call.
 
     Raises:
-        UserError: a file is no MediaWiki export, is damaged or cut short, or an index cannot be
+        UserError: a file is not a MediaWiki export, is damaged or truncated, or an index cannot be
             written.
     """
     folders = [cache / f"dump-{dump.sha256[:32]}-{_LAYOUT}" for dump in dumps]
     first: list[tuple[Segment, Path, int]] = []
     others: list[tuple[Segment, Path, int]] = []
     for dump, folder in zip(dumps, folders, strict=True):
-        with told_if_unwritable(folder):
+        with write_errors_as_user_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         for number, segment in enumerate(dump.segments):
             if (folder / f"segment-{number:04d}.json").is_file():
                 advance(segment.end - segment.start)
             else:
                 (others if number else first).append((segment, folder, number))
-    # The first segment alone says what categories are called, so the others wait for it.
+    # Only the first segment holds the names of the namespaces, so the others wait for it.
     for missing in (first, others):
         if executor is None or len(missing) == 1:
             for segment, folder, number in missing:
                 scan_segment(segment, folder, number, advance)
         else:
-            for done in in_order(executor, scan_segment, missing):
+            for done in run_in_order(executor, scan_segment, missing):
                 advance(done)
     return [DumpIndex(dump, folder) for dump, folder in zip(dumps, folders, strict=True)]
 
@@ -139,13 +140,13 @@ def scan_segment(
     """Writes a segment's part of the index.
 
     Args:
-        segment: what to scan.
-        folder: of the index. The part of the first segment must be there before any other's.
-        number: the segment's place in its dump.
-        advance: is told how many more bytes of the file are done.
+        segment: the segment.
+        folder: folder of the index. The first segment must be scanned before any other.
+        number: number of the segment in its dump.
+        advance: called with the number of bytes of the file done since its last call.
 
     Returns:
-        Bytes of the file that the segment takes.
+        Length of the segment in bytes of the file.
 
     Raises:
         UserError: as ``scan_dumps``.
@@ -159,15 +160,15 @@ def scan_segment(
             if links is None:
                 site = read_site(stream.head) if number == 0 else site
                 links = CategoryLinks((*_CATEGORY_NAMES, site.namespaces.get(CATEGORIES, "")))
-            entry = describe(segment, offset, span, links)
+            entry = read_entry(segment, offset, span, links)
             counts[entry.kind] += 1
             lines.write(entry)
-    # Plain XML can be read from anywhere; a list of its chunks would be long and of no use.
+    # Plain XML can be read from anywhere and needs no list of its chunks.
     origins = stream.origins if segment.compression == "bzip2" else {segment.start: 0}
     scanned = _Scanned(
         stream.length, PageCounts(**counts), list(origins), list(origins.values()), site
     )
-    write_whole(folder / f"segment-{number:04d}.json", json.dumps(asdict(scanned)).encode())
+    write_whole(folder / f"segment-{number:04d}.json", json.dumps(asdict(scanned)))
     return segment.end - segment.start
 
 
@@ -182,41 +183,34 @@ def _with_progress(segment: Segment, advance: Callable[[int], None] | None) -> I
 
 
 class _IndexLines:
-    """The two lists of a segment, which get their names when both are whole."""
+    """The two lists of a segment, which get their names when both are complete."""
 
     def __init__(self, folder: Path, number: int) -> None:
-        self._targets = [folder / f"{kind}-{number:04d}.tsv" for kind in ("pages", "categories")]
-        self._partials = [
-            path.with_name(f".{path.name}.{os.getpid()}.partial") for path in self._targets
-        ]
-        self._folder = folder
-        self._files = ExitStack()
+        self._folder, self._number = folder, number
 
     def __enter__(self) -> "_IndexLines":
-        with told_if_unwritable(self._folder):
+        with write_errors_as_user_errors(self._folder), ExitStack() as files:
             self._pages, self._categories = (
-                self._files.enter_context(path.open("w", encoding="utf-8", newline="\n"))
-                for path in self._partials
+                files.enter_context(
+                    files.enter_context(
+                        whole_file(self._folder / f"{kind}-{self._number:04d}.tsv")
+                    ).open("w", encoding="utf-8", newline="\n")
+                )
+                for kind in ("pages", "categories")
             )
+            self._files = files.pop_all()
         return self
 
     def write(self, entry: PageEntry) -> None:
         line = entry.line()
-        with told_if_unwritable(self._folder):
+        with write_errors_as_user_errors(self._folder):
             self._pages.write(line)
             if entry.namespace == CATEGORIES:
                 self._categories.write(line)
 
-    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
-        try:
-            with told_if_unwritable(self._folder):
-                self._files.close()
-                if kind is None:
-                    for partial, target in zip(self._partials, self._targets, strict=True):
-                        os.replace(partial, target)
-        finally:
-            for partial in self._partials:
-                partial.unlink(missing_ok=True)
+    def __exit__(self, *exception: Any) -> None:
+        with write_errors_as_user_errors(self._folder):
+            self._files.__exit__(*exception)
 
 
 def _read_scanned(folder: Path, number: int) -> _Scanned:

@@ -1,4 +1,4 @@
-"""Titles, categories and links of a page, read off its bytes without parsing it."""
+"""Titles, categories and links of a page, found in its bytes without parsing it."""
 
 import re
 from collections.abc import Iterable
@@ -10,14 +10,14 @@ _UNSEEN = re.compile(
     re.S | re.I,
 )
 _LINK = re.compile(rb"\[\[([^\[\]{}|\n]+)")
-# Left-to-right and right-to-left marks stand invisibly in titles that were pasted.
+# Left-to-right and right-to-left marks are invisible, and come with pasted titles.
 _INVISIBLE = dict.fromkeys(map(ord, "\u200e\u200f\u202a\u202b\u202c\u202d\u202e"))
 
 
-def normalise_title(title: str) -> str:
+def normalize_title(title: str) -> str:
     """A title as MediaWiki stores it: spaces for underscores, its first letter a capital.
 
-    Only the first letter of the name counts; the name of a namespace before it is left alone.
+    Applied to a title with a namespace, it changes the first letter of the namespace only.
     """
     title = " ".join(title.translate(_INVISIBLE).replace("_", " ").split())
     capital = title[:1].upper()
@@ -25,13 +25,13 @@ def normalise_title(title: str) -> str:
 
 
 class CategoryLinks:
-    """Finds the categories that a page puts itself in.
+    """Finds the categories that a page is in according to its own text.
 
-    ``[[:Category:X]]`` links to a category and does not count; nor does what stands in a comment or
-    in ``<nowiki>``. Categories that a template adds are not in the page's own text.
+    ``[[:Category:X]]``, which only links to a category, is ignored, as are comments and
+    ``<nowiki>``. Categories that a template adds are not found.
 
     Args:
-        names: names of the namespace of categories, such as Category and カテゴリ.
+        names: names of the category namespace, such as Category and カテゴリ.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -40,7 +40,7 @@ class CategoryLinks:
             for name in names
             for spelling in (name, name.lower(), name.upper(), name[:1].lower() + name[1:])
         }
-        # Ignoring case reaches ASCII only in bytes; the spellings cover the rest.
+        # In bytes, IGNORECASE covers ASCII only; the spellings cover the rest.
         either = b"|".join(
             re.escape(name.encode()).replace(b"_", rb"[ _]+") for name in sorted(spellings)
         )
@@ -52,7 +52,7 @@ class CategoryLinks:
         """Names of categories, each once, in the order of the text.
 
         Args:
-            text: wikitext as it stands in the XML.
+            text: wikitext as escaped in the XML.
             title: the page's title, for ``{{PAGENAME}}``.
         """
         if not self._pattern.search(text):
@@ -62,7 +62,7 @@ class CategoryLinks:
             decoded = _decode(name)
             if "{{" in decoded:
                 decoded = decoded.replace("{{PAGENAME}}", title.rpartition(":")[2])
-            if normal := normalise_title(decoded):
+            if normal := normalize_title(decoded):
                 names[normal] = None
         return tuple(names)
 
@@ -71,12 +71,12 @@ def linked_titles(text: bytes) -> tuple[str, ...]:
     """Titles of the pages that a page links to, each once, without sections.
 
     Args:
-        text: wikitext as it stands in the XML.
+        text: wikitext as escaped in the XML.
     """
     targets = (
         _decode(target).partition("#")[0].lstrip(" :") for target in _LINK.findall(_seen(text))
     )
-    return tuple(dict.fromkeys(normal for target in targets if (normal := normalise_title(target))))
+    return tuple(dict.fromkeys(normal for target in targets if (normal := normalize_title(target))))
 
 
 def _seen(text: bytes) -> bytes:
@@ -84,6 +84,6 @@ def _seen(text: bytes) -> bytes:
 
 
 def _decode(text: bytes) -> str:
-    """Undoes the XML's escapes, then those of wikitext."""
+    """Undoes the escapes of the XML, then those of wikitext."""
     decoded = text.decode("utf-8", "replace")
     return unescape(unescape(decoded)) if "&" in decoded else decoded

@@ -1,10 +1,10 @@
-"""What a scan notes of each page."""
+"""The entry of one page in an index."""
 
 import re
 from dataclasses import dataclass
 from html import unescape
 
-from animelm.corpus.dump.links import CategoryLinks, normalise_title
+from animelm.corpus.dump.links import CategoryLinks, normalize_title
 from animelm.corpus.dump.reader import Segment
 from animelm.errors import UserError
 
@@ -17,16 +17,16 @@ _HEAD = re.compile(
 
 @dataclass(frozen=True)
 class PageEntry:
-    """A page of the dump, as its scan describes it.
+    """A page of the dump.
 
     Attributes:
-        offset: of its ``<page>``, in bytes of the XML.
+        offset: offset of its ``<page>``, in bytes of the XML.
         length: bytes up to the end of ``</page>``.
         page_id: number of the page.
         namespace: number of its namespace; 0 for articles.
-        title: with the namespace's name.
+        title: title, with the name of the namespace.
         redirect: title that it redirects to, or empty.
-        categories: names of the categories that it puts itself in.
+        categories: names of the categories that it is in according to its own text.
     """
 
     offset: int
@@ -39,12 +39,12 @@ class PageEntry:
 
     @property
     def is_article(self) -> bool:
-        """Whether it is an article, and no redirect."""
+        """Whether it is an article and not a redirect."""
         return self.namespace == ARTICLES and not self.redirect
 
     @property
     def kind(self) -> str:
-        """``articles``, ``redirects``, ``categories`` or ``others``, as ``PageCounts`` has it."""
+        """The field of ``PageCounts`` that counts it."""
         if self.is_article:
             return "articles"
         if self.redirect:
@@ -52,14 +52,14 @@ class PageEntry:
         return "categories" if self.namespace == CATEGORIES else "others"
 
     def line(self) -> str:
-        """As a line of an index."""
+        """The entry as a line of an index."""
         numbers = (self.offset, self.length, self.page_id, self.namespace)
         fields = (*map(str, numbers), self.title, self.redirect, "|".join(self.categories))
         return "\t".join(fields) + "\n"
 
     @classmethod
     def from_line(cls, line: str, base: int) -> "PageEntry":
-        """From a line of an index, whose offset counts from ``base``."""
+        """Reads a line of an index, whose offset counts from ``base``."""
         offset, length, page_id, namespace, title, redirect, names = line[:-1].split("\t")
         categories = tuple(names.split("|")) if names else ()
         return cls(
@@ -75,7 +75,7 @@ class PageEntry:
 
 @dataclass(frozen=True)
 class PageCounts:
-    """Pages of a dump by kind; those of other namespaces are neither articles nor categories."""
+    """Number of pages by kind; ``others`` are those of other namespaces."""
 
     articles: int = 0
     redirects: int = 0
@@ -91,13 +91,13 @@ class PageCounts:
         )
 
 
-def describe(segment: Segment, offset: int, span: bytes, links: CategoryLinks) -> PageEntry:
-    """Reads off a page what a choice needs, without parsing it.
+def read_entry(segment: Segment, offset: int, span: bytes, links: CategoryLinks) -> PageEntry:
+    """Reads from a page what a selection needs, without parsing its XML.
 
     Args:
-        segment: where it is.
-        offset: of the page within the segment's XML.
-        span: the page, with its tags.
+        segment: the segment that it is in, for messages.
+        offset: offset of the page within the segment's XML.
+        span: the bytes of the page, with its tags.
         links: finds its categories.
 
     Raises:
@@ -119,5 +119,5 @@ def describe(segment: Segment, offset: int, span: bytes, links: CategoryLinks) -
     has_categories = namespace in (ARTICLES, CATEGORIES) and not redirect and text >= 0
     categories = links.of(span[text:], title) if has_categories else ()
     return PageEntry(
-        offset, len(span), int(head[3]), namespace, title, normalise_title(redirect), categories
+        offset, len(span), int(head[3]), namespace, title, normalize_title(redirect), categories
     )

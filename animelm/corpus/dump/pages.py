@@ -1,4 +1,4 @@
-"""The pages of a dump: found by their tags, described by a few expressions, parsed when chosen."""
+"""The pages of a dump: found by their tags without an XML parser, parsed when selected."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -22,9 +22,9 @@ class SiteInfo:
     """What the head of a dump says about its wiki.
 
     Attributes:
-        base: address of a page of the wiki, or empty.
+        base: address of the wiki's main page, or empty.
         language: code such as ja, or empty.
-        namespaces: name of each namespace by its number; of articles, number 0, it is empty.
+        namespaces: name of each namespace by its number; that of articles, number 0, is empty.
     """
 
     base: str
@@ -34,10 +34,10 @@ class SiteInfo:
 
 @dataclass(frozen=True)
 class Page:
-    """A page, parsed.
+    """A parsed page.
 
     Attributes:
-        title: with its namespace's name.
+        title: title, with the name of the namespace.
         page_id: number of the page.
         revision: number of its last revision in the dump.
         text: wikitext of that revision.
@@ -50,11 +50,11 @@ class Page:
 
 
 class PageXMLError(UserError):
-    """A page that is not what MediaWiki writes.
+    """A page that is not as MediaWiki writes it.
 
     Attributes:
         reason: what is wrong.
-        offset: where, in bytes from the page's beginning.
+        offset: where, in bytes from the beginning of the page.
     """
 
     def __init__(self, reason: str, offset: int) -> None:
@@ -69,7 +69,7 @@ class _Window:
     def __init__(self, segment: Segment, chunks: Iterator[Chunk]) -> None:
         self.segment = segment
         self.held = bytearray()
-        self.base = 0  # offset of the first byte held, from the segment's beginning
+        self.base = 0  # offset of the first byte in memory, from the segment's beginning
         self.limit: int | None = None  # offset of the first byte that belongs to the next segment
         self.origins: dict[int, int] = {}  # where each stream begins: byte of the file, offset
         self._chunks = chunks
@@ -103,7 +103,7 @@ class _Window:
         while True:
             while position < len(self.held) and self.held[position] in _SPACE:
                 position += 1
-            # Enough of it to tell one tag from another.
+            # Long enough to distinguish the tags.
             if len(self.held) - position >= len(_LAST) or not self.grow():
                 return self.base + position
 
@@ -114,7 +114,7 @@ class _Window:
         return offset < self.base + len(self.held)
 
     def cut(self, begin: int, end: int) -> bytes:
-        """Takes out bytes, and forgets them and all before."""
+        """Returns the bytes between two offsets, and drops them and all before."""
         found = bytes(self.held[begin - self.base : end - self.base])
         del self.held[: end - self.base]
         self.base = end
@@ -132,10 +132,10 @@ class PageStream:
         chunks: its XML, by ``unpacked``.
 
     Attributes:
-        head: what stands before the first page; of the first segment, the wiki's description.
-        length: bytes of XML up to the next segment's, known when all pages have been read.
-        origins: byte of the file where each stream begins, and the offset of its XML within the
-            segment's.
+        head: the XML before the first page; in the first segment, the description of the wiki.
+        length: length of the segment's XML in bytes, known when all pages have been read.
+        origins: byte of the file where each compressed stream begins, with the offset of its XML
+            within the segment's.
     """
 
     def __init__(self, segment: Segment, chunks: Iterator[Chunk]) -> None:
@@ -152,8 +152,8 @@ class PageStream:
         """The offset of each page within the segment's XML, and its bytes with their tags.
 
         Raises:
-            UserError: not a MediaWiki export, damaged, or cut short; the message names the byte,
-                and the page where there is one.
+            UserError: not a MediaWiki export, damaged, or truncated; the message names the byte
+                and the page, if any.
         """
         window, title = self._window, "none"
         position = self._skip_head()
@@ -162,12 +162,13 @@ class PageStream:
                 self.length = window.skip_space(position + len(_LAST))
                 if window.holds(self.length):
                     raise window.damage(
-                        self.length, "something follows </mediawiki>; expected one export a file"
+                        self.length,
+                        "there is text after </mediawiki>; expected one export per file",
                     )
                 return
             if not window.starts_with(_BEGIN, position):
                 raise window.damage(
-                    position, f"expected <page> or </mediawiki>; the page before is {title}"
+                    position, f"expected <page> or </mediawiki> after the page {title}"
                 )
             end = window.find(_END, position)
             if end < 0:
@@ -221,7 +222,7 @@ def _title(span: bytes) -> str:
 
 
 def read_site(head: bytes) -> SiteInfo:
-    """The wiki's description from the head of a dump; empty where a dump has none."""
+    """Reads the description of the wiki from the head of a dump; empty if there is none."""
 
     def first(pattern: bytes) -> str:
         found = re.search(pattern, head)
@@ -240,10 +241,10 @@ def parse_page(span: bytes) -> Page:
     """Parses one page.
 
     Args:
-        span: from ``<page>`` to ``</page>``, both included.
+        span: the bytes from ``<page>`` to ``</page>``, both included.
 
     Raises:
-        PageXMLError: not well-formed, or without a title, numbers or text.
+        PageXMLError: not well-formed, or without numbers or text.
     """
     try:
         page = ElementTree.fromstring(span)

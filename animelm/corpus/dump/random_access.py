@@ -1,4 +1,4 @@
-"""Reading chosen pieces of a dump without unpacking all that stands before them."""
+"""Reads pieces of a dump without unpacking everything before them."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -11,13 +11,13 @@ from animelm.errors import UserError
 
 @dataclass(frozen=True)
 class SeekTable:
-    """From which bytes of a file its XML can be unpacked.
+    """The bytes of a file from which its XML can be unpacked.
 
     Attributes:
         path: the file.
-        compression: how it is packed.
-        origins: bytes of the file.
-        offsets: the bytes of XML that these unpack to, counted from the beginning of the dump.
+        compression: its compression.
+        origins: these bytes, as offsets in the file.
+        offsets: the offsets in the XML that they unpack to, from the beginning of the dump.
     """
 
     path: Path
@@ -27,11 +27,11 @@ class SeekTable:
 
     @property
     def is_seekable(self) -> bool:
-        """Whether a page can be read without unpacking all that stands before it."""
+        """Whether a page can be read without unpacking everything before it."""
         return self.compression == "none" or len(self.origins) > 1
 
     def part(self, first: int, last: int) -> "SeekTable":
-        """As much of the table as is needed for the XML from one byte to another."""
+        """The part of the table that is needed for the XML between two offsets."""
         begin = max(0, bisect_right(self.offsets, first) - 1)
         end = bisect_right(self.offsets, last)
         return SeekTable(
@@ -39,10 +39,10 @@ class SeekTable:
         )
 
     def read(self, places: Sequence[tuple[int, int]]) -> Iterator[bytes]:
-        """Reads pieces of the XML, each from its offset and with its length.
+        """Reads pieces of the XML.
 
         Args:
-            places: in the order in which they stand in the dump.
+            places: offset and length of each piece in bytes, in the order of the dump.
 
         Raises:
             UserError: as ``unpacked``.
@@ -62,10 +62,10 @@ class SeekTable:
 
 
 class ForwardReader:
-    """Reads pieces of a dump's XML one after the other, from a stream's beginning on.
+    """Reads pieces of a dump's XML in order, from the beginning of a compressed stream.
 
     Args:
-        table: how the file is unpacked.
+        table: the table of the file.
         stream: number of the stream in the table.
     """
 
@@ -84,7 +84,7 @@ class ForwardReader:
         return self._base + len(self._held)
 
     def take(self, offset: int, length: int) -> bytes:
-        """The bytes at an offset. What stands before it is forgotten.
+        """The bytes at an offset; those before it are dropped from memory.
 
         Raises:
             UserError: as ``unpacked``.
@@ -94,7 +94,7 @@ class ForwardReader:
                 self._base, self._held = self.end, bytearray()
             chunk = next(self._chunks, None)
             if chunk is None:
-                raise UserError(f"{self._path}: has become shorter while it was read")
+                raise UserError(f"{self._path}: the file became shorter while it was read")
             self._held += chunk.text
         begin = offset - self._base
         found = bytes(self._held[begin : begin + length])

@@ -1,13 +1,13 @@
-"""Reading MediaWiki XML exports: plain, gzip and bzip2, as a stream, in segments.
+"""Reads MediaWiki XML exports, plain, gzip or bzip2, as a stream in segments.
 
-A dump is cut into segments that are scanned independently of each other, by several processes or
-machines: anywhere in plain XML, between the streams of a multistream bzip2 file. A page belongs to
-the segment in which its ``<page>`` begins, however far it reaches into the next. Gzip, and bzip2 of
-a single stream, can only be unpacked from the beginning; such a file is one segment.
+A dump is divided into segments that several processes or machines can scan independently: anywhere
+in plain XML, between the streams of a multistream bzip2 file. A page belongs to the segment in
+which its ``<page>`` begins. Gzip, and bzip2 of a single stream, can only be unpacked from the
+beginning; such a file is one segment.
 
 MediaWiki escapes ``<`` in all text, so the bytes ``<page>`` are the tag and nothing else: pages are
-found without parsing XML. A page that was chosen is parsed on its own, without the document around
-it; a DTD can therefore neither define entities nor name files to be fetched.
+found without parsing XML. A selected page is parsed on its own, without the document around it, so
+no DTD can define entities or name files to be fetched.
 """
 
 import bz2
@@ -34,13 +34,13 @@ _LONGEST_MARK = 10
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of a dump file that is scanned as one.
+    """A part of a dump file that is scanned as a unit.
 
     Attributes:
         path: the file.
-        compression: how it is packed.
-        start: first byte of the file that belongs to it.
-        end: first byte that does not.
+        compression: its compression.
+        start: first byte of the segment in the file.
+        end: first byte after the segment.
     """
 
     path: Path
@@ -49,27 +49,27 @@ class Segment:
     end: int
 
     def place(self, offset: int) -> str:
-        """Where a byte of the segment's XML is, for messages.
+        """Names the place of a byte of the segment's XML, for messages.
 
         Args:
-            offset: of the byte, from the beginning of the segment's XML.
+            offset: offset of the byte from the beginning of the segment's XML.
         """
         if self.compression == "none":
             return f"byte {self.start + offset}"
-        origin = f" from byte {self.start} of the file on" if self.start else ""
+        origin = f" from byte {self.start} of the file" if self.start else ""
         return f"byte {offset} of the XML unpacked{origin}"
 
 
 @dataclass(frozen=True)
 class DumpFile:
-    """A dump file and how it can be cut.
+    """A dump file and its segments.
 
     Attributes:
         path: the file.
-        compression: how it is packed.
-        size: bytes of the file.
-        sha256: of its bytes, hexadecimal.
-        segments: its parts, in order.
+        compression: its compression.
+        size: size of the file in bytes.
+        sha256: SHA-256 of the file, hexadecimal.
+        segments: its segments, in order.
     """
 
     path: Path
@@ -81,11 +81,11 @@ class DumpFile:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some bytes of XML.
+    """A piece of unpacked XML.
 
     Attributes:
         text: the bytes.
-        origin: byte of the file from which they can be unpacked; for plain XML, where they stand.
+        origin: byte of the file from which they can be unpacked; for plain XML, their own offset.
         progress: bytes of the file read so far.
     """
 
@@ -95,13 +95,13 @@ class Chunk:
 
 
 def find_dumps(patterns: Sequence[str]) -> list[Path]:
-    """The files that names and patterns such as ``dumps/*.bz2`` stand for.
+    """The files that match names or patterns such as ``dumps/*.bz2``.
 
     Returns:
         Each file once; those of one pattern sorted by their path.
 
     Raises:
-        UserError: a name or pattern stands for no file.
+        UserError: no file matches a name or pattern.
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
@@ -116,8 +116,8 @@ def find_dumps(patterns: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def survey(path: Path) -> DumpFile:
-    """Reads a file once, to know it again and to see where it can be cut.
+def describe_dump(path: Path) -> DumpFile:
+    """Reads a file once, to compute its hash and its segments.
 
     Raises:
         UserError: it cannot be read.
@@ -131,7 +131,7 @@ def survey(path: Path) -> DumpFile:
                     compression = _compression(chunk)
                 total.update(chunk)
                 if compression == "bzip2":
-                    # The tail of the last chunk may hold the beginning of a mark.
+                    # A stream's mark may begin in the last chunk and end in this one.
                     window = tail + chunk
                     base = size - len(tail)
                     streams += [base + mark.start() for mark in _BZIP2_STREAM.finditer(window)]
@@ -156,7 +156,7 @@ def _compression(beginning: bytes) -> Compression:
 
 
 def _thinned(starts: list[int], distance: int) -> list[int]:
-    """Of sorted places, the first and those at least so far from the one before."""
+    """Of sorted offsets, the first and those at least ``distance`` after the last one kept."""
     kept: list[int] = []
     for start in starts:
         if not kept or start - kept[-1] >= distance:
@@ -165,10 +165,10 @@ def _thinned(starts: list[int], distance: int) -> list[int]:
 
 
 def unpacked(segment: Segment) -> Iterator[Chunk]:
-    """The XML from a segment's beginning to the end of its file.
+    """The XML from the beginning of a segment to the end of its file.
 
     Raises:
-        UserError: the file cannot be read, or is damaged or cut short; the message names the byte.
+        UserError: the file cannot be read, or is damaged or truncated; the message names the byte.
     """
     unpack = {"none": _plain_chunks, "gzip": _gzip_chunks, "bzip2": _bzip2_chunks}
     unpacked_bytes = 0
@@ -181,14 +181,14 @@ def unpacked(segment: Segment) -> Iterator[Chunk]:
     except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UserError(
-            f"{segment.path}: damaged or cut short at {segment.place(unpacked_bytes)}: {reason}"
+            f"{segment.path}: damaged or truncated at {segment.place(unpacked_bytes)}: {reason}"
         ) from error
 
 
 def _plain_chunks(file: BinaryIO, segment: Segment) -> Iterator[Chunk]:
     position = segment.start
     while True:
-        # A chunk ends where the segment does, so that its origin says on which side it lies.
+        # A chunk ends where the segment ends, so that its origin tells whether it is inside.
         wanted = min(CHUNK, segment.end - position) if position < segment.end else CHUNK
         text = file.read(wanted)
         if not text:

@@ -1,1 +1,1 @@
-"""Chooses pages by category, title and namespace."""
+"""Selects pages by category, title and links."""

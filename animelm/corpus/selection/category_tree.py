@@ -1,21 +1,21 @@
-"""The tree of categories, from the dump's own pages of categories."""
+"""The category tree, from the category pages of the dump."""
 
 from collections.abc import Iterable, Sequence
 
 from animelm.corpus.dump.index import DumpIndex
-from animelm.corpus.dump.links import normalise_title
+from animelm.corpus.dump.links import normalize_title
 
 
 class CategoryTree:
-    """Categories below others, found level by level, so that a loop ends by itself.
+    """The categories below some roots, found level by level, so that a cycle does no harm.
 
     Args:
         roots: names of categories.
-        depth: levels below them; None for all.
-        indexes: of the dumps that the tree is in.
+        depth: number of levels below them; None for all.
+        indexes: indexes of the dumps to search.
 
     Attributes:
-        parents: each category of the tree, with the one above it; None above a root.
+        parents: each category of the tree with its parent; None for a root.
     """
 
     def __init__(
@@ -39,12 +39,12 @@ class CategoryTree:
             level = set(below)
 
     def nearest(self, categories: Iterable[str]) -> str | None:
-        """Of some categories, the one nearest to a root, the first of several; None if none is."""
+        """The category nearest to a root, the first of several; None if none is in the tree."""
         inside = [name for name in categories if name in self.parents]
         return min(inside, key=self._level.__getitem__) if inside else None
 
     def path(self, category: str) -> str:
-        """The way from a root to a category, such as ``アニメ > アニメ作品``."""
+        """The path from a root to a category, such as ``アニメ > アニメ作品``."""
         way = [category]
         while (above := self.parents[way[-1]]) is not None:
             way.append(above)
@@ -52,4 +52,4 @@ class CategoryTree:
 
 
 def _bare_name(title: str) -> str:
-    return normalise_title(title.partition(":")[2])
+    return normalize_title(title.partition(":")[2])

@@ -1,4 +1,4 @@
-"""Choosing articles: by category tree, by title, by the links of a page, and combinations."""
+"""Selects articles by category tree, by title, by the links of a page, and by combinations."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from animelm.corpus.dump.index import DumpIndex
-from animelm.corpus.dump.links import linked_titles, normalise_title
+from animelm.corpus.dump.links import linked_titles, normalize_title
 from animelm.corpus.dump.page_entry import ARTICLES, PageEntry
 from animelm.corpus.selection.category_tree import CategoryTree
 from animelm.errors import UserError
@@ -15,17 +15,20 @@ _SUGGESTIONS = 5
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which articles a corpus is made of; without any condition, all of them.
+class Selection:
+    """Which articles are selected; without any condition, all of them.
 
     Args:
-        category: Articles of this category and of those below it. Of several, articles of any.
-        depth: How many levels of subcategories count; 0 for the category alone, null for all.
-        title_pattern: Regular expression that is found in the title.
-        linked_from: Articles that the page of this title links to. Of several pages, of any.
-        match: Whether an article must meet all of these conditions that are given, or any.
-        except_category: Leaves out articles of this category and of those below it, as deep.
-        except_title: Leaves out titles in which this regular expression is found.
+        category: Selects articles in this category or a category below it. A list selects articles
+            in any of its categories.
+        depth: Number of levels of subcategories to include; 0 for the category alone, null for all.
+        title_pattern: Selects articles in whose title this regular expression is found.
+        linked_from: Selects articles that the page with this title links to. A list selects
+            articles that any of its pages links to.
+        match: Whether an article must meet all of the given conditions, or any of them.
+        except_category: Leaves out articles in this category or a category below it, down to the
+            same depth.
+        except_title: Leaves out articles in whose title this regular expression is found.
     """
 
     category: str | list[str] | None = None
@@ -50,62 +53,63 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """Whether a page is chosen.
+class SelectionResult:
+    """Whether a page is selected, and why.
 
     Attributes:
-        chosen: whether it is.
-        reasons: conditions that it meets; for a page that is not chosen, what it fails.
+        selected: whether it is.
+        reasons: the conditions that it meets; if it is not selected, those that it fails.
     """
 
-    chosen: bool
+    selected: bool
     reasons: tuple[str, ...]
 
 
 class Selector:
-    """Judges the pages of one dump or more.
+    """Selects pages of one or more dumps.
 
     Args:
-        choice: which articles are wanted.
-        indexes: of all dump files together; a tree may reach from one into another.
+        selection: the conditions.
+        indexes: indexes of all dump files; a category tree may extend over several files.
 
     Raises:
-        UserError: no page of the dump puts itself in a category that is named, or there is no page
-            of a title that is named.
+        UserError: there is no page with a title of ``linked_from``.
     """
 
-    def __init__(self, choice: Choice, indexes: Sequence[DumpIndex]) -> None:
-        self.choice = choice
+    def __init__(self, selection: Selection, indexes: Sequence[DumpIndex]) -> None:
+        self.selection = selection
         self._indexes = indexes
-        self._tree = self._make_tree(_as_list(choice.category))
-        self._excluded = self._make_tree(_as_list(choice.except_category))
-        self._title = re.compile(choice.title_pattern) if choice.title_pattern else None
-        self._excluded_title = re.compile(choice.except_title) if choice.except_title else None
-        self._linked = self._resolve_links(_as_list(choice.linked_from))
+        self._tree = self._make_tree(_as_list(selection.category))
+        self._excluded = self._make_tree(_as_list(selection.except_category))
+        self._title = re.compile(selection.title_pattern) if selection.title_pattern else None
+        self._excluded_title = (
+            re.compile(selection.except_title) if selection.except_title else None
+        )
+        self._linked = self._resolve_links(_as_list(selection.linked_from))
 
-    def judge(self, page: PageEntry) -> Judgement:
-        """Whether a page belongs to the corpus, and why."""
+    def check(self, page: PageEntry) -> SelectionResult:
+        """Checks one page against the conditions."""
         if page.redirect:
-            return Judgement(False, (f"it redirects to {page.redirect}",))
+            return SelectionResult(False, (f"it redirects to {page.redirect}",))
         if page.namespace != ARTICLES:
-            return Judgement(False, (f"it is in namespace {page.namespace}, not an article",))
+            return SelectionResult(False, (f"it is in namespace {page.namespace}, not an article",))
         if excluded := self._excluded_by(page):
-            return Judgement(False, (excluded,))
+            return SelectionResult(False, (excluded,))
         conditions = self._conditions(page)
         if not conditions:
-            return Judgement(True, ("every article is wanted",))
+            return SelectionResult(True, ("every article is selected",))
         met = tuple(text for is_met, text in conditions if is_met)
         failed = tuple(text for is_met, text in conditions if not is_met)
-        chosen = bool(met) if self.choice.match == "any" else not failed
-        return Judgement(chosen, met if chosen else failed)
+        selected = bool(met) if self.selection.match == "any" else not failed
+        return SelectionResult(selected, met if selected else failed)
 
     def explain(self, title: str) -> str:
-        """Why a page is in or out, in a few lines.
+        """Explains in a few lines why a page is selected or not.
 
         Args:
-            title: as it stands on the page, or in its address.
+            title: the title as on the page, or as in its address.
         """
-        wanted = normalise_title(title)
+        wanted = normalize_title(title)
         similar: list[str] = []
         for index in self._indexes:
             for page in index.pages():
@@ -113,15 +117,15 @@ class Selector:
                     return self._explain(page, index)
                 if len(similar) < _SUGGESTIONS and wanted in page.title:
                     similar.append(page.title)
-        hint = f"; there are {', '.join(similar)}" if similar else ""
-        return f"{wanted}: out: no page of the dump has this title{hint}"
+        hint = f"; similar titles: {', '.join(similar)}" if similar else ""
+        return f"{wanted}: not selected: no page of the dump has this title{hint}"
 
     def _explain(self, page: PageEntry, index: DumpIndex) -> str:
-        judgement = self.judge(page)
-        lines = [f"{page.title}: {'in' if judgement.chosen else 'out'}"]
-        lines += [f"  {reason}" for reason in judgement.reasons]
+        result = self.check(page)
+        lines = [f"{page.title}: {'selected' if result.selected else 'not selected'}"]
+        lines += [f"  {reason}" for reason in result.reasons]
         if page.categories:
-            lines.append(f"  its categories: {', '.join(page.categories)}")
+            lines.append(f"  categories: {', '.join(page.categories)}")
         lines.append(f"  page {page.page_id}, {index.dump.path.name}, {index.place(page.offset)}")
         return "\n".join(lines)
 
@@ -143,13 +147,13 @@ class Selector:
             conditions.append(
                 (True, f"linked from {origin}")
                 if origin
-                else (False, f"not linked from {', '.join(_as_list(self.choice.linked_from))}")
+                else (False, f"not linked from {', '.join(_as_list(self.selection.linked_from))}")
             )
         return conditions
 
     def _describe_tree(self) -> str:
-        names = " or ".join(_as_list(self.choice.category))
-        depth = self.choice.depth
+        names = " or ".join(_as_list(self.selection.category))
+        depth = self.selection.depth
         count = len(self._tree.parents) if self._tree else 0
         if count == 1:
             return names
@@ -168,8 +172,8 @@ class Selector:
     def _make_tree(self, names: list[str]) -> CategoryTree | None:
         if not names:
             return None
-        roots = [normalise_title(self._without_namespace(name)) for name in names]
-        return CategoryTree(roots, self.choice.depth, self._indexes)
+        roots = [normalize_title(self._without_namespace(name)) for name in names]
+        return CategoryTree(roots, self.selection.depth, self._indexes)
 
     def _without_namespace(self, name: str) -> str:
         prefix, colon, rest = name.partition(":")
@@ -179,7 +183,7 @@ class Selector:
         )
 
     def _resolve_links(self, titles: list[str]) -> dict[str, str] | None:
-        """The title of each page linked to, with that of the page that does."""
+        """The title of each linked page, with the title of the page that links to it."""
         if not titles:
             return None
         linked: dict[str, str] = {}
@@ -193,7 +197,7 @@ class Selector:
         return linked
 
     def _links_of(self, title: str) -> tuple[str, ...]:
-        wanted = normalise_title(title)
+        wanted = normalize_title(title)
         for _ in range(2):  # the page, or a redirect to it
             for index in self._indexes:
                 page = next((page for page in index.pages() if page.title == wanted), None)

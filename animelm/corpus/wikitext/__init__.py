@@ -1,30 +1,31 @@
-"""From a page's wikitext to Markdown.
+"""Converts a page's wikitext to Markdown.
 
-A page is walked through once, and every step takes time in proportion to its length:
+Each step takes time proportional to the length of the page:
 
-1. ``opaque``: comments, references and galleries go; ``<nowiki>``, code and formulas are put where
-   no later step reads markup in them.
-2. ``links``: ``[[links]]`` become their text; categories are collected; files go.
-3. ``braces`` finds templates, innermost first, and ``templates`` says what each leaves behind.
+1. ``extension_tags``: comments, references and galleries are removed; ``<nowiki>``, code and
+   formulas are protected from later steps.
+2. ``links``: ``[[links]]`` become their text; categories are collected; files are removed.
+3. ``templates.braces`` finds templates, innermost first, and ``templates.replacement`` replaces
+   each.
 4. ``inline``: bold, HTML tags, external links, character entities.
 5. ``blocks`` and ``tables``: lines become headings, lists, paragraphs and tables.
 
-What a template leaves behind, in the order in which it is decided:
+What replaces a template, the first rule that applies:
 
-- a parser function or magic word: its branch or value where the page alone determines it;
-- a known name (``known``, ``computed``): formatting keeps its text, a reading stands behind its
-  word in brackets, notes, navigation, maintenance and citations leave nothing;
-- the code of a country (``{{JPN}}``) its name, and ``{{lang-xx}}`` the language and the text;
-- an infobox, by its name or because it begins a line and names three parameters or more: a table
-  of fields and values; of the latter, those of one template that follow each other are the rows of
-  one table;
-- any other: an argument that spans lines or holds a sentence is kept, wherever it stands. Within a
-  line, a single argument is taken for formatted text and kept. The rest, and a template with a
-  line of its own, is maintenance or navigation and leaves nothing.
+- a parser function or magic word: its branch or value, if the page alone determines it;
+- a known name (``template_rules``, ``template_functions``): formatting is replaced by its text, a
+  reading follows its word in brackets, notes, navigation, maintenance and citations are removed;
+- a country code (``{{JPN}}``): its name; ``{{lang-xx}}``: the language and the text;
+- an infobox, recognized by its name or because it begins a line and has three named parameters or
+  more: a table of fields and values. Consecutive ones of the latter kind, if of one template,
+  become the rows of one table;
+- any other: an argument that spans lines or contains a sentence is kept. Within a line, a single
+  argument is taken for formatted text and kept. Everything else, including a template on a line of
+  its own, is taken for maintenance or navigation and removed.
 
-mwparserfromhell reads the same templates and links; the tests compare with it. It is not used here
-because it builds a tree of the whole page, at a fraction of the speed, and gives up on templates
-that are nested deeply.
+mwparserfromhell parses the same templates and links; the tests compare with it. It is not used here
+because it builds a tree of the whole page, which is several times slower, and does not parse deeply
+nested templates.
 """
 
 from animelm.corpus.wikitext.page import PageError, RenderedPage, render_page

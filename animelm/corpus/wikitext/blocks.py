@@ -1,4 +1,4 @@
-"""Lines of wikitext without inline markup, as Markdown blocks."""
+"""Converts lines of wikitext without inline markup to Markdown blocks."""
 
 import re
 
@@ -18,7 +18,7 @@ _CONTENT = 99  # deeper than any heading
 def render_blocks(text: str, context: Context) -> str:
     """Markdown of a text whose templates, links and inline markup are already replaced.
 
-    Headings under which nothing is left go.
+    Headings without content are removed.
     """
     writer = _Blocks(context, closes_tables=_has_open_table(text))
     for line in text.split("\n"):
@@ -27,12 +27,12 @@ def render_blocks(text: str, context: Context) -> str:
 
 
 def _has_open_table(text: str) -> bool:
-    """Whether a table is opened that nothing closes."""
+    """Whether a table is never closed."""
     return ("\n" + text).count("\n{|") > ("\n" + text).count("\n|}")
 
 
 class _Blocks:
-    """Takes lines, holds the blocks that are complete and the lines of the one in work."""
+    """Reads lines; holds the complete blocks and the lines of the current one."""
 
     def __init__(self, context: Context, closes_tables: bool) -> None:
         self._context = context
@@ -45,7 +45,7 @@ class _Blocks:
         self._tables: list[Table] = []
 
     def feed(self, line: str) -> None:
-        """Takes the next line."""
+        """Reads the next line."""
         stripped = line.strip()
         # A table may be indented with colons, as a definition.
         if stripped.lstrip(": ").startswith("{|"):
@@ -58,7 +58,7 @@ class _Blocks:
             self._feed_line(line, stripped)
 
     def finish(self) -> list[str]:
-        """All blocks, headings without content left out."""
+        """All blocks, without headings that have no content."""
         while self._tables:
             self._close_table()
         self._end_block()
@@ -106,7 +106,7 @@ class _Blocks:
             self._add_block(mark)
 
     def _feed_line(self, line: str, stripped: str) -> None:
-        if line[0] != " ":  # spaces count in code alone
+        if line[0] != " ":  # only in code do spaces count
             line = stripped = squeeze(stripped)
         if BLOCK.search(stripped):
             self._feed_marks(stripped)
@@ -121,7 +121,7 @@ class _Blocks:
             self._feed_text(line, stripped)
 
     def _feed_marks(self, stripped: str) -> None:
-        """Finished blocks, and the text between them if any."""
+        """Adds finished blocks, and the text between them if any."""
         position = 0
         for mark in BLOCK.finditer(stripped):
             if before := stripped[position : mark.start()].strip():
@@ -163,7 +163,7 @@ class _Blocks:
         self._counters[-1] = self._counters[-1] + 1 if kind == "#" else 0
         marker = {"*": "- ", "#": f"{self._counters[-1]}. ", ":": ": "}[kind]
         if kind == ":" and signs[0] != ":":
-            marker = ""  # goes on with the item above
+            marker = ""  # continues the item above
         margin = "  " * (depth - 1)
         continuation = "\n" + margin + "  "
         self._lines.append(
@@ -171,7 +171,7 @@ class _Blocks:
         )
 
     def _feed_term(self, signs: str, text: str) -> None:
-        """A term, with its definition if it stands in the same line."""
+        """Adds a term, with its definition if it is on the same line."""
         self._end_block()
         self._kind = "list"
         self._after_term = True
@@ -200,7 +200,7 @@ class _Blocks:
 
 
 def _indented(lines: list[str]) -> str:
-    """Code from two lines on that begin with a space; a single one is a slip."""
+    """Two or more lines that begin with a space are code; a single one is a mistake."""
     if len(lines) == 1:
         return lines[0].strip()
     return "```\n" + "\n".join(lines).strip("\n") + "\n```"

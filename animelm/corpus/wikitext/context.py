@@ -1,4 +1,4 @@
-"""What the steps of one page share."""
+"""State that the rendering steps of one page share."""
 
 import re
 from dataclasses import dataclass, field
@@ -10,16 +10,16 @@ _LANGUAGE_SAMPLE = 4_000
 
 
 class TooDeepError(ValueError):
-    """Markup is nested deeper than any page that readers can see; the message says which."""
+    """Markup is nested deeper than MediaWiki itself would render; the message says which."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """The facts of a template that is no infobox by its name: it may be a row of a table.
+    """The fields of a template that is not an infobox by its name: it may become a row of a table.
 
     Attributes:
-        name: of the template.
-        facts: field and value, each in one line.
+        name: name of the template.
+        facts: pairs of field and value, each on one line.
     """
 
     name: str
@@ -28,14 +28,15 @@ class Box:
 
 @dataclass
 class Context:
-    """The page in work.
+    """The page that is being rendered.
 
     Attributes:
         title: the page's title.
-        language: ``ja`` or ``en``: the language of labels that the renderer itself writes.
+        language: ``ja`` or ``en``, the language of labels that the renderer adds.
         categories: names without prefix, each once.
-        blocks: finished Markdown, each item referred to by one mark (``marks.BLOCK``).
-        boxes: by their mark, those that make one table where they follow each other.
+        blocks: finished Markdown; each is represented in the text by a marker
+            (``strip_markers.BLOCK``).
+        boxes: by their marker, the boxes that become one table when they are consecutive.
     """
 
     title: str
@@ -45,16 +46,16 @@ class Context:
     boxes: dict[str, Box] = field(default_factory=dict)
 
     def keep_block(self, markdown: str) -> str:
-        """The mark that stands for a finished block from now on."""
+        """Stores a finished block and returns the marker that represents it."""
         self.blocks.append(markdown)
         return f"{BLOCK_OPEN}{len(self.blocks) - 1}{BLOCK_CLOSE}"
 
     def resolve(self, text: str) -> str:
-        """The text with every mark, also those within blocks, replaced by its block."""
+        """The text with every marker, also those within blocks, replaced by its block."""
         pieces: list[str] = []
         stack = [text]
         while stack:
-            # Odd places of the split hold the numbers of blocks.
+            # The items at odd indices are the numbers of blocks.
             parts = BLOCK.split(stack.pop())
             if len(parts) == 1:
                 pieces.append(parts[0])
@@ -65,6 +66,6 @@ class Context:
 
 
 def language_of(text: str) -> str:
-    """``ja`` when one character in twenty at the page's beginning is kana, else ``en``."""
+    """``ja`` if at least 5 % of the characters at the beginning are kana, else ``en``."""
     sample = text[:_LANGUAGE_SAMPLE]
     return "ja" if len(_KANA.findall(sample)) * 20 >= max(len(sample), 1) else "en"

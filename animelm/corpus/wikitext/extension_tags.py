@@ -1,4 +1,4 @@
-"""Elements whose content is no wikitext: comments, references, code, formulas."""
+"""Elements whose content is not wikitext: comments, references, code, formulas."""
 
 import re
 
@@ -20,10 +20,10 @@ _REFERENCE = re.compile(r"<(/?)ref\b[^<>]*?(/?)>", re.IGNORECASE)
 _DROPPED_NAMES = frozenset(_DROPPED.split("|"))
 
 
-def cut_opaque(text: str, context: Context) -> str:
-    """The text without comments, references and galleries, code and formulas made literal.
+def remove_extension_tags(text: str, context: Context) -> str:
+    """Removes comments, references and galleries, and makes code and formulas literal.
 
-    Of an element that is not closed only the tag goes: what follows may be the article.
+    Of an unclosed element only the tag is removed, since the article may follow it.
     """
     pieces: list[str] = []
     unclosed: set[str] = set()
@@ -37,7 +37,7 @@ def cut_opaque(text: str, context: Context) -> str:
         if name == "ref":
             position = _end_of_reference(text, position)
             continue
-        # An end that was missing once is missing for all that follow: no second search for it.
+        # If no end tag was found once, there is none further on: not searched for again.
         closing = None if name in unclosed else _CLOSING[name].search(text, position)
         if closing is None:
             unclosed.add(name)
@@ -50,9 +50,9 @@ def cut_opaque(text: str, context: Context) -> str:
 
 
 def _end_of_reference(text: str, position: int) -> int:
-    """Where the text goes on after ``<ref>``: behind its end, or where it is if it has none.
+    """Where the text continues after ``<ref>``: after its end tag, or at once if it has none.
 
-    A reference that opens before the end comes shows that the first one was never closed.
+    Another opening tag before the end tag means that the first one was never closed.
     """
     while tag := _REFERENCE.search(text, position):
         if tag[1]:
@@ -67,7 +67,7 @@ def _kept(name: str, attributes: str, content: str, context: Context) -> str:
     if name == "nowiki":
         return literal(decode(content))
     if name in ("math", "chem", "ce"):
-        # A space between braces changes no formula, and "{{" cannot be taken for a template.
+        # A space between braces does not change a formula, but "{{" would begin a template.
         formula = " ".join(content.split()).replace("{{", "{ {").replace("{{", "{ {")
         return literal(f"${formula}$") if formula else ""
     if "inline" in attributes:

@@ -1,19 +1,19 @@
-"""Cells with spans, unfolded and written as a Markdown table."""
+"""Expands cells with row and column spans, and writes Markdown tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Spans repeat text. Beyond this factor they are a mistake or an attack, and are not unfolded.
+# Spans repeat text. Beyond this factor they are a mistake or an attack, and are not expanded.
 _REPETITION = 20
 _ALWAYS_AFFORDED = 50_000
 LONGEST_LABEL = 40
-"""Characters; what is longer is a text, across a whole row a note."""
-_WIDEST = 1_000  # HTML's own bound of a cell's columns
+"""In characters; a longer cell is running text, and across a whole row a note."""
+_WIDEST = 1_000  # HTML's limit for colspan
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell, its text in one line, over ``rows`` × ``columns`` places of the grid."""
+    """One cell, its text on one line, that spans ``rows`` × ``columns`` places of the grid."""
 
     text: str
     rows: int = 1
@@ -21,11 +21,11 @@ class Cell:
 
 
 def unfold(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
-    """The texts of a table row by row, a cell's text in every place that it spans.
+    """The texts of a table row by row, with a cell's text in every place that it spans.
 
-    Columns in which no cell begins, rows and columns without text are left out. Spans that reach
-    below the last row end there. A note across the whole table stands once. Where spans would
-    repeat the text out of all proportion, every cell counts once.
+    Columns in which no cell begins, and rows and columns without text are left out. Spans end at
+    the last row. A note across the whole table is written once. If spans would repeat far too much
+    text, they are ignored.
     """
     clipped = [
         [
@@ -47,7 +47,7 @@ def _note_once(line: list[str]) -> list[str]:
 
 
 def _is_affordable(rows: Sequence[Sequence[Cell]]) -> bool:
-    """Whether repeating every text over its span stays in proportion to the table."""
+    """Whether expanding all spans keeps the size of the table within bounds."""
     cells = characters = places = unfolded = 0
     for row in rows:
         for cell in row:
@@ -63,7 +63,7 @@ def _is_affordable(rows: Sequence[Sequence[Cell]]) -> bool:
 
 
 def _placed(rows: Sequence[Sequence[Cell]]) -> list[list[str]] | None:
-    """The texts on their grid; None when rows differ so much that the grid is mostly empty."""
+    """The texts on their grid; None if rows differ so much that the grid is mostly empty."""
     lines: list[dict[int, str]] = []
     starts: set[int] = set()
     carried: dict[int, tuple[int, str]] = {}  # column: rows still to fill, text
@@ -85,7 +85,7 @@ def _placed(rows: Sequence[Sequence[Cell]]) -> list[list[str]] | None:
             column += max(cell.columns, 1)
         cells += len(line)
         carried = below
-        # A row in which everything goes on below is seen there, as in a browser.
+        # A row of cells that all continue below is left out, as in a browser.
         if not line.keys() <= below.keys():
             lines.append(line)
     if len(lines) * len(starts) > _REPETITION * cells + _ALWAYS_AFFORDED:

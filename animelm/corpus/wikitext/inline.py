@@ -1,4 +1,4 @@
-"""Markup within running text: quotes, tags, external links."""
+"""Replaces markup within running text: quotes, tags, external links."""
 
 import re
 
@@ -12,8 +12,8 @@ _EXTERNAL = re.compile(
 )
 _HIDDEN = re.compile(r"<(span|div)\b[^<>]*\bdisplay:\s*none[^<>]*>[^<>]*</\1>", re.IGNORECASE)
 _SCRIPT = re.compile(r"<su([bp])\b[^<>]*>([^<>\n]*)</su\1>", re.IGNORECASE)
-_RAISED = str.maketrans("0123456789+-−()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁽⁾ⁿ")
-_LOWERED = str.maketrans("0123456789+-−()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₍₎")
+_SUPERSCRIPTS = str.maketrans("0123456789+-−()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁽⁾ⁿ")
+_SUBSCRIPTS = str.maketrans("0123456789+-−()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₍₎")
 _PLAIN_TAGS = (
     "abbr|b|bdi|bdo|big|cite|code|data|del|dfn|dl|em|font|i|includeonly|ins"
     "|kbd|mark|noinclude|nowiki|onlyinclude|poem|pre|q|rb|rbc|ref|references|rp|rtc|ruby|s|samp"
@@ -30,16 +30,16 @@ _UNCLOSED_REFERENCE = re.compile(
 _EMPTY_BRACKETS = re.compile(f"([(（])([\\s,;:、，；：{GONE}]*+)([)）]?)")
 _BEFORE_BRACKET = re.compile(f"(?<![ ,;:、，；：{GONE}])([ ,;:、，；：{GONE}]++)(?=[)）])")
 _GONE_ITEM = re.compile(f"([*#:;]++)[ .,;:、，。；：{GONE}]++")
-# Of ". {{x}}." and of ", {{x}}." the last sign alone is left.
+# Of ". {{x}}." and of ", {{x}}." only the last sign is kept.
 _AROUND_SIGNS = re.compile(f"(?:([.,;:、，。；：])|[,;、，；]) ?{GONE}++ ?(?(1)\\1|[.。])")
-# A space stays before the word that begins behind what is gone.
+# A space is kept if a word follows the removed template.
 _AROUND_GONE = re.compile(f" ?{GONE}++(?![A-Za-z0-9\"'(])|^ {GONE}++|{GONE}++")
 
 
 def replace_inline(text: str) -> str:
-    """The text without bold, tags and external links; entities are left for ``marks.decode``.
+    """The text without bold, tags and external links; entities are left for ``decode``.
 
-    Line breaks become ``marks.BREAK``; HTML's tables, lists and headings become wikitext's.
+    Line breaks become ``BREAK``; HTML tables, lists and headings become those of wikitext.
     """
     if "<" in text:
         text = _replace_tags(text)
@@ -57,7 +57,7 @@ def replace_inline(text: str) -> str:
 
 
 def _close_gaps(line: str) -> str:
-    """The line without the marks of what left nothing, and without what stood around it alone."""
+    """The line without the markers of removed templates, and without the signs around them."""
     if item := _GONE_ITEM.fullmatch(line):
         return item[1]
     line = _EMPTY_BRACKETS.sub(_close_bracket, line)
@@ -66,15 +66,15 @@ def _close_gaps(line: str) -> str:
     return _AROUND_GONE.sub("", line)
 
 
-def raised(text: str) -> str:
+def superscript(text: str) -> str:
     """A superscript: in its own characters where each has one; a single letter after a caret."""
     letter = text.strip()
-    return _script(text, _RAISED) or (f"^{letter}" if len(letter) == 1 else text)
+    return _script(text, _SUPERSCRIPTS) or (f"^{letter}" if len(letter) == 1 else text)
 
 
-def lowered(text: str) -> str:
+def subscript(text: str) -> str:
     """A subscript: in its own characters where each has one, else as it is."""
-    return _script(text, _LOWERED) or text
+    return _script(text, _SUBSCRIPTS) or text
 
 
 def _script(text: str, table: dict[int, int]) -> str:
@@ -86,7 +86,7 @@ def _replace_tags(text: str) -> str:
     text = _HIDDEN.sub("", text)
     text = _SCRIPT.sub(
         lambda match: (
-            (raised if match[1] in "pP" else lowered)(match[2]) if match[2].strip() else ""
+            (superscript if match[1] in "pP" else subscript)(match[2]) if match[2].strip() else ""
         ),
         text,
     )
@@ -107,7 +107,7 @@ def _tag(match: re.Match[str]) -> str:
     return ""
 
 
-# What the tag and its end become.
+# What the opening and the closing tag become.
 _STRUCTURE = {
     "hr": ("\n", ""),
     "p": ("\n\n", "\n\n"),
@@ -129,7 +129,7 @@ _STRUCTURE = {
 
 
 def _close_bracket(match: re.Match[str]) -> str:
-    """Brackets that hold nothing any more go; signs before what is left in them go."""
+    """Removes brackets that have become empty, and the signs before what is left in them."""
     if GONE not in match[2]:
         return match[0]
     return GONE if match[3] else match[1]

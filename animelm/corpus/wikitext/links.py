@@ -1,24 +1,24 @@
-"""Internal links: their text; categories and files by their prefixes."""
+"""Replaces internal links by their text; recognizes categories and files by their prefixes."""
 
 import re
 
 from animelm.corpus.wikitext.context import Context
 from animelm.corpus.wikitext.strip_markers import GONE
 
-# No bracket, brace or pipe within: the great majority, read by the expression alone.
+# Without other markup inside: the great majority of links.
 _SIMPLE = re.compile(r"\[\[([^\[\]{}|\n]*)(?:\|([^\[\]{}|]*))?\]\](?!\])")
 _FILES = frozenset(("file", "image", "ファイル", "画像", "media", "メディア"))
 _CATEGORIES = frozenset(("category", "カテゴリ", "カテゴリー"))
-# The code of another Wikipedia's language; "doi" alone of the short prefixes is none.
+# The language code of another Wikipedia; of the short prefixes only "doi" is not one.
 _LANGUAGE = re.compile(r"(?!doi$)(?:[a-z]{2,3}|simple|[a-z]{2,3}(?:-[a-z]{2,6}){1,2})$")
 _NAMESPACE_CHARACTERS = 15
-# A picture of which the height alone is given, that of a line, shows letters.
+# A picture whose only size is the height of a line shows letters.
 _LINE_HEIGHT = re.compile(r" *x\d{1,2}px *")
 _PICTURE_OPTION = re.compile(r" *(?:[a-z-]+|[a-z]+=.*|(?:\d+|\d*x\d+)px) *", re.DOTALL)
 
 
 def replace_simple_links(text: str, context: Context) -> str:
-    """The text with every link that holds no other markup replaced by what the reader sees."""
+    """The text with every link without other markup inside replaced by its visible text."""
     if "[[" not in text:
         return text
     return _SIMPLE.sub(
@@ -27,7 +27,7 @@ def replace_simple_links(text: str, context: Context) -> str:
 
 
 def link_text(target: str, labels: tuple[str, ...], context: Context) -> str:
-    """What the reader sees of ``[[target|labels…]]``; a category is noted in the context."""
+    """The visible text of ``[[target|labels…]]``; a category is added to the context."""
     prefix, colon, name = target.partition(":")
     if colon and prefix and len(prefix) <= _NAMESPACE_CHARACTERS:
         namespace = prefix.strip().lower()
@@ -44,7 +44,7 @@ def link_text(target: str, labels: tuple[str, ...], context: Context) -> str:
 
 
 def _own_name(target: str) -> str:
-    """The text of a link without one: its target without ``:`` and another Wikipedia's code."""
+    """The text of a link without a label: its target without ``:`` and a language code."""
     target = target.strip()
     if target[:1] != ":":
         return target
@@ -59,17 +59,17 @@ def _note_category(name: str, context: Context) -> None:
 
 
 def _is_broken(target: str, labels: tuple[str, ...]) -> bool:
-    """Whether the brackets belong to two links that were not closed, with the article between."""
+    """Whether the brackets belong to two unclosed links with article text between them."""
     return "\n" in target or any("\n\n" in label or "\n=" in label for label in labels)
 
 
 def _pictured_text(labels: tuple[str, ...]) -> str:
-    """The letters that a picture in a line of text shows, if its caption tells them."""
+    """The letters that a picture in a line of text shows, if its caption gives them."""
     if not any(map(_LINE_HEIGHT.fullmatch, labels)) or "\n" in labels[-1]:
         return ""
     return "" if _PICTURE_OPTION.fullmatch(labels[-1]) else labels[-1].strip()
 
 
 def _after_broken_file(labels: tuple[str, ...]) -> str:
-    """Nothing; of a file whose brackets close paragraphs later, what follows its own line."""
+    """Nothing; if the brackets close only paragraphs later, the text after the first line."""
     return "\n" + "|".join(labels).partition("\n")[2] if _is_broken("", labels) else GONE

@@ -1,10 +1,10 @@
-"""One page from wikitext to Markdown."""
+"""Renders one page from wikitext to Markdown."""
 
 from dataclasses import dataclass
 
 from animelm.corpus.wikitext.blocks import render_blocks
 from animelm.corpus.wikitext.context import Context, TooDeepError, language_of
-from animelm.corpus.wikitext.extension_tags import cut_opaque
+from animelm.corpus.wikitext.extension_tags import remove_extension_tags
 from animelm.corpus.wikitext.inline import replace_inline
 from animelm.corpus.wikitext.links import link_text, replace_simple_links
 from animelm.corpus.wikitext.strip_markers import NO_BREAK, decode, sanitize
@@ -14,11 +14,11 @@ from animelm.errors import UserError
 
 
 class PageError(UserError):
-    """A page that cannot be turned into Markdown.
+    """A page that cannot be converted to Markdown.
 
     Attributes:
         title: the page's title.
-        reason: what is wrong with it.
+        reason: why.
     """
 
     def __init__(self, title: str, reason: str) -> None:
@@ -34,7 +34,7 @@ class RenderedPage:
     Attributes:
         markdown: begins with ``# Title`` and ends with one line break; of the control characters
             only ``\\n`` occurs.
-        categories: their names without prefix and sort key, each once.
+        categories: names without prefix and sort key, each once.
     """
 
     markdown: str
@@ -42,18 +42,19 @@ class RenderedPage:
 
 
 def render_page(title: str, wikitext: str) -> RenderedPage:
-    """Turns a page's wikitext into Markdown.
+    """Converts the wikitext of a page to Markdown.
 
     Args:
-        title: with the namespace, if it is not that of articles.
-        wikitext: as it stands in a dump; markup that is not closed is read as text.
+        title: title, with the namespace unless it is an article.
+        wikitext: wikitext as in a dump; unclosed markup is read as text.
 
     Raises:
-        PageError: templates or tables are nested more than 100 deep, or a page of brackets.
+        PageError: templates or tables are nested more than 100 levels deep, or more than 100,000
+            brackets are open at once.
     """
     text = sanitize(wikitext)
     context = Context(title, language_of(text))
-    text = replace_simple_links(cut_opaque(text, context), context)
+    text = replace_simple_links(remove_extension_tags(text, context), context)
     try:
         text = expand(
             text,

@@ -1,4 +1,4 @@
-"""Wikitext's tables, line by line."""
+"""Reads wikitext tables line by line."""
 
 import re
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ _SEPARATOR = " / "
 
 
 def one_line(text: str) -> str:
-    """The text of a cell in one line, items of lists and lines set apart by a slash."""
+    """The text of a cell on one line; lines and list items are separated by a slash."""
     text = squeeze(text.strip())
     if "\n" not in text and BREAK not in text:
         return _LIST_SIGNS.sub("", text) if text[:1] in "*#:;" and text[1:2] == " " else text
@@ -46,11 +46,11 @@ class _SourceCell:
 
 @dataclass
 class Table:
-    """A table in the course of being read.
+    """A table that is being read.
 
     Attributes:
         captions: lines of its caption.
-        outside: text that stands before the first cell.
+        outside: text before the first cell.
     """
 
     captions: list[str] = field(default_factory=list)
@@ -93,9 +93,9 @@ class Table:
             self._rows[-1].append(_SourceCell(spans.get("row", 1), spans.get("col", 1), [content]))
 
     def is_layout(self) -> bool:
-        """Whether the table only places things on the page: one row or one column.
+        """Whether the table is only for layout: it has one row or one column.
 
-        A row of labels is data.
+        A row of short labels is data.
         """
         filled = [row for row in self._rows if row]
         if len(filled) == 1 and len(filled[0]) > 1:
@@ -107,7 +107,7 @@ class Table:
         return ["\n".join(cell.lines) for row in self._rows for cell in row]
 
     def markdown(self) -> tuple[str, list[str]]:
-        """The table, and the marks of the blocks that stood in its cells."""
+        """The table, and the markers of the blocks that were in its cells."""
         blocks: list[str] = []
         rows: list[list[Cell]] = []
         for source_row in self._rows:
@@ -124,7 +124,7 @@ class Table:
 
 
 def _is_label(cell: _SourceCell) -> bool:
-    """Whether a cell holds a short text in its own line, and nothing below."""
+    """Whether a cell holds only a short text on its first line."""
     first, *others = cell.lines
     return (
         len(first) <= LONGEST_LABEL and not any(map(str.strip, others)) and not BLOCK.search(first)
@@ -132,13 +132,13 @@ def _is_label(cell: _SourceCell) -> bool:
 
 
 def _leading_attributes(source: str) -> tuple[str, str]:
-    """Attributes and text of a cell whose bar would come out of a template such as {{n/a}}."""
+    """Attributes and text of a cell without a bar, as before a template such as {{n/a}}."""
     if "=" not in source or (match := _BARE_ATTRIBUTES.match(source)) is None:
         return "", source
     return match[0], source[match.end() :]
 
 
 def _content(text: str) -> str:
-    """What follows the attributes, if there are any."""
+    """The text after the attributes, if there are any."""
     attributes, bar, content = text.partition("|")
     return content if bar and _ATTRIBUTES.fullmatch(attributes) else text

@@ -1,4 +1,4 @@
-"""What the data room hands to the model: tokenised documents and batches of them."""
+"""Tokenized documents, and batches of them for the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -12,18 +12,18 @@ from torch import Tensor
 from animelm.data.sources.qa import QARecord
 
 IGNORED = -100
-"""Target of a position that is not supervised (torch's own ``ignore_index``)."""
+"""Target of a position that does not count in the loss (torch's default ``ignore_index``)."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """One tokenised text.
+    """One tokenized text.
 
     Attributes:
         input_ids: int32 array ``[T]``.
-        supervised: bool array ``[T]``, True where the token is to be predicted from those before
-            it. The first token has none before it, so its value has no effect.
-        name: where the text came from, for messages.
+        supervised: bool array ``[T]``, True for tokens that count in the loss. The value of the
+            first token, which nothing predicts, has no effect.
+        name: source of the text, for messages.
     """
 
     input_ids: NDArray[np.int32]
@@ -44,18 +44,18 @@ class Documents(Protocol):
 
 @dataclass
 class PackedBatch:
-    """Blocks of ``S`` tokens, each filled with several whole documents that do not see each other.
+    """Blocks of ``S`` tokens, each packed with documents that do not attend to each other.
 
     Attributes:
         input_ids: int64 ``[B, S]``.
-        position_ids: int64 ``[B, S]``; 0 at the first token of every document, so that the borders
-            can be read from it. The padding at a block's end is one document of its own.
+        position_ids: int64 ``[B, S]``; 0 at the first token of every document, which marks the
+            boundaries. The padding at the end of a block is one document of its own.
         targets: int64 ``[B, S]``; the token to predict at this position (already shifted), or
             ``IGNORED``. A document's last token and padding never have a target. A document cut
             into several pieces keeps its target across the cut, so that each of its tokens is
             predicted exactly once.
         is_padding: bool ``[B, S]``.
-        name: which set the batch belongs to (``train``, or a validation set's name).
+        name: ``train``, or the name of the validation set.
     """
 
     input_ids: Tensor
@@ -66,12 +66,12 @@ class PackedBatch:
 
     @property
     def supervised_tokens(self) -> int:
-        """Number of positions that have a target."""
+        """Number of positions with a target."""
         return int((self.targets != IGNORED).sum())
 
     @property
     def padding_share(self) -> float:
-        """Share of the positions, 0 to 1, that hold padding."""
+        """Share of padding positions, 0 to 1."""
         return float(self.is_padding.float().mean())
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
@@ -87,14 +87,14 @@ class PackedBatch:
 class QuestionBatch:
     """Prompts to answer, left-padded so that all end at the same position.
 
-    Not a dataclass: Lightning's precision plugins rebuild every dataclass that they meet field by
-    field and refuse the frozen records. A class with ``to`` is moved as a whole.
+    Not a dataclass: Lightning's precision plugins rebuild dataclasses field by field and fail on
+    the frozen records. A class with ``to`` is moved as a whole.
 
     Attributes:
         input_ids: int64 ``[B, L]``.
         attention_mask: int64 ``[B, L]``, 1 on the prompt, 0 on the padding at its left.
-        records: the ``B`` records asked.
-        held_out_set: name of the set that the questions come from.
+        records: the ``B`` records whose questions are asked.
+        held_out_set: name of the set of the questions.
     """
 
     def __init__(

@@ -1,9 +1,8 @@
-"""The iterables that Lightning draws batches from.
+"""The iterables from which Lightning takes batches.
 
-They are no ``torch.utils.data.DataLoader``: a batch is a few copies out of mapped memory, which
-needs no worker process, and without one the position is exact at every moment. For the same reason
-Lightning's ``use_distributed_sampler`` does not touch them: they deal out the processes' shares
-themselves.
+They are not ``torch.utils.data.DataLoader``s: a batch is copied from mapped memory, which needs no
+worker process, and without prefetching the saved position is exact. They divide the data among the
+processes themselves; Lightning's ``use_distributed_sampler`` does not apply to them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,13 +24,13 @@ class PackedLoader:
     """Batches of packed blocks.
 
     Args:
-        documents: the documents that the sampler's pieces count in.
-        sampler: deals out the blocks. Lightning finds it here and tells it the epoch.
+        documents: the documents; the sampler's pieces index into them.
+        sampler: yields the blocks of each batch. Lightning calls its ``set_epoch``.
         pad_token_id: token that fills the rest of a block.
         name: name of the set, written into every batch.
     """
 
-    batch_sampler = None  # Lightning looks for it wherever it finds a sampler
+    batch_sampler = None  # Lightning expects the attribute beside ``sampler``
 
     def __init__(
         self, documents: Documents, sampler: BlockSampler, pad_token_id: int, name: str = "train"
@@ -51,11 +50,11 @@ class PackedLoader:
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The sampler's position; Lightning keeps it in its checkpoints."""
+        """The position of the sampler; Lightning saves it in its checkpoints."""
         return self.sampler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on at the batch after those seen when the state was taken."""
+        """Continues with the batch after those yielded when the state was saved."""
         self.sampler.load_state_dict(state)
 
 
@@ -63,7 +62,7 @@ def training_loader(
     documents: Documents,
     lengths: NDArray[np.int64],
     own: NDArray[np.int64],
-    rehearsed: NDArray[np.int64],
+    replayed: NDArray[np.int64],
     replay_share: float,
     block_size: int,
     blocks_per_batch: int,
@@ -76,23 +75,23 @@ def training_loader(
 
     Args:
         documents: all documents.
-        lengths: tokens of each, ``[N]``.
-        own: numbers of the documents that each epoch shows once.
-        rehearsed: numbers of those that replay is drawn from.
+        lengths: number of tokens of each, int64 ``[N]``.
+        own: indices of the documents that occur once in each epoch.
+        replayed: indices of the documents from which replay is drawn.
         replay_share: share of an epoch's tokens that are replay, in [0, 1).
-        block_size: tokens of a block.
-        blocks_per_batch: blocks of a batch of one process.
+        block_size: tokens per block.
+        blocks_per_batch: blocks per batch of one process.
         pad_token_id: token that fills the rest of a block.
-        seed: of the order and of the replay.
+        seed: seed of the order and of the replay.
         rank: this process, from 0.
         world_size: number of processes.
 
     Raises:
-        UserError: as ``BlockSampler``.
+        UserError: as for ``BlockSampler``.
     """
     blocks = pack_selected(lengths, own, block_size)
     count = replay_blocks(int(lengths[own].sum()), replay_share, block_size)
-    replay = Replay(lengths, rehearsed, count) if count and lengths[rehearsed].any() else None
+    replay = Replay(lengths, replayed, count) if count and lengths[replayed].any() else None
     sampler = BlockSampler(
         blocks,
         replay,
@@ -108,20 +107,20 @@ def training_loader(
 class QuestionLoader:
     """Batches of questions of similar length, the longest first.
 
-    The questions are cut into batches of nearly equal size, as many for each process.
+    The questions are divided into batches of nearly equal size, the same number for each process.
 
     Args:
         records: the questions; one or more.
         chat: encodes the prompts.
         held_out_set: name of the set.
-        questions_per_batch: upper limit of a batch (with fewer questions than that on every
-            process, one more).
+        questions_per_batch: maximum size of a batch (one more if a process has fewer questions than
+            that).
         rank: this process, from 0.
         world_size: number of processes.
         answer_from: where the prompts end.
 
     Raises:
-        UserError: the processes outnumber the questions.
+        UserError: there are fewer questions than processes.
     """
 
     def __init__(

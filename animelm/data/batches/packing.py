@@ -1,7 +1,7 @@
-"""Packing documents of different lengths into blocks of one length.
+"""Packs documents of different lengths into blocks of one length.
 
-Several documents share a block, and the mask keeps them apart (arXiv 2402.13991). Finding the
-fewest blocks is bin packing; best-fit decreasing comes within 11/9 of the optimum in the worst
+The documents of a block do not attend to each other (arXiv 2402.13991). Finding the smallest number
+of blocks is bin packing; best-fit decreasing comes within 11/9 of the optimum in the worst
 case and within a fraction of a percent on texts.
 """
 
@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from animelm.data.batches.batch import IGNORED, Documents, PackedBatch
 from animelm.errors import UserError
 
-# Documents up to this share of a block fill gaps equally well in any order. Kept in the order
-# given, a block is a mix of them; sorted, it would hold only documents of the same length, which in
-# a set of questions means the same wording.
+# Documents shorter than 1/8 of a block fill gaps well in any order. They are not sorted: sorted by
+# length, a block would hold documents of one length, and so questions of one wording.
 _SHORT = 8
 
 
@@ -35,15 +34,15 @@ Block = list[Piece]
 def pack(lengths: Sequence[int] | NDArray[np.integer], block_size: int) -> list[Block]:
     """Packs documents into blocks by best-fit decreasing.
 
-    A document longer than a block is first cut into pieces of a block and a rest. Every token of
-    every document lies in exactly one piece. The result depends on the arguments alone.
+    A document longer than a block is first divided into pieces of a block and a rest. Every token
+    is in exactly one piece. The result depends on the arguments alone.
 
     Args:
-        lengths: number of tokens of each document; a document of none takes no place.
-        block_size: number of tokens a block holds.
+        lengths: number of tokens of each document; empty documents are left out.
+        block_size: tokens per block.
 
     Returns:
-        Blocks of pieces, whose ``document`` counts in ``lengths``; no block holds more than
+        Blocks of pieces, whose ``document`` is an index into ``lengths``; no block holds more than
         ``block_size`` tokens.
 
     Raises:
@@ -68,7 +67,7 @@ def pack(lengths: Sequence[int] | NDArray[np.integer], block_size: int) -> list[
 def pack_selected(
     lengths: NDArray[np.int64], selected: NDArray[np.int64], block_size: int
 ) -> list[Block]:
-    """Packs some of the documents; pieces count in ``lengths``, as ``selected`` does."""
+    """Packs some documents; pieces, like ``selected``, hold indices into ``lengths``."""
     return [
         [piece._replace(document=int(selected[piece.document])) for piece in block]
         for block in pack(lengths[selected], block_size)
@@ -81,10 +80,10 @@ def _sorting_length(piece: Piece, block_size: int) -> int:
 
 
 def _best_fit(pieces: Iterable[Piece], block_size: int) -> list[Block]:
-    """Puts each piece in the fullest block that still has room for it, or in a new one."""
+    """Puts each piece into the fullest block that has room for it, or into a new one."""
     blocks: list[Block] = []
-    open_blocks: list[list[int]] = [[] for _ in range(block_size + 1)]  # by free room
-    occupied = 0  # bit r is set while some block has r tokens of room
+    open_blocks: list[list[int]] = [[] for _ in range(block_size + 1)]  # by free tokens
+    occupied = 0  # bit r is set while some block has r free tokens
     for piece in pieces:
         length = piece.stop - piece.start
         fitting = occupied >> length
@@ -104,7 +103,7 @@ def _best_fit(pieces: Iterable[Piece], block_size: int) -> list[Block]:
 
 
 def padding_share(blocks: Sequence[Block], block_size: int) -> float:
-    """Share of the blocks' tokens, 0 to 1, that no document fills."""
+    """Share of the blocks' positions, 0 to 1, that no document fills."""
     filled = sum(piece.stop - piece.start for block in blocks for piece in block)
     return 1.0 - filled / (len(blocks) * block_size) if blocks else 0.0
 
@@ -119,11 +118,11 @@ def build_batch(
     """Writes the tokens of packed documents into one batch.
 
     Args:
-        documents: the documents that the pieces count in; only those of ``blocks`` are read.
-        blocks: ``B`` blocks; an empty one becomes padding alone.
-        block_size: tokens of a block, ``S``.
-        pad_token_id: token written where no document lies.
-        name: name of the set, kept in the batch.
+        documents: the documents; only those of ``blocks`` are read.
+        blocks: ``B`` blocks; an empty one becomes padding.
+        block_size: tokens per block, ``S``.
+        pad_token_id: padding token.
+        name: name of the set, stored in the batch.
 
     Returns:
         A batch of shape ``[B, S]``.

@@ -1,4 +1,4 @@
-"""Which blocks come in which batch, in which epoch and on which process."""
+"""Assigns blocks to batches, for each epoch and process."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from animelm.errors import UserError
 
 @dataclass(frozen=True)
 class Replay:
-    """Documents to rehearse: each epoch draws from them afresh.
+    """Documents from which each epoch draws new replay.
 
     Attributes:
-        lengths: tokens of every document that a piece may count in, ``[N]``.
-        candidates: which of those documents may be drawn.
-        blocks: blocks of them in an epoch.
+        lengths: number of tokens of every document, int64 ``[N]``.
+        candidates: indices of the documents that may be drawn.
+        blocks: blocks of replay per epoch.
     """
 
     lengths: NDArray[np.int64]
@@ -26,9 +26,9 @@ class Replay:
     blocks: int
 
     def draw(self, block_size: int, rng: np.random.Generator) -> list[Block]:
-        """Exactly ``blocks`` blocks of documents in random order.
+        """Draws exactly ``blocks`` blocks of documents in random order.
 
-        None is drawn twice before all have been drawn once.
+        No document is drawn twice before all have been drawn once.
         """
         needed, drawn = self.blocks * block_size, [np.empty(0, dtype=np.int64)]
         while needed > 0:
@@ -43,37 +43,38 @@ class Replay:
 
 
 def replay_blocks(tokens: int, share: float, block_size: int) -> int:
-    """Blocks of replay beside ``tokens`` other tokens, for replay to be ``share`` of them all."""
+    """Number of replay blocks, so that replay is ``share`` of all tokens with ``tokens`` others."""
     return max(1, round(tokens * share / (1 - share) / block_size)) if share > 0 else 0
 
 
 class BlockSampler:
-    """Deals packed blocks out in batches.
+    """Yields batches of packed blocks.
 
-    Shuffled, every epoch has its own order and its own replay, both from ``(seed, epoch)`` alone;
+    When shuffled, the order and the replay of an epoch follow from ``(seed, epoch)`` alone, and
     replay is spread evenly over the epoch. Every epoch has the same number of batches.
 
     With several processes, each global step takes the next ``blocks_per_batch × world_size`` blocks
-    and process ``rank`` every ``world_size``-th of them: the shares are disjoint and equally many.
-    What does not divide among the processes at an epoch's end (fewer blocks than processes) is left
-    out when shuffled, another part in every epoch; else empty blocks fill up.
+    and process ``rank`` every ``world_size``-th of them, so all processes get the same number of
+    different blocks. If the blocks of an epoch cannot be divided evenly, the last ones (fewer than
+    there are processes) are left out when shuffled, other ones in every epoch; otherwise empty
+    blocks are added.
 
-    ``state_dict`` is taken between two batches. After ``load_state_dict`` the next iteration begins
-    with the batch that would have come next.
+    ``state_dict`` is saved between two batches. After ``load_state_dict`` the next iteration begins
+    with the batch that would have followed.
 
     Args:
         blocks: the packed blocks of an epoch, without replay.
         replay: documents to mix in, if any.
-        block_size: tokens of a block.
-        blocks_per_batch: blocks of one process's batch.
-        seed: of the order and the replay.
+        block_size: tokens per block.
+        blocks_per_batch: blocks per batch of one process.
+        seed: seed of the order and the replay.
         rank: this process, from 0.
         world_size: number of processes.
-        shuffle: False for the order given and no replay, as in validation.
-        lead: blocks that come before all others in every epoch, in their own order.
+        shuffle: False keeps the given order, without replay, as for validation.
+        lead: blocks that precede all others in every epoch, in the given order.
 
     Raises:
-        UserError: ``blocks_per_batch`` is below 1, or there are fewer blocks to train on than
+        UserError: ``blocks_per_batch`` is below 1, or there are fewer training blocks than
             processes.
     """
 
@@ -101,8 +102,8 @@ class BlockSampler:
         self._seed = seed
         self._rank, self._world_size = rank, world_size
         self._shuffle = shuffle
-        self._next = 0  # batch that comes next
-        self._begin = 0  # batch that the next iteration begins with
+        self._next = 0  # the next batch
+        self._begin = 0  # the batch with which the next iteration begins
         count = len(self._lead) + len(self._blocks) + (replay.blocks if replay else 0)
         if not shuffle:
             count += -count % world_size
@@ -114,7 +115,7 @@ class BlockSampler:
         self._count = count - count % world_size
 
     def set_epoch(self, epoch: int) -> None:
-        """Turns to an epoch. Lightning calls it; the present epoch keeps a loaded position."""
+        """Sets the epoch, as Lightning does. The current epoch keeps a loaded position."""
         if epoch != self.epoch:
             self.epoch, self._next, self._begin = epoch, 0, 0
 
@@ -122,8 +123,8 @@ class BlockSampler:
         return -(-self._count // (self.blocks_per_batch * self._world_size))
 
     def __iter__(self) -> Iterator[list[Block]]:
-        # Lightning makes iterators ahead of set_epoch and of load_state_dict; nothing of this runs
-        # before it asks for the first batch.
+        # Lightning creates iterators before it calls set_epoch and load_state_dict; as a generator,
+        # this runs only when the first batch is requested.
         begin, self._begin = self._begin, 0
         order = self._order()
         step = self.blocks_per_batch * self._world_size
@@ -133,7 +134,7 @@ class BlockSampler:
             yield share
 
     def _order(self) -> list[Block]:
-        """The blocks of this epoch, of all processes, in order."""
+        """The blocks of this epoch for all processes, in order."""
         if not self._shuffle:
             given = self._lead + self._blocks
             return given + [[] for _ in range(self._count - len(given))]
@@ -143,7 +144,7 @@ class BlockSampler:
             parts.append(self._replay.draw(self.block_size, rng))
         mixed: list[tuple[float, Block]] = []
         for part in parts:
-            # One place in each n-th of the epoch, so that neither part comes in clumps.
+            # One position in each n-th of the epoch, so that both parts are spread evenly.
             places = (np.arange(len(part)) + rng.random(len(part))) / max(1, len(part))
             chosen = rng.permutation(len(part))
             mixed += [(float(p), part[i]) for p, i in zip(places, chosen, strict=True)]
@@ -152,7 +153,7 @@ class BlockSampler:
 
     @property
     def tokens(self) -> int:
-        """Tokens of documents in one epoch of all processes; blocks of replay count as full."""
+        """Tokens of one epoch of all processes, without padding; replay blocks count as full."""
         own = (piece for block in self._lead + self._blocks for piece in block)
         replayed = self._replay.blocks * self.block_size if self._replay else 0
         return sum(piece.stop - piece.start for piece in own) + replayed
@@ -176,14 +177,14 @@ class BlockSampler:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Epoch, next batch, and the settings that give them their meaning."""
+        """The epoch, the next batch, and the settings that they depend on."""
         return {"epoch": self.epoch, "next_batch": self._next, "settings": self._settings()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where ``state_dict`` was taken.
+        """Continues at the position of ``state_dict``.
 
         Raises:
-            UserError: the data or the settings have changed since.
+            UserError: the data or the settings have changed.
         """
         saved, present = state["settings"], self._settings()
         changed = [name for name in present if saved.get(name) != present[name]]
@@ -191,7 +192,7 @@ class BlockSampler:
             what = ", ".join(f"{name} {saved.get(name)} → {present[name]}" for name in changed)
             raise UserError(
                 f"the checkpoint cannot be resumed: its data or settings have changed ({what}); "
-                "restore them, or start anew from its adapter"
+                "restore them, or start a new run from its adapter"
             )
         self.epoch = state["epoch"]
         self._next = self._begin = state["next_batch"]

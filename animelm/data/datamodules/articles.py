@@ -8,6 +8,7 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
 from animelm.data.batches.loaders import PackedLoader, training_loader
+from animelm.data.held_out import ANIME_ARTICLES, GENERAL_ARTICLES, SplitSettings
 from animelm.data.split import check_share
 from animelm.data.tokenization.articles import ArticleCorpus
 from animelm.data.tokenization.tokenizer import load_tokenizer
@@ -17,28 +18,28 @@ from animelm.data.world import rank_and_world_size
 class MarkdownDataModule(L.LightningDataModule):
     """A folder of articles, for continual pre-training.
 
-    Articles are tokenised once, in parallel, and cached on disk by their content and the tokenizer;
-    a second run begins at once. Each ends with the end-of-document token, every token is trained,
-    and several share a block without seeing each other. Some articles are held out whole: their
-    loss is the validation loss. Replay articles (general text) keep the model from forgetting what
-    it knew; theirs held out are a second validation set, which shows the forgetting.
+    Articles are tokenized once, in parallel, and cached on disk by their content and the tokenizer.
+    Each ends with the end-of-document token, and all tokens count in the loss. Blocks are packed
+    with several articles, which do not attend to each other. A share of the articles is held out
+    for validation (anime_articles). Replay articles (general text) reduce forgetting; their
+    held-out share is a second validation set (general_articles), which measures forgetting.
 
     Args:
         base: Checkpoint folder or Hugging Face hub name of the base model, for its tokenizer.
-        folder: Folder of Markdown files (.md, UTF-8), also in folders below it. YAML front matter
-            is not trained. Or of Parquet files with a column text, a row for each article (a
-            column title or id names it), or a dataset on the Hugging Face hub as
+        folder: Folder of Markdown files (.md, UTF-8), subfolders included; YAML front matter is not
+            trained on. Or a folder of Parquet files with a column text and one row per article,
+            named by a column title or id; or a dataset on the Hugging Face hub, written as
             hf://datasets/owner/name.
         replay_folders: Folders of general articles to mix in, in either form.
-        replay_share: Share of the training tokens of an epoch, 0 to 1, that are replay. 0.01 to
-            0.05 helps already; 0.25 suits a change of language (arXiv 2403.08763). Every epoch
-            draws other replay articles.
-        block_size: Tokens of a block. Longer articles are cut into pieces of it.
-        blocks_per_batch: Blocks of a batch on each device.
-        validation_share: Share of the articles, 0 to 1, that are held out.
-        seed: Decides which articles are held out, and the order of training.
-        workers: Processes that tokenise.
-        cache: Folder for tokenised articles. Default: ~/.cache/animelm.
+        replay_share: Share of replay in the training tokens of an epoch, 0 to 1. 0.01 to 0.05
+            already helps; 0.25 suits a change of language (arXiv 2403.08763). Every epoch draws
+            different replay articles.
+        block_size: Tokens per block. Longer articles are divided.
+        blocks_per_batch: Blocks per batch on each device.
+        validation_share: Share of the articles to hold out, 0 to 1.
+        seed: Seed of the choice of held-out articles and of the training order.
+        workers: Number of processes that tokenize.
+        cache: Folder for tokenized articles. Default: ~/.cache/animelm.
     """
 
     def __init__(
@@ -56,33 +57,31 @@ class MarkdownDataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         check_share("replay_share", replay_share)
-        check_share("validation_share", validation_share)
         self.base = base
         self.folders = [Path(folder), *map(Path, replay_folders or [])]
         self.replay_share = replay_share if replay_folders else 0.0
         self.block_size = block_size
         self.blocks_per_batch = blocks_per_batch
-        self.validation_share = validation_share
+        self.split_settings = SplitSettings(seed, validation_share=validation_share)
         self.seed = seed
         self.workers = workers
         self.cache = cache
 
     @cached_property
     def corpus(self) -> ArticleCorpus:
-        """The tokenised articles; tokenises them when first asked."""
+        """The tokenized articles; tokenizes them on first access."""
         return ArticleCorpus(
             self.folders,
             load_tokenizer(self.base),
-            self.validation_share,
-            self.seed,
+            self.split_settings,
             self.workers,
             self.cache,
         )
 
     @cached_property
     def _validation_sets(self) -> dict[str, list[int]]:
-        """The folders of each validation set, without those of which nothing is held out."""
-        sets = {"articles": [0], "replay": list(range(1, len(self.folders)))}
+        """The folders of each validation set, without sets that are empty."""
+        sets = {ANIME_ARTICLES: [0], GENERAL_ARTICLES: list(range(1, len(self.folders)))}
         held_out = self.corpus.validation
         return {
             name: folders
@@ -96,22 +95,22 @@ class MarkdownDataModule(L.LightningDataModule):
         return list(self._validation_sets)
 
     def prepare_data(self) -> None:
-        """Tokenises, on one process of each machine."""
+        """Tokenizes the articles, in one process per machine."""
         _ = self.corpus
 
     def setup(self, stage: str | None = None) -> None:
-        """Maps the tokenised articles into memory, on every process."""
+        """Maps the tokenized articles into memory, in every process."""
         _ = self.corpus
 
     def train_dataloader(self) -> PackedLoader:
-        """Packed blocks of the training articles and of replay; resumes at the next batch."""
+        """Packed blocks of training articles and replay; a resumed run gets the next batch."""
         corpus = self.corpus
         rank, world_size = rank_and_world_size(self)
         loader = training_loader(
             corpus.documents,
             corpus.lengths,
             own=corpus.train[0],
-            rehearsed=np.concatenate([np.empty(0, dtype=np.int64), *corpus.train[1:]]),
+            replayed=np.concatenate([np.empty(0, dtype=np.int64), *corpus.train[1:]]),
             replay_share=self.replay_share,
             block_size=self.block_size,
             blocks_per_batch=self.blocks_per_batch,
@@ -124,7 +123,7 @@ class MarkdownDataModule(L.LightningDataModule):
         return loader
 
     def val_dataloader(self) -> list[PackedLoader]:
-        """Packed blocks of the articles held out: the folder's own, then those of replay."""
+        """Packed blocks of the held-out articles: those of the folder, then those of replay."""
         rank, world_size = rank_and_world_size(self)
         return [
             self.corpus.held_out_blocks(

@@ -1,4 +1,4 @@
-"""Several sources of text in one stream: what the embedded base is trained on."""
+"""Several sources of text in one stream, as the embedded base is trained on."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,10 +15,11 @@ from animelm.data.batches.batch import Document, Documents
 from animelm.data.batches.loaders import PackedLoader, QuestionLoader
 from animelm.data.batches.packing import pack_selected
 from animelm.data.batches.sampler import BlockSampler
+from animelm.data.held_out import GENERAL, SplitSettings, split_general
 from animelm.data.sources.qa import QARecord, read_qa
-from animelm.data.split import split_qa, subsample
+from animelm.data.split import subsample
 from animelm.data.tokenization.chat import ChatFormat
-from animelm.data.tokenization.token_store import tokenise_folder
+from animelm.data.tokenization.token_store import tokenize_folder
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.data.world import rank_and_world_size
 from animelm.errors import UserError
@@ -30,8 +31,8 @@ class Source:
 
     Args:
         path: Folder of articles, or a file of QA records.
-        repeats: How often its text comes in one epoch.
-        leads: Whether it comes before the others, unmixed: a first, easy lesson.
+        repeats: How often its text occurs in an epoch.
+        leads: Whether it comes first, before the other sources are mixed: an easy first lesson.
     """
 
     path: Path
@@ -40,23 +41,22 @@ class Source:
 
 
 class MixtureDataModule(L.LightningDataModule):
-    """Folders of articles and QA files in one packed stream, each as often as wanted.
+    """Folders of articles and QA files in one packed stream, each repeated as often as given.
 
-    Of the QA records only the wordings that are not held out are trained. Validation asks held-out
-    wordings of ``asked``.
+    Held-out wordings of QA records are not trained on; validation asks those of ``asked``.
 
     Args:
         base: Checkpoint folder, for its tokenizer and chat template.
-        sources: Where the text comes from.
+        sources: Sources of the text.
         asked: File of QA records to ask in validation.
-        block_size: Tokens of a block.
-        blocks_per_batch: Blocks of a batch on each device.
-        held_out_wordings: Share of each fact's wordings, 0 to 1, that are never trained.
-        questions_per_set: Questions that a validation asks.
-        questions_per_batch: Questions that are answered together.
-        seed: Decides which wordings are held out, and the order of training.
-        workers: Processes that tokenise.
-        cache: Folder for tokenised articles. Default: ~/.cache/animelm.
+        block_size: Tokens per block.
+        blocks_per_batch: Blocks per batch on each device.
+        held_out_wordings: Share of each fact's wordings to hold out, 0 to 1.
+        questions_per_set: Number of questions per validation.
+        questions_per_batch: Number of questions to answer in one batch.
+        seed: Seed of the choice of held-out wordings and of the training order.
+        workers: Number of processes that tokenize.
+        cache: Folder for tokenized articles. Default: ~/.cache/animelm.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class MixtureDataModule(L.LightningDataModule):
         self.asked = asked
         self.block_size = block_size
         self.blocks_per_batch = blocks_per_batch
-        self.held_out_wordings = held_out_wordings
         self.questions_per_set = questions_per_set
         self.questions_per_batch = questions_per_batch
+        self.split_settings = SplitSettings(seed, held_out_wordings)
         self.seed = seed
         self.workers = workers
         self.cache = cache
@@ -102,19 +102,19 @@ class MixtureDataModule(L.LightningDataModule):
 
     def _read(self, path: Path) -> Documents:
         if path.is_dir():
-            return tokenise_folder(path, self._tokenizer, self.workers, self.cache)
-        split = split_qa(read_qa(path, domain="general"), self.held_out_wordings, 0.0, self.seed)
+            return tokenize_folder(path, self._tokenizer, self.workers, self.cache)
+        split = split_general(read_qa(path, domain="general"), self.split_settings)
         return self._chat.encode_pairs(
             [(r.question, answer) for r in split.train for answer in r.answers]
         )
 
     @property
     def records_for_scoring(self) -> list[QARecord]:
-        """Every record of ``asked``: rival answers are found among them."""
+        """Every record of ``asked``; distractors are found among them."""
         return read_qa(self.asked, domain="general")
 
     def prepare_data(self) -> None:
-        """Tokenises, on one process of each machine."""
+        """Tokenizes the sources, in one process per machine."""
         _ = self._documents
 
     def train_dataloader(self) -> PackedLoader:
@@ -131,12 +131,12 @@ class MixtureDataModule(L.LightningDataModule):
             rank=rank,
             world_size=world_size,
         )
-        # A list is data set enough: it has a length and its items by number.
+        # A list is enough of a dataset: it has a length and is indexed.
         documents = ConcatDataset[Document](cast(list[Dataset[Document]], parts))
         return PackedLoader(documents, sampler, self._chat.pad_token_id)
 
     def _order(self, leads: bool) -> NDArray[np.int64]:
-        """Numbers of the leading or the other sources' documents, each as often as it comes."""
+        """Indices of the documents of the leading or the other sources, repeated and shuffled."""
         first = np.cumsum([0, *map(len, self._documents)])
         numbers = [
             np.tile(np.arange(first[i], first[i + 1]), source.repeats)
@@ -148,11 +148,9 @@ class MixtureDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> list[QuestionLoader]:
         """Held-out wordings of ``asked``."""
-        split = split_qa(self.records_for_scoring, self.held_out_wordings, 0.0, self.seed)
+        split = split_general(self.records_for_scoring, self.split_settings)
         records = subsample(split.unseen_wording, self.questions_per_set, self.seed)
         rank, world_size = rank_and_world_size(self)
         return [
-            QuestionLoader(
-                records, self._chat, "general", self.questions_per_batch, rank, world_size
-            )
+            QuestionLoader(records, self._chat, GENERAL, self.questions_per_batch, rank, world_size)
         ]

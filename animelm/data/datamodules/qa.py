@@ -10,8 +10,9 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from animelm.data.batches.batch import Document
 from animelm.data.batches.loaders import PackedLoader, QuestionLoader, training_loader
+from animelm.data.held_out import QuestionSplit, SplitSettings, split_questions
 from animelm.data.sources.qa import QARecord, read_qa
-from animelm.data.split import QASplit, check_share, split_qa, subsample
+from animelm.data.split import check_share, subsample
 from animelm.data.tokenization.chat import AnswerFrom, ChatFormat
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.data.world import rank_and_world_size
@@ -19,34 +20,35 @@ from animelm.errors import UserError
 
 
 class QADataModule(L.LightningDataModule):
-    """Question-answer records, for supervised fine-tuning and for asking.
+    """Question-answer records, for supervised fine-tuning and for evaluation.
 
-    Every right answer of every training question is trained, in the base's chat format, with the
-    loss on the answer and its end token only. Records are split by fact and by work, never by line,
-    into what is trained, wordings never trained of facts that are (unseen_wording), and works never
-    asked about (unseen_work). Validation asks the last two, and general questions (general) to see
-    what was forgotten.
+    Every accepted answer of every training question is trained on, in the chat format of the base,
+    with the loss on the answer and its end token only. Records are split by fact and by work, not
+    by line. Validation asks new wordings of trained facts (anime_unseen_wording), about works that
+    training never asks about (anime_only_read), and general questions, to measure forgetting
+    (general).
 
     Args:
         base: Checkpoint folder or Hugging Face hub name of the base model, for its tokenizer and
             chat template.
         records: Questions and answers: JSON Lines of records or of 質問/出力 or question/answer
-            pairs, CSV with the columns 質問,出力, or text with 質問: and 出力: lines (UTF-8); or
-            Parquet with such columns: a file, a folder of them, or a dataset on the Hugging Face
-            hub as hf://datasets/owner/name.
+            pairs, CSV with the columns 質問,出力, or text with 質問: and 出力: lines, all UTF-8;
+            or Parquet with such columns, as a file, a folder, or a dataset on the Hugging Face
+            hub, written as hf://datasets/owner/name.
         replay_records: General questions and answers to mix in, in the same formats.
-        replay_share: Share of the training tokens of an epoch, 0 to 1, that are replay. Every epoch
-            draws other replay pairs.
-        block_size: Tokens of a block. Questions share it without seeing each other; none may be
-            longer with its answer.
-        blocks_per_batch: Blocks of a batch on each device.
-        held_out_wordings: Share of each fact's wordings, 0 to 1, that are never trained.
-        held_out_works: Share of the works, 0 to 1, that are never asked about in training.
-        seed: Decides what is held out, and the order of training.
-        questions_per_batch: Questions that are answered together in validation.
-        questions_per_set: Questions of each held-out set that validation asks. Default: all.
-        general_records: General questions for validation, of which the held-out wordings are asked.
-            Default: those of replay_records, whose held-out wordings are not trained either.
+        replay_share: Share of replay in the training tokens of an epoch, 0 to 1. Every epoch draws
+            different replay pairs.
+        block_size: Tokens per block. A block is packed with several pairs, which do not attend to
+            each other; no pair may be longer.
+        blocks_per_batch: Blocks per batch on each device.
+        held_out_wordings: Share of each fact's wordings to hold out, 0 to 1.
+        held_out_works: Share of the works to hold out, 0 to 1. Training never asks about them.
+        seed: Seed of the choice of what is held out, and of the training order.
+        questions_per_batch: Number of questions to answer in one batch in validation.
+        questions_per_set: Number of questions of each held-out set to ask in validation. Default:
+            all.
+        general_records: General questions for validation; their held-out wordings are asked.
+            Default: replay_records, whose held-out wordings are not trained on.
         answer_from: Where a question's prompt ends. final: where the answer begins, as it is
             trained here. start: where the assistant's turn begins, so that gpt-oss may think first;
             to measure a base that was not fine-tuned here. Other bases know no difference.
@@ -70,16 +72,13 @@ class QADataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         check_share("replay_share", replay_share)
-        check_share("held_out_wordings", held_out_wordings)
-        check_share("held_out_works", held_out_works)
         self.base = base
         self.records = records
         self.replay_records = replay_records
         self.replay_share = replay_share if replay_records else 0.0
         self.block_size = block_size
         self.blocks_per_batch = blocks_per_batch
-        self.held_out_wordings = held_out_wordings
-        self.held_out_works = held_out_works
+        self.split_settings = SplitSettings(seed, held_out_wordings, held_out_works)
         self.seed = seed
         self.questions_per_batch = questions_per_batch
         self.questions_per_set = questions_per_set
@@ -92,52 +91,42 @@ class QADataModule(L.LightningDataModule):
         return ChatFormat(load_tokenizer(self.base))
 
     @cached_property
-    def split(self) -> QASplit:
-        """The records, split."""
-        return split_qa(
-            read_qa(self.records), self.held_out_wordings, self.held_out_works, self.seed
-        )
+    def _anime(self) -> list[QARecord]:
+        return read_qa(self.records)
 
     @cached_property
-    def held_out_sets(self) -> dict[str, list[QARecord]]:
-        """The questions of each held-out set, without the empty ones.
+    def _general(self) -> list[QARecord]:
+        return _read_general(self.general_records)
 
-        No question stands in them that is trained, be it as replay.
-        """
-        sets = {
-            "unseen_wording": self.split.unseen_wording,
-            "unseen_work": self.split.unseen_work,
-            "general": self._general_split(self.general_records).unseen_wording,
-        }
-        trained = {record.question for record in self.split.train}
-        trained |= {r.question for r in self._general_split(self.replay_records).train}
-        kept = {
-            name: [r for r in records if r.question not in trained]
-            for name, records in sets.items()
-        }
-        return {name: records for name, records in kept.items() if records}
+    @cached_property
+    def questions(self) -> QuestionSplit:
+        """The split of the records."""
+        own_replay = self.replay_records != self.general_records
+        replay = _read_general(self.replay_records) if own_replay else self._general
+        return split_questions(self._anime, self._general, replay, self.split_settings)
 
     @property
     def records_for_scoring(self) -> list[QARecord]:
-        """Every record, trained or held out: rival answers are found among them."""
-        general = self.general_records or self.replay_records
-        return [*read_qa(self.records), *(read_qa(general, domain="general") if general else [])]
+        """Every record, trained on or held out: distractors are found among them."""
+        return [*self._anime, *self._general]
 
     @property
     def validation_names(self) -> list[str]:
         """Names of the validation sets, in the order of the loaders."""
-        return list(self.held_out_sets)
+        return list(self.questions.held_out)
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads the records, so that what is wrong with them is told before the model is loaded."""
-        _ = self.chat, self.held_out_sets
+        """Reads the records, so that mistakes in them are reported before the model is loaded."""
+        _ = self.chat, self.questions
 
     def train_dataloader(self) -> PackedLoader:
-        """Packed question-answer pairs and replay; resumes at the next batch."""
-        own = self._pairs(self.split.train)
+        """Packed question-answer pairs and replay; a resumed run gets the next batch."""
+        own = self._pairs(self.questions.train)
         if not own:
-            raise UserError(f"{self.records}: nothing is left to train; hold out a smaller share")
-        replay = self._pairs(self._general_split(self.replay_records).train)
+            raise UserError(
+                f"{self.records}: no training question is left; hold out a smaller share"
+            )
+        replay = self._pairs(self.questions.replay)
         lengths = np.array([len(pair) for pair in own + replay], dtype=np.int64)
         numbers = np.arange(len(lengths))
         rank, world_size = rank_and_world_size(self)
@@ -145,7 +134,7 @@ class QADataModule(L.LightningDataModule):
             own + replay,
             lengths,
             own=numbers[: len(own)],
-            rehearsed=numbers[len(own) :],
+            replayed=numbers[len(own) :],
             replay_share=self.replay_share,
             block_size=self.block_size,
             blocks_per_batch=self.blocks_per_batch,
@@ -181,13 +170,8 @@ class QADataModule(L.LightningDataModule):
                 world_size,
                 self.answer_from,
             )
-            for name, records in self.held_out_sets.items()
+            for name, records in self.questions.held_out.items()
         ]
-
-    def _general_split(self, path: Path | None) -> QASplit:
-        if path is None:
-            return QASplit([], [], [])
-        return split_qa(read_qa(path, domain="general"), self.held_out_wordings, 0.0, self.seed)
 
     def _pairs(self, records: Sequence[QARecord]) -> list[Document]:
         pairs = [(record.question, answer) for record in records for answer in record.answers]
@@ -195,7 +179,11 @@ class QADataModule(L.LightningDataModule):
         longest = max(documents, key=len, default=None)
         if longest is not None and len(longest) > self.block_size:
             raise UserError(
-                f"the question {longest.name!r} takes {len(longest)} tokens with its answer, more "
-                f"than a block holds; set block_size to {len(longest)} or more, or shorten it"
+                f"the question {longest.name!r} has {len(longest)} tokens with its answer, more "
+                f"than block_size; set block_size to {len(longest)} or more, or shorten it"
             )
         return documents
+
+
+def _read_general(path: Path | None) -> list[QARecord]:
+    return read_qa(path, domain="general") if path else []

@@ -1,1 +1,1 @@
-"""Reads what users have: Markdown, Parquet, question files, the hub."""
+"""Reads the user's data: Markdown, Parquet, question files, datasets on the hub."""

@@ -1,4 +1,4 @@
-"""Folders of articles, whatever they are written in: Markdown files, or Parquet shards."""
+"""Folders of articles, as Markdown files or Parquet shards."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,53 +13,54 @@ from animelm.errors import UserError
 
 _TEXT = "text"
 _NAMES = ("title", "id")
-_CARD = "README.md"  # lies beside the shards of a published dataset
+_CARD = "README.md"  # the dataset card beside published shards
 
 
 class Article(Protocol):
-    """One article. It can be handed to another process, unread.
+    """One article, which another process can read.
 
     Attributes:
-        name: no other article of its folder has it.
+        name: unique in its folder.
     """
 
     @property
     def name(self) -> str: ...
 
     def read(self) -> str:
-        """Its text, stripped, with ``\\n`` line ends; empty where there is none."""
+        """Its text, stripped, with ``\\n`` as line end; empty if it has none."""
         ...
 
 
 class ArticleFolder(Protocol):
-    """The articles of one folder, in an order that follows from its content alone.
+    """The articles of one folder, in an order that depends on its content alone.
 
     Attributes:
-        folder: as it was given.
-        count: how many they are; None where only reading them tells.
+        folder: the folder, as given.
+        count: number of articles; None if it is not known before they are read.
     """
 
     folder: Path
     count: int | None
 
     def content_hash(self) -> str:
-        """A hash, in hexadecimal, that changes with any article, but not with the place."""
+        """A hexadecimal hash of all articles, independent of where the folder is."""
         ...
 
     def __iter__(self) -> Iterator[Article]: ...
 
 
 def open_articles(folder: Path) -> ArticleFolder:
-    """The articles of a folder and of those below it.
+    """Opens the articles of a folder and its subfolders.
 
-    Of ``.md`` files each is an article; of ``.parquet`` files each row is one. A README.md beside
-    Parquet files is their dataset's card, and no article.
+    Each ``.md`` file is an article, or each row of ``.parquet`` files. A README.md beside Parquet
+    files is the dataset card, not an article.
 
     Args:
-        folder: or a single ``.parquet`` file, or a dataset on the hub (``local_copy``).
+        folder: a folder, a single ``.parquet`` file, or a dataset on the hub (see ``local_copy``).
 
     Raises:
-        UserError: there is no such folder, it holds neither, or both; or as ``local_copy``.
+        UserError: there is no such folder, it holds neither kind of file, or both; or as for
+            ``local_copy``.
     """
     folder = local_copy(folder)
     shards = find_shards(folder)
@@ -76,22 +77,22 @@ def open_articles(folder: Path) -> ArticleFolder:
 
 @dataclass(frozen=True)
 class MarkdownArticle:
-    """An article in a file of its own, read where it is needed."""
+    """An article in a file of its own, which is read on demand."""
 
     name: str
     path: Path
 
     def read(self) -> str:
-        """The file's text without its front matter.
+        """The text of the file without its front matter.
 
         Raises:
-            UserError: as ``read_article``.
+            UserError: as for ``read_article``.
         """
         return read_article(self.path)
 
 
 class MarkdownFolder:
-    """The ``.md`` files of a folder, each an article named by its path below the folder."""
+    """The ``.md`` files of a folder; each is an article named by its path in the folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -99,7 +100,7 @@ class MarkdownFolder:
         self.count: int | None = len(self._paths)
 
     def content_hash(self) -> str:
-        """Over names and bytes; checks every file to be UTF-8."""
+        """A hash of names and contents; checks that every file is UTF-8."""
         return content_hash(self.folder, self._paths)
 
     def __iter__(self) -> Iterator[MarkdownArticle]:
@@ -108,8 +109,8 @@ class MarkdownFolder:
 
 
 @dataclass(frozen=True)
-class ReadArticle:
-    """An article that has been read already, out of a row."""
+class RowArticle:
+    """An article from a row, which has been read already."""
 
     name: str
     text: str
@@ -122,11 +123,11 @@ class ReadArticle:
 class ParquetFolder:
     """Rows of Parquet files with a ``text`` column, streamed.
 
-    A row is named by its ``title``, else its ``id``, else its file and number; a name that another
-    row has already is made different by file and number.
+    A row is named by its ``title``, else its ``id``, else its file and row number. If an earlier
+    row has the same name, file and row number are appended.
 
     Args:
-        folder: in which the files lie, or the only one.
+        folder: the folder of the files, or the only file.
         shards: the files.
     """
 
@@ -137,11 +138,11 @@ class ParquetFolder:
         self._root = folder if folder.is_dir() else folder.parent
 
     def content_hash(self) -> str:
-        """Over the names and bytes of the files."""
+        """A hash of the names and contents of the files."""
         return content_hash(self._root, self._shards, file_hash)
 
-    def __iter__(self) -> Iterator[ReadArticle]:
-        # Every file is looked at before the first is read, which may take hours.
+    def __iter__(self) -> Iterator[RowArticle]:
+        # The columns of all files are checked first: reading one may take hours.
         columns = [_article_columns(shard) for shard in self._shards]
         given: set[str] = set()
         for shard, chosen in zip(self._shards, columns, strict=True):
@@ -151,14 +152,14 @@ class ParquetFolder:
                 name = _name(row.values) or place
                 name = f"{name} ({place})" if name in given else name
                 given.add(name)
-                yield ReadArticle(name, _text(row))
+                yield RowArticle(name, _text(row))
 
 
 def _article_columns(shard: Path) -> list[str]:
     found = column_names(shard)
     if _TEXT not in found:
         raise UserError(
-            f'{shard}: has no column "{_TEXT}", from which articles are read; its columns are '
+            f'{shard}: expected a column "{_TEXT}" with the text of an article; its columns are '
             f"{', '.join(map(repr, found))}"
         )
     return [name for name in (_TEXT, *_NAMES) if name in found]

@@ -1,4 +1,4 @@
-"""Datasets on the Hugging Face hub, which are fetched once and then read like any folder."""
+"""Datasets on the Hugging Face hub, which are downloaded once and then read as folders."""
 
 import re
 from pathlib import Path
@@ -14,14 +14,14 @@ _HUB = re.compile(r"hf:/{1,2}datasets/([\w.-]+/[\w.-]+)(?:@([^/]+))?(?:/(.+))?")
 
 
 def local_copy(path: Path) -> Path:
-    """The path as it is; of ``hf://datasets/owner/name``, the folder of its Parquet files.
+    """The path unchanged, or for ``hf://datasets/owner/name`` the folder of its Parquet files.
 
-    Only Parquet is fetched, into the hub's own cache, so that nothing of a dataset can run. As on
-    the hub, ``owner/name@revision`` takes another revision than the newest, and a folder or a file
-    may follow, as in ``hf://datasets/owner/name/data``.
+    Only Parquet files are downloaded, into the cache of huggingface_hub, so that no code of a
+    dataset can run. ``owner/name@revision`` selects a revision, and a folder or file may follow, as
+    in ``hf://datasets/owner/name/data``.
 
     Raises:
-        UserError: the hub or the dataset cannot be reached, or it holds no Parquet there.
+        UserError: the hub or the dataset cannot be reached, or there is no Parquet file.
     """
     match = _HUB.fullmatch(path.as_posix())
     if not match:
@@ -35,7 +35,8 @@ def local_copy(path: Path) -> Path:
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise UserError(
-            f"{address}: the hub gave no dataset of that name ({type(error).__name__})"
+            f"{address}: cannot be fetched ({type(error).__name__}); expected the name of a "
+            "dataset on the Hugging Face hub, and a connection to it"
         ) from error
     found = Path(folder, inside or "")
     if not find_shards(found):

@@ -15,13 +15,13 @@ _YAML = YAMLHandler()
 
 
 def find_articles(folder: Path) -> list[Path]:
-    """The ``.md`` files of a folder and of those below it, sorted by their path.
+    """The ``.md`` files of a folder and its subfolders, sorted by path.
 
     Raises:
         UserError: there is no such folder, or no ``.md`` file in it.
     """
     if not folder.is_dir():
-        kind = "a file, not a folder" if folder.exists() else "no such folder"
+        kind = "is a file" if folder.exists() else "no such folder"
         raise UserError(f"{folder}: {kind}; expected a folder of Markdown articles (.md)")
     paths = sorted(path for path in folder.rglob("*.md") if path.is_file())
     if not paths:
@@ -30,7 +30,7 @@ def find_articles(folder: Path) -> list[Path]:
 
 
 def article_names(folder: Path, paths: Sequence[Path]) -> list[str]:
-    """Paths below the folder, with ``/``; the same wherever the folder lies."""
+    """Paths relative to the folder, with ``/``."""
     return [path.relative_to(folder).as_posix() for path in paths]
 
 
@@ -38,7 +38,7 @@ def read_article(path: Path) -> str:
     """The text of an article without its YAML front matter, stripped.
 
     Raises:
-        UserError: as ``read_with_front_matter``.
+        UserError: as for ``read_with_front_matter``.
     """
     return read_with_front_matter(path)[1]
 
@@ -46,8 +46,8 @@ def read_article(path: Path) -> str:
 def read_with_front_matter(path: Path) -> tuple[dict[str, Any], str]:
     """The YAML front matter of an article, empty where there is none, and its text, stripped.
 
-    Front matter is read with YAML's safe loader, which builds nothing but plain values. A rule of
-    dashes at the top with something else than ``key: value`` below it belongs to the text.
+    Front matter is read with YAML's safe loader, which builds plain values only. A rule of dashes
+    at the top that is not followed by ``key: value`` lines belongs to the text.
 
     Raises:
         UserError: not UTF-8, or front matter that is not valid YAML.
@@ -70,7 +70,7 @@ def read_with_front_matter(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def text_file_hash(path: Path) -> bytes:
-    """SHA-256 of a file that is checked on the way: a wrong one is told before any work begins.
+    """SHA-256 of a text file, which is also checked to be UTF-8.
 
     Raises:
         UserError: the file is not UTF-8 or cannot be read.
@@ -86,15 +86,15 @@ def text_file_hash(path: Path) -> bytes:
 def content_hash(
     folder: Path, paths: Sequence[Path], file_hash: Callable[[Path], bytes] = text_file_hash
 ) -> str:
-    """SHA-256, in hexadecimal, over the names and bytes of files.
+    """Hexadecimal SHA-256 of the names and contents of files.
 
     Args:
-        folder: in which they lie.
+        folder: the folder of the files; names are relative to it.
         paths: the files.
-        file_hash: SHA-256 of one file's bytes.
+        file_hash: computes the SHA-256 of one file.
 
     Raises:
-        UserError: as ``file_hash``.
+        UserError: as for ``file_hash``.
     """
     total = hashlib.sha256()
     for name, path in zip(article_names(folder, paths), paths, strict=True):

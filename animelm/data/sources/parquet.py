@@ -1,4 +1,4 @@
-"""Rows of Parquet files, the form in which most datasets are published."""
+"""Reads rows of Parquet files, the format of most published datasets."""
 
 import glob
 import hashlib
@@ -21,8 +21,8 @@ class Row(NamedTuple):
 
     Attributes:
         shard: the file.
-        number: of the row in its file, from 1.
-        values: by column; None where the row has nothing.
+        number: number of the row in the file, from 1.
+        values: values by column; None where missing.
     """
 
     shard: Path
@@ -31,19 +31,19 @@ class Row(NamedTuple):
 
     @property
     def where(self) -> str:
-        """File and row, to begin a message with."""
+        """File and row, for messages."""
         return f"{self.shard}: row {self.number}"
 
 
 def find_shards(path: Path) -> list[Path]:
-    """A ``.parquet`` file, or those of a folder and of the folders below it, sorted; else none."""
+    """The ``.parquet`` file itself, or those of a folder and its subfolders, sorted by path."""
     if path.is_file():
         return [path] if path.suffix == SUFFIX else []
     return sorted(shard for shard in path.rglob(f"*{SUFFIX}") if shard.is_file())
 
 
 def column_names(shard: Path) -> list[str]:
-    """The columns of a shard, in its order.
+    """The names of a file's columns, in order.
 
     Raises:
         UserError: it cannot be read as Parquet.
@@ -55,18 +55,18 @@ def column_names(shard: Path) -> list[str]:
 
 
 def read_rows(shard: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """Streams some columns of a shard, row group by row group; nothing in a row is decoded.
+    """Streams some columns of a file, row group by row group, without decoding media in them.
 
     Args:
         shard: the file.
-        columns: those to read, all of which it has.
+        columns: the columns to read, which must exist.
 
     Raises:
         UserError: it cannot be read as Parquet.
     """
     number = 0
     try:
-        # Arrow keeps all row groups of a scan that it has read. As shards of their own they go.
+        # Arrow keeps all row groups of a scan in memory; as separate shards they are released.
         for number, values in enumerate(_open(shard, columns).reshard(), start=1):
             yield Row(shard, number, values)
     except Exception as error:
@@ -74,7 +74,7 @@ def read_rows(shard: Path, columns: Sequence[str]) -> Iterator[Row]:
 
 
 def file_hash(path: Path) -> bytes:
-    """SHA-256 of a file's bytes, of which only some are in memory at a time.
+    """SHA-256 of a file, read in pieces.
 
     Raises:
         UserError: the file cannot be read.
@@ -89,9 +89,9 @@ def file_hash(path: Path) -> bytes:
 def _open(shard: Path, columns: Sequence[str] | None = None) -> "IterableDataset":
     from datasets import IterableDataset  # takes a second; most runs read no Parquet
 
-    # It would print what our own error says.
+    # It would print the error that is raised here as well.
     logging.getLogger("datasets.packaged_modules.parquet").setLevel(logging.CRITICAL)
-    # Not load_dataset("parquet"): the same reader, but every call asks the hub's server to count.
+    # Not load_dataset("parquet"): the same reader, but every call contacts the hub to be counted.
     dataset = IterableDataset.from_parquet(
         glob.escape(str(shard.absolute())),
         columns=None if columns is None else list(columns),
@@ -101,7 +101,7 @@ def _open(shard: Path, columns: Sequence[str] | None = None) -> "IterableDataset
 
 
 def _unreadable(shard: Path, error: Exception, rows_read: int = 0) -> UserError:
-    """For any exception: those of Arrow, its codecs and datasets have no class in common."""
+    """For any exception: those of Arrow, its codecs and datasets share no base class."""
     reason = str(error).partition("\n")[0] or type(error).__name__
     after = f" after row {rows_read}" if rows_read else ""
     return UserError(f"{shard}: cannot be read as Parquet{after}: {reason}")

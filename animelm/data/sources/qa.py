@@ -1,4 +1,4 @@
-"""Question-answer records, and reading them from the formats that people keep them in."""
+"""Question-answer records, and reading them from several formats."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -6,8 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from animelm.data.sources import parquet
-from animelm.data.sources import qa_formats as qa_pairs
+from animelm.data.sources import parquet, qa_formats
 from animelm.data.sources.hub import local_copy
 from animelm.data.sources.qa_formats import Pair
 from animelm.data.text_files import json_lines
@@ -19,18 +18,18 @@ SUFFIXES = (".jsonl", ".csv", ".txt", parquet.SUFFIX)
 
 @dataclass(frozen=True)
 class QARecord:
-    """One question on one fact, with every answer that is right.
+    """One question about one fact, with every accepted answer.
 
     Attributes:
         id: unique in its file.
-        work: the work (or, outside anime, the subject) that the fact belongs to.
-        fact: one fact, such as ``鋼の錬金術師/protagonist``; the unit that a split keeps whole.
+        work: the work (outside anime, the subject) that the fact belongs to.
+        fact: the fact, such as ``鋼の錬金術師/protagonist``.
         direction: ``forward`` (work to value) or ``reverse`` (value to work).
         wording: the template of the question, shared by all works, as ``protagonist/forward/03``.
         domain: ``anime``, or another subject.
-        question: the question as asked.
-        answers: right answers, each a full sentence.
-        keys: short forms; an answer that contains one is right.
+        question: the question.
+        answers: accepted answers, each a full sentence.
+        keys: short accepted answers; an answer that contains one of them is right.
     """
 
     id: str
@@ -46,7 +45,7 @@ class QARecord:
 
 _TEXTS = tuple(f.name for f in fields(QARecord) if f.name not in ("answers", "keys"))
 _LISTS = ("answers", "keys")
-_COLUMNS = frozenset((*_TEXTS, *_LISTS, *chain.from_iterable(qa_pairs.NAMES)))
+_COLUMNS = frozenset((*_TEXTS, *_LISTS, *chain.from_iterable(qa_formats.NAMES)))
 
 
 def read_qa(path: Path | str, domain: str = "anime") -> list[QARecord]:
@@ -62,47 +61,47 @@ def read_qa(path: Path | str, domain: str = "anime") -> list[QARecord]:
     .parquet  the columns of .csv, or those of a full record; also a folder of such files
     ========  ==================================================================================
 
-    Pairs say nothing of facts, so they are grouped: the answers of one question become one record,
-    and questions that share an answer, directly or through others, are wordings of one fact. Its
-    name is its first question; it stands for the work as well. A short answer that many questions
-    share therefore ties them into one fact: a split may then hold out too little, but never leaks.
+    Pairs do not name facts, so they are grouped: the answers of one question become one record, and
+    questions that share an answer, directly or through others, are wordings of one fact. Its first
+    question names the fact and the work. A short answer that many questions share joins them to one
+    fact; a split may then hold out too little, but nothing that is held out is trained on.
 
     Args:
-        path: the file, UTF-8 where it is text; or a folder of Parquet, or a dataset on the hub
-            (``local_copy``).
+        path: the file, UTF-8 unless it is Parquet; or a folder of Parquet files, or a dataset on
+            the hub (see ``local_copy``).
         domain: domain of records read from pairs.
 
     Returns:
         The records in the order of the file; at least one.
 
     Raises:
-        UserError: the file is missing, empty, not UTF-8 or of another suffix, or a line or row of
-            it is malformed; the message names the file and the line or row.
+        UserError: the file is missing, empty, not UTF-8 or of another suffix, or a line or row is
+            malformed; the message names the file and the line or row.
     """
     path = local_copy(Path(path))
     shards = parquet.find_shards(path)
     if path.is_dir() and not shards:
-        raise UserError(f"{path}: a folder that holds no {parquet.SUFFIX} file; expected a file")
+        raise UserError(f"{path}: is a folder without {parquet.SUFFIX} files; expected a file")
     if not path.exists():
-        raise UserError(f"{path}: no such file of questions and answers")
+        raise UserError(f"{path}: no such file; expected questions and answers")
     if not shards and path.suffix not in SUFFIXES:
-        raise UserError(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
+        raise UserError(f"{path}: expected a file name that ends in {', '.join(SUFFIXES)}")
     if shards:
         records = _read_rows(_parquet_rows(shards), path, domain)
     elif path.suffix == ".jsonl":
         records = _read_rows(_json_rows(path), path, domain)
     elif path.suffix == ".csv":
-        records = _group(qa_pairs.read_csv(path), domain)
+        records = _group(qa_formats.read_csv(path), domain)
     else:
-        records = _group(qa_pairs.read_text(path), domain)
+        records = _group(qa_formats.read_text(path), domain)
     if not records:
         raise UserError(f"{path}: holds no question; expected at least one question and its answer")
     return records
 
 
 class _Row(NamedTuple):
-    where: str  # begins a message on this row
-    place: str  # names this row in a message on another
+    where: str  # this row, at the beginning of a message about it
+    place: str  # this row, in a message about another row
     values: dict[str, Any]
 
 
@@ -115,7 +114,7 @@ def _parquet_rows(shards: list[Path]) -> Iterator[_Row]:
     for shard in shards:
         found = parquet.column_names(shard)
         wanted = [name for name in found if name in _COLUMNS]
-        if not (qa_pairs.pair_names(wanted) or set(_TEXTS + _LISTS).issubset(wanted)):
+        if not (qa_formats.pair_names(wanted) or set(_TEXTS + _LISTS).issubset(wanted)):
             raise UserError(
                 f"{shard}: expected the columns 質問 and 出力, or question and answer, or "
                 f"{', '.join(_TEXTS + _LISTS)}; its columns are {', '.join(map(repr, found))}"
@@ -129,17 +128,17 @@ def _read_rows(rows: Iterable[_Row], path: Path, domain: str) -> list[QARecord]:
     pairs: list[Pair] = []
     seen: dict[str, str] = {}
     for where, place, values in rows:
-        names = qa_pairs.pair_names(values)
+        names = qa_formats.pair_names(values)
         if names and "answers" not in values:
-            pairs.append(qa_pairs.pair_from(values, names, where))
+            pairs.append(qa_formats.pair_from(values, names, where))
             continue
         record = _record_from(values, where)
         if record.id in seen:
-            raise UserError(f'{where}: "id" {record.id!r} stands {seen[record.id]} already')
+            raise UserError(f"{where}: duplicate id {record.id!r}, first used {seen[record.id]}")
         seen[record.id] = place
         records.append(record)
     if records and pairs:
-        raise UserError(f"{path}: holds full records and bare pairs; keep them in two files")
+        raise UserError(f"{path}: holds both full records and pairs; keep them in two files")
     return records or _group(pairs, domain)
 
 
@@ -152,11 +151,11 @@ def _record_from(values: dict[str, Any], where: str) -> QARecord:
         )
     for name in _TEXTS:
         if not isinstance(values[name], str) or not values[name].strip():
-            raise UserError(f'{where}: "{name}" must be a text that is not empty')
+            raise UserError(f'{where}: "{name}" must be a non-empty text')
     for name in _LISTS:
         items = values[name]
         if not isinstance(items, list) or not items or not all(map(_is_text, items)):
-            raise UserError(f'{where}: "{name}" must be a list of one text or more')
+            raise UserError(f'{where}: "{name}" must be a list of one or more texts')
     if values["direction"] not in DIRECTIONS:
         raise UserError(
             f'{where}: "direction" must be forward or reverse, not {values["direction"]!r}'
@@ -173,7 +172,7 @@ def _group(pairs: list[Pair], domain: str) -> list[QARecord]:
     answers: dict[str, dict[str, None]] = {}  # question to its answers, in order, each once
     for pair in pairs:
         answers.setdefault(pair.question, {})[pair.answer] = None
-    facts = qa_pairs.connected_facts(pairs)
+    facts = qa_formats.connected_facts(pairs)
     return [
         QARecord(
             id=f"pair-{number:06d}",

@@ -1,4 +1,4 @@
-"""Bare pairs of a question and an answer, as people write them by hand."""
+"""Reads pairs of a question and an answer from CSV and text files."""
 
 import csv
 import io
@@ -22,25 +22,25 @@ class Pair(NamedTuple):
 
 
 def pair_names(present: Iterable[str]) -> tuple[str, str] | None:
-    """The names under which a question and an answer are given, or None."""
+    """The names of the question and the answer among ``present``; None without both."""
     present = set(present)
     return next((names for names in NAMES if present.issuperset(names)), None)
 
 
 def pair_from(values: Mapping[str, Any], names: tuple[str, str], where: str) -> Pair:
-    """The pair under ``names``, stripped.
+    """The question and answer under ``names``, stripped.
 
     Raises:
-        UserError: one of the two is not a text, or is empty.
+        UserError: one of them is not a text, or is empty.
     """
     for name in names:
         if not isinstance(values[name], str) or not values[name].strip():
-            raise UserError(f'{where}: "{name}" must be a text that is not empty')
+            raise UserError(f'{where}: "{name}" must be a non-empty text')
     return Pair(values[names[0]].strip(), values[names[1]].strip())
 
 
 def read_csv(path: Path) -> list[Pair]:
-    """Pairs of a CSV file whose first line names its columns.
+    """Reads a CSV file whose first line names the columns.
 
     Raises:
         UserError: not UTF-8, no such header, or a row that is malformed.
@@ -53,22 +53,22 @@ def read_csv(path: Path) -> list[Pair]:
         names = pair_names(reader.fieldnames)
         if names is None:
             raise UserError(
-                f"{path}:1: expected a first line with the columns 質問,出力 (or question,answer), "
+                f"{path}:1: expected the columns 質問,出力 (or question,answer) in the first line, "
                 f"found {','.join(reader.fieldnames)}"
             )
         for row in reader:
             pairs.append(pair_from(row, names, f"{path}:{reader.line_num}"))
     except csv.Error as error:
-        # DictReader's own line_num stays behind when a row fails.
+        # DictReader's own line_num is that of the row before when a row fails.
         raise UserError(f"{path}:{reader.reader.line_num}: not valid CSV: {error}") from error
     return pairs
 
 
 def read_text(path: Path) -> list[Pair]:
-    """Pairs of a text file with ``質問:`` and ``出力:`` lines (the colon may be full-width).
+    """Reads a text file with ``質問:`` and ``出力:`` lines (the colon may be full-width).
 
-    Every ``出力`` answers the last ``質問`` before it. A line without a label goes on with the text
-    above it; empty lines count for nothing.
+    Every ``出力`` answers the last ``質問`` before it. A line without a label continues the text
+    above it; empty lines are ignored.
 
     Raises:
         UserError: not UTF-8, an answer without a question, or a question without an answer.
@@ -88,11 +88,11 @@ def read_text(path: Path) -> list[Pair]:
 
 def _pairs_of_entries(entries: Sequence[tuple[int, str, str]], path: Path) -> list[Pair]:
     pairs: list[Pair] = []
-    open_question: tuple[int, str] | None = None  # asked, not yet answered
+    open_question: tuple[int, str] | None = None  # has no answer yet
     question: str | None = None
     for number, label, text in entries:
         if not text:
-            raise UserError(f"{path}:{number}: nothing stands after {label}:")
+            raise UserError(f"{path}:{number}: expected a text after {label}:")
         if label == "出力":
             if question is None:
                 raise UserError(f"{path}:{number}: 出力: without a 質問: before it")
@@ -108,7 +108,7 @@ def _pairs_of_entries(entries: Sequence[tuple[int, str, str]], path: Path) -> li
 
 
 def connected_facts(pairs: Sequence[Pair]) -> dict[str, str]:
-    """Names the fact of each question: the first question that it is connected with.
+    """Maps each question to the name of its fact: the first question that it is connected with.
 
     Two questions are connected when they share an answer, directly or through others.
     """

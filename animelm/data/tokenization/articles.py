@@ -1,4 +1,4 @@
-"""Articles of several folders, tokenised, split into those trained on and those held out."""
+"""Tokenized articles of several folders, split into training and held-out articles."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,45 +12,44 @@ from animelm.data.batches.batch import Document, Documents
 from animelm.data.batches.loaders import PackedLoader
 from animelm.data.batches.packing import pack_selected
 from animelm.data.batches.sampler import BlockSampler
+from animelm.data.held_out import SplitSettings
 from animelm.data.split import split_articles
-from animelm.data.tokenization.token_store import TokenStore, tokenise_folder
+from animelm.data.tokenization.token_store import TokenStore, tokenize_folder
 from animelm.data.tokenization.tokenizer import document_end_token_id
 
 Indices = NDArray[np.int64]
 
 
 class ArticleCorpus:
-    """The articles of one folder or more, numbered through.
+    """The tokenized articles of one or more folders, numbered consecutively.
 
     Args:
-        folders: folders of articles, as ``open_articles`` finds them.
+        folders: folders of articles, see ``open_articles``.
         tokenizer: a fast tokenizer.
-        validation_share: share of each folder's articles that is held out, in [0, 1).
-        seed: of the choice of the articles held out.
-        workers: processes that tokenise.
-        cache: folder of the tokenised articles; None for the default one.
+        split: which share of each folder's articles is held out; a share of None is 0.
+        workers: number of processes that tokenize.
+        cache: folder of the tokenized articles; None for ``default_cache()``.
 
     Attributes:
-        documents: the tokenised articles.
-        lengths: tokens of each, int64 ``[N]``.
+        documents: the tokenized articles.
+        lengths: number of tokens of each, int64 ``[N]``.
         pad_token_id: token that fills the rest of a block.
-        train: for each folder, the numbers of its articles to train on.
-        validation: for each folder, the numbers of its articles held out.
+        train: for each folder, the indices of its training articles.
+        validation: for each folder, the indices of its held-out articles.
 
     Raises:
-        UserError: as ``tokenise_folder`` and ``split_articles``.
+        UserError: as for ``tokenize_folder``.
     """
 
     def __init__(
         self,
         folders: Sequence[Path],
         tokenizer: PreTrainedTokenizerBase,
-        validation_share: float = 0.05,
-        seed: int = 0,
+        split: SplitSettings,
         workers: int = 1,
         cache: Path | None = None,
     ) -> None:
-        stores = [tokenise_folder(folder, tokenizer, workers, cache) for folder in folders]
+        stores = [tokenize_folder(folder, tokenizer, workers, cache) for folder in folders]
         self.documents: Documents = ConcatDataset[Document](stores)
         self.lengths: Indices = np.concatenate([store.lengths for store in stores])
         pad = tokenizer.pad_token_id
@@ -59,7 +58,7 @@ class ArticleCorpus:
         self.validation: list[Indices] = []
         first = 0
         for store in stores:
-            kept, held_out = _split(store, validation_share, seed)
+            kept, held_out = _split(store, split.validation_share or 0.0, split.seed)
             self.train.append(kept + first)
             self.validation.append(held_out + first)
             first += len(store)
@@ -73,13 +72,13 @@ class ArticleCorpus:
         rank: int = 0,
         world_size: int = 1,
     ) -> PackedLoader:
-        """Packed blocks of the articles held out, in a fixed order, for the perplexity.
+        """Packed blocks of the held-out articles, in a fixed order, for the perplexity.
 
         Args:
-            folders: which folders, by their place in ``folders``.
+            folders: indices of the folders.
             name: name of the set, written into the batches.
-            block_size: tokens of a block.
-            blocks_per_batch: blocks of a batch.
+            block_size: tokens per block.
+            blocks_per_batch: blocks per batch.
             rank: this process, from 0.
             world_size: number of processes.
         """
@@ -96,7 +95,7 @@ class ArticleCorpus:
 
 
 def _split(store: TokenStore, share: float, seed: int) -> tuple[Indices, Indices]:
-    """The numbers of the articles to train on and of those held out, within the store."""
+    """The indices of the training and of the held-out articles within the store."""
     kept, held_out = split_articles(store.names, share, seed)
     number = {name: index for index, name in enumerate(store.names)}
     return (

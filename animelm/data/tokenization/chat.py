@@ -1,7 +1,7 @@
-"""Questions and answers in the tokenizer's own chat format.
+"""Encodes questions and answers in the chat format of the tokenizer.
 
-The template is rendered around placeholders, and only what it adds itself may become control
-tokens; question and answer are encoded apart from it, as plain text.
+The template is rendered around placeholders, and only its own text may become control tokens;
+question and answer are encoded separately, as plain text.
 """
 
 from collections.abc import Sequence
@@ -21,20 +21,20 @@ from animelm.data.tokenization.tokenizer import (
 from animelm.errors import UserError
 
 AnswerFrom = Literal["final", "start"]
-"""Where a prompt ends: where the answer begins, or where the assistant's turn begins."""
+"""Where a prompt ends: at the beginning of the answer, or of the assistant's turn."""
 
 _QUESTION, _ANSWER, _SYSTEM = "PLACEHOLDERxQUESTION", "PLACEHOLDERxANSWER", "PLACEHOLDERxSYSTEM"
-# gpt-oss's template writes the day into its system message. A fixed day gives training and every
-# later evaluation the same prompt.
+# The template of gpt-oss writes the current day into its system message. With a fixed day, training
+# and every later evaluation have the same prompt.
 _FIXED_DAY = "{% macro strftime_now(format) %}2025-08-05{% endmacro %}"
 
 
 @dataclass(frozen=True)
 class ChannelTokens:
-    """The tokens that part messages and their channels in gpt-oss's harmony format.
+    """Ids of the tokens that delimit messages and channels in the harmony format of gpt-oss.
 
-    ``<|start|>role<|channel|>name<|message|>text<|end|>``; ``call`` ends a call of a tool, None
-    where the vocabulary has no such token.
+    ``<|start|>role<|channel|>name<|message|>text<|end|>``; ``call`` ends a tool call, and is None
+    if the vocabulary has no such token.
     """
 
     start: int
@@ -47,15 +47,15 @@ class ChannelTokens:
 class ChatFormat:
     """Encodes plain text, questions, and question-answer pairs.
 
-    A prompt can end in two places. ``final``: where the answer begins, in gpt-oss after the
-    assistant's ``<|channel|>final<|message|>``. Pairs are trained so, and a model that was
-    fine-tuned on them is asked exactly as it was trained. ``start``: where the template itself
-    hands over to the model, in gpt-oss after ``<|start|>assistant``. A published gpt-oss learned to
-    think in the analysis channel first, and answers best when it may. In templates without channels
-    the two are the same place.
+    A prompt can end in two places. ``final``: at the beginning of the answer, in gpt-oss after the
+    assistant's ``<|channel|>final<|message|>``. Training pairs have this form, and so have the
+    prompts for a model that was fine-tuned on them. ``start``: where the template's own generation
+    prompt ends, in gpt-oss after ``<|start|>assistant``. The published gpt-oss was trained to think
+    in the analysis channel first, and answers best that way. In templates without channels the two
+    places are the same.
 
-    A template may have an opening text of its own that it writes only for a system message,
-    whatever that says (llm-jp's 以下は、タスクを説明する指示です。…). It is part of every prompt.
+    A template may write an opening text only if there is a system message, whatever its content
+    (llm-jp: 以下は、タスクを説明する指示です。…). That text is part of every prompt.
 
     Args:
         tokenizer: a fast tokenizer with a chat template.
@@ -64,12 +64,12 @@ class ChatFormat:
         end_token_id: token that ends an answer (``<|return|>`` in gpt-oss, ``</s>`` in llm-jp).
         pad_token_id: token that fills the rest of a block.
         document_end_token_id: token that ends an article (``<|endoftext|>`` in gpt-oss).
-        control: every token that means something to the chat format.
-        channels: the tokens of gpt-oss's channels; None for a vocabulary without them.
+        control: ids of all tokens with a meaning in the chat format.
+        channels: tokens of the channels of gpt-oss; None for a vocabulary without them.
 
     Raises:
-        UserError: there is no chat template, it does not show question and answer once each and in
-            that order, or it has no token that ends an answer.
+        UserError: there is no chat template, it does not contain question and answer once each in
+            this order, or it has no token that ends an answer.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -79,7 +79,7 @@ class ChatFormat:
         self._encoder = TextEncoder(tokenizer)
         before, between, after, opening = _render_around_placeholders(tokenizer)
         self._before = self._encode_control(before)
-        # What follows the question, up to where each kind of prompt ends.
+        # The text after the question, for both ends of a prompt.
         self._openings = {
             "final": self._encode_control(between, _QUESTION),
             "start": self._encode_control(opening, _QUESTION),
@@ -91,22 +91,22 @@ class ChatFormat:
         self.pad_token_id: int = self.document_end_token_id if pad is None else int(pad)
 
     def encode_prompt(self, question: str, answer_from: AnswerFrom = "final") -> list[int]:
-        """Tokens up to the place where the answer, or the assistant's turn, begins."""
+        """Token ids of a prompt, which ends where ``answer_from`` says."""
         return self.encode_prompts([question], answer_from)[0]
 
     def encode_prompts(
         self, questions: Sequence[str], answer_from: AnswerFrom = "final"
     ) -> list[list[int]]:
-        """``encode_prompt`` of many questions, many times faster than one by one."""
+        """``encode_prompt`` for many questions, much faster than one by one."""
         encoded = self._encoder.encode_after(self._question_lead, questions)
         return [[*self._before, *ids, *self._openings[answer_from]] for ids in encoded]
 
     def encode_pair(self, question: str, answer: str) -> Document:
-        """Prompt, answer and end token; supervised are the answer and the end token."""
+        """Prompt, answer and end token, of which the answer and the end token are supervised."""
         return self.encode_pairs([(question, answer)])[0]
 
     def encode_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Document]:
-        """``encode_pair`` of many pairs, many times faster than one by one."""
+        """``encode_pair`` for many pairs, much faster than one by one."""
         prompts = self.encode_prompts([question for question, _ in pairs])
         answers = self._encoder.encode_after(self._answer_lead, [answer for _, answer in pairs])
         documents = []
@@ -116,11 +116,11 @@ class ChatFormat:
         return documents
 
     def encode_text(self, text: str) -> list[int]:
-        """Tokens of plain text, none of them a control token."""
+        """Token ids of plain text, without control tokens."""
         return self._encoder.encode([text])[0]
 
     def _encode_control(self, text: str, lead: str = "") -> list[int]:
-        """Tokens of the template's own text where it stands behind the plain text ``lead``."""
+        """Token ids of text of the template as it follows the plain text ``lead``."""
         before, whole = (
             list(self.tokenizer(part, add_special_tokens=False, verbose=False)["input_ids"])
             for part in (lead, lead + text)
@@ -130,7 +130,7 @@ class ChatFormat:
         return whole[len(before) :]
 
     def _plain_tail(self, text: str) -> str:
-        """The text behind the last control token in ``text``."""
+        """The text after the last control token in ``text``."""
         spellings = [
             s for s in self.tokenizer.convert_ids_to_tokens(list(self.control)) if s in text
         ]
@@ -162,9 +162,9 @@ def _channel_tokens(tokenizer: PreTrainedTokenizerBase) -> ChannelTokens | None:
 def _render_around_placeholders(
     tokenizer: PreTrainedTokenizerBase,
 ) -> tuple[str, str, str, str]:
-    """The template's own text: before the question, between it and the answer, after that.
+    """The text of the template: before the question, between question and answer, and after it.
 
-    The fourth is what follows the question when the template hands over to the model.
+    The fourth text follows the question in the template's generation prompt.
     """
     if not tokenizer.chat_template:
         raise UserError(
@@ -181,14 +181,14 @@ def _render_around_placeholders(
     between, found_answer, after = rest.partition(_ANSWER)
     if not (found_question and found_answer) or _QUESTION in rest or _ANSWER in after:
         raise UserError(
-            "the chat template must show the user's message and the assistant's once each, in this "
-            f"order; it gives {text!r}"
+            "the chat template must contain the user's message and the assistant's once each, in "
+            f"this order; it gives {text!r}"
         )
     return before, between, after, prompt.partition(_QUESTION)[2]
 
 
 def _opening_message(tokenizer: PreTrainedTokenizerBase) -> list[dict[str, str]]:
-    """A system message, if the template answers it with a text of its own, else none."""
+    """A system message, if the template replaces it by a text of its own; else no message."""
     system = {"role": "system", "content": _SYSTEM}
     try:
         text = _render(tokenizer, [system, {"role": "user", "content": _QUESTION}])

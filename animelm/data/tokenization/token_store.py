@@ -1,8 +1,8 @@
-"""Tokenised articles on disk: tokenised once, then mapped into memory.
+"""Tokenized articles on disk, which are mapped into memory.
 
 A store is a folder of three files: ``tokens.bin`` (int32, little-endian, article after article),
-``offsets.npy`` (int64, where each begins, and the end) and ``names.json``. Its own name is a hash
-of the articles, the tokenizer and this layout, so a changed article or tokenizer makes a new one.
+``offsets.npy`` (int64, the beginning of each, and the end) and ``names.json``. The name of the
+folder is a hash of the articles, the tokenizer and the layout, so any change makes a new store.
 """
 
 import hashlib
@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -28,18 +27,18 @@ from animelm.data.batches.batch import Document
 from animelm.data.sources.article_folders import Article, ArticleFolder, open_articles
 from animelm.data.tokenization.tokenizer import TextEncoder, document_end_token_id
 from animelm.errors import UserError
-from animelm.files import make_folder
+from animelm.files import default_cache, make_folder, whole_folder
 
 _LAYOUT = "1"
 _TOKEN = np.dtype("<i4")
-# Starting a worker takes longer than tokenising this many articles.
+# Starting a worker takes longer than tokenizing this many articles.
 _ARTICLES_PER_WORKER = 200
-_BATCH = 32  # articles; what an encoding takes beside its tokens is some hundred bytes a token
-_BATCHES_AHEAD = 4  # of each worker, so that none waits while an article is read
+_BATCH = 32  # articles; an encoding takes some hundred bytes per token
+_BATCHES_AHEAD = 4  # per worker, so that none waits while an article is read
 
 
 class TokenStore(Dataset[Document]):
-    """The articles of a store; every token is supervised.
+    """The articles of a store; all tokens are supervised.
 
     Args:
         folder: the store.
@@ -60,33 +59,28 @@ class TokenStore(Dataset[Document]):
 
     def __getitem__(self, index: int) -> Document:
         tokens = self._tokens[self._offsets[index] : self._offsets[index + 1]]
-        # One value that looks like an array: a long article is read once for each of its pieces.
+        # A view of one value: a long article is read once for each of its pieces.
         supervised = np.broadcast_to(np.True_, tokens.shape)
         return Document(tokens, supervised, self.names[index])
 
 
-def default_cache() -> Path:
-    """``$XDG_CACHE_HOME/animelm``, by default ``~/.cache/animelm``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "animelm"
-
-
-def tokenise_folder(
+def tokenize_folder(
     folder: Path, tokenizer: PreTrainedTokenizerBase, workers: int = 1, cache: Path | None = None
 ) -> TokenStore:
-    """Tokenises the articles of a folder, or finds them in the cache.
+    """Tokenizes the articles of a folder, unless they are in the cache.
 
-    Each article is encoded as plain text and ended with the document's end token. The store
-    appears under its name whole or not at all.
+    Each article is encoded as plain text and followed by the end-of-document token. The store
+    appears whole or not at all.
 
     Args:
-        folder: articles, as ``open_articles`` finds them.
+        folder: folder of articles, see ``open_articles``.
         tokenizer: a fast tokenizer.
-        workers: processes that tokenise, where the articles are many.
-        cache: folder of stores; ``default_cache()`` for None.
+        workers: maximum number of processes that tokenize.
+        cache: folder of the stores; None for ``default_cache()``.
 
     Raises:
-        UserError: no folder, no article, none with any text, or one that cannot be read; or the
-            cache cannot be written.
+        UserError: the folder does not exist or holds no article, no article has any text, an
+            article cannot be read, or the cache cannot be written.
     """
     articles = open_articles(folder)
     end = document_end_token_id(tokenizer)
@@ -95,23 +89,21 @@ def tokenise_folder(
     key = hashlib.sha256("\n".join(key_parts).encode()).hexdigest()[:32]
     store = (default_cache() if cache is None else cache) / f"tokens-{key}"
     if not store.is_dir():
-        make_folder(store.parent, "the cache of tokenised articles (--data.cache)")
+        make_folder(store.parent, "the cache of tokenized articles (--data.cache)")
         try:
-            with TemporaryDirectory(
-                prefix=f".{store.name}-", dir=store.parent, ignore_cleanup_errors=True
-            ) as partial:
-                _write_store(Path(partial), articles, TextEncoder(tokenizer), end, workers)
-                _rename(Path(partial), store)
+            # Another process may be writing the same store; the first one is kept.
+            with whole_folder(store, keep_existing=True) as partial:
+                _write_store(partial, articles, TextEncoder(tokenizer), end, workers)
         except OSError as error:
-            # NumPy's own has no strerror.
+            # NumPy's errors have no strerror.
             raise UserError(
                 f"{store.parent}: cannot be written: {error.strerror or error}; make room there, "
-                "or keep the cache elsewhere (--data.cache, or XDG_CACHE_HOME in the environment)"
+                "or use another folder (--data.cache, or XDG_CACHE_HOME in the environment)"
             ) from error
     return TokenStore(store)
 
 
-class _Tokenised(NamedTuple):
+class _Tokenized(NamedTuple):
     name: str
     tokens: NDArray[np.int32]
 
@@ -122,7 +114,7 @@ def _write_store(
     names: list[str] = []
     lengths: list[int] = []
     with (target / "tokens.bin").open("wb") as file:
-        for name, tokens in _tokenise(articles, encoder, end, workers):
+        for name, tokens in _tokenize(articles, encoder, end, workers):
             file.write(tokens.astype(_TOKEN).tobytes())
             names.append(name)
             lengths.append(len(tokens))
@@ -134,22 +126,22 @@ def _write_store(
     )
 
 
-def _tokenise(
+def _tokenize(
     articles: ArticleFolder, encoder: TextEncoder, end: int, workers: int
-) -> Iterator[_Tokenised]:
+) -> Iterator[_Tokenized]:
     """Yields the tokens of each article in order; only some are in memory at a time."""
     coming = iter(articles)
     first = list(islice(coming, max(1, workers) * _ARTICLES_PER_WORKER))
     workers = max(1, min(workers, len(first) // _ARTICLES_PER_WORKER))
     batches = _batches(chain(first, coming))
-    if workers == 1:  # the tokenizer has a thread for each core
-        one_by_one = (_tokenise_articles(batch, encoder, end) for batch in batches)
+    if workers == 1:  # the tokenizer itself uses all cores
+        one_by_one = (_tokenize_articles(batch, encoder, end) for batch in batches)
         yield from _with_progress(one_by_one, articles.count)
         return
-    # A worker that is forked shares the vocabulary's memory with this process.
+    # A forked worker shares the memory of the vocabulary with this process.
     pool = ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(encoder, end))
     try:
-        yield from _with_progress(_tokenise_in(pool, batches, workers), articles.count)
+        yield from _with_progress(_tokenize_in(pool, batches, workers), articles.count)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -159,13 +151,13 @@ def _batches(articles: Iterator[Article]) -> Iterator[list[Article]]:
         yield batch
 
 
-def _tokenise_in(
+def _tokenize_in(
     pool: ProcessPoolExecutor, batches: Iterable[Sequence[Article]], workers: int
-) -> Iterator[list[_Tokenised]]:
-    """Batches in order. The pool's own ``map`` would read them all before the first is done."""
-    pending: deque[Future[list[_Tokenised]]] = deque()
+) -> Iterator[list[_Tokenized]]:
+    """Yields batches in order. ``pool.map`` would read all articles before the first result."""
+    pending: deque[Future[list[_Tokenized]]] = deque()
     for batch in batches:
-        pending.append(pool.submit(_tokenise_in_worker, batch))
+        pending.append(pool.submit(_tokenize_in_worker, batch))
         if len(pending) > workers * _BATCHES_AHEAD:
             yield pending.popleft().result()
     while pending:
@@ -173,18 +165,18 @@ def _tokenise_in(
 
 
 def _with_progress(
-    tokenised: Iterable[list[_Tokenised]], count: int | None
-) -> Iterator[_Tokenised]:
-    articles = chain.from_iterable(tokenised)
-    return iter(track(articles, "Tokenising articles", count, console=Console(stderr=True)))
+    tokenized: Iterable[list[_Tokenized]], count: int | None
+) -> Iterator[_Tokenized]:
+    articles = chain.from_iterable(tokenized)
+    return iter(track(articles, "Tokenizing articles", count, console=Console(stderr=True)))
 
 
-def _tokenise_articles(
+def _tokenize_articles(
     articles: Sequence[Article], encoder: TextEncoder, end: int
-) -> list[_Tokenised]:
+) -> list[_Tokenized]:
     encoded = encoder.encode([article.read() for article in articles])
     return [
-        _Tokenised(article.name, np.array([*ids, end] if ids else [], dtype=np.int32))
+        _Tokenized(article.name, np.array([*ids, end] if ids else [], dtype=np.int32))
         for article, ids in zip(articles, encoded, strict=True)
     ]
 
@@ -194,24 +186,16 @@ class _Worker(NamedTuple):
     end: int
 
 
-_worker: _Worker  # set in the processes that tokenise, and only there
+_worker: _Worker  # set in the processes that tokenize, and only there
 
 
 def _start_worker(encoder: TextEncoder, end: int) -> None:
     global _worker
-    # Several processes with a thread for each core would be in each other's way.
+    # Several processes with a thread per core would compete for the cores.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends the others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends the workers
     _worker = _Worker(encoder, end)
 
 
-def _tokenise_in_worker(articles: Sequence[Article]) -> list[_Tokenised]:
-    return _tokenise_articles(articles, *_worker)
-
-
-def _rename(partial: Path, store: Path) -> None:
-    try:
-        partial.rename(store)
-    except OSError:
-        if not store.is_dir():  # else another process has just written the same store
-            raise
+def _tokenize_in_worker(articles: Sequence[Article]) -> list[_Tokenized]:
+    return _tokenize_articles(articles, *_worker)

@@ -1,4 +1,4 @@
-"""The base's tokenizer, and text that can never become a control token."""
+"""The tokenizer of the base, and encoding of text that can never become a control token."""
 
 import re
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ _DOCUMENT_END = "<|endoftext|>"
 
 
 def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
-    """Loads the tokenizer.json of a base, as it is: of a folder, or a name on the Hugging Face hub.
+    """Loads the tokenizer.json of a base: a folder, or a name on the Hugging Face hub.
 
-    A class named in tokenizer_config.json is not asked: transformers' own Llama class would put
-    its normaliser and pre-tokenizer in the place of the file's (llm-jp's are its own).
+    The class named in tokenizer_config.json is ignored: the Llama class of transformers would
+    replace the normalizer and pre-tokenizer of the file, which llm-jp needs.
 
     Raises:
         UserError: there is no such folder or name, or it holds no tokenizer.json.
@@ -39,9 +39,9 @@ def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
 
 
 def control_token_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Tokens that mean something to the chat format: special ones, and added ones such as <x>.
+    """Ids of tokens with a meaning in the chat format: special ones, and added ones such as <x>.
 
-    The token for unknown characters is not among them: any text may contain such a character.
+    The token for unknown characters is not included, since any text may contain one.
     """
     added = tokenizer.added_tokens_decoder.items()
     ids = {i for i, token in added if token.special or re.fullmatch(r"<.+>", token.content)}
@@ -49,7 +49,7 @@ def control_token_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
 
 
 def document_end_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The token that ends an article: ``<|endoftext|>`` where there is one, else ``eos_token``.
+    """The token that ends an article: ``<|endoftext|>`` if it exists, else ``eos_token``.
 
     Raises:
         UserError: the tokenizer has neither.
@@ -59,18 +59,19 @@ def document_end_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
         return vocabulary[_DOCUMENT_END]
     if tokenizer.eos_token_id is None:
         raise UserError(
-            f"the tokenizer has neither {_DOCUMENT_END} nor an eos_token: an article could not end"
+            f"the tokenizer has neither {_DOCUMENT_END} nor an eos_token; expected one of them, "
+            "to end articles"
         )
     return int(tokenizer.eos_token_id)
 
 
 class TextEncoder:
-    """Encodes what users and articles write; ``<|end|>`` in it stays the characters it is.
+    """Encodes plain text without control tokens; ``<|end|>`` in it is encoded as characters.
 
-    ``split_special_tokens`` does this for byte-level BPE. It is not enough everywhere: a Unigram
-    vocabulary holds ``</s>`` as an ordinary piece, a normaliser may compose one, and added tokens
-    that are not marked special are still matched. So the tokens are looked at, and a text that gave
-    a control token is encoded in two halves, and so on, until its spelling has been cut apart.
+    For byte-level BPE, ``split_special_tokens`` is enough. In general it is not: a Unigram
+    vocabulary holds ``</s>`` as an ordinary piece, a normalizer may compose one, and added tokens
+    that are not marked as special are still matched. Therefore the result is checked, and a text
+    with a control token is encoded in two halves, recursively, until its spelling is divided.
 
     Args:
         tokenizer: a fast tokenizer.
@@ -81,7 +82,7 @@ class TextEncoder:
         self._control = control_token_ids(tokenizer)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Tokens of each text, without any control token."""
+        """Token ids of each text, without any control token."""
         if not texts:
             return []
         encoded = self.tokenizer(
@@ -97,10 +98,10 @@ class TextEncoder:
         ]
 
     def encode_after(self, lead: str, texts: Sequence[str]) -> list[list[int]]:
-        """Tokens of each text as it stands behind ``lead``, without those of ``lead``.
+        """Token ids of each text as it follows ``lead``, without those of ``lead``.
 
-        A tokenizer of SentencePiece's kind marks where a text begins (``▁``); behind other text it
-        must not. A text whose first token reaches into ``lead`` is encoded as if it stood alone.
+        A SentencePiece tokenizer marks the beginning of a text (``▁``), which must not happen after
+        other text. If the first token would extend into ``lead``, the text is encoded alone.
         """
         if not lead:
             return self.encode(texts)

@@ -1,4 +1,4 @@
-"""What watches and keeps a training run: one callback a file."""
+"""Callbacks that report on a training run and save it, one per file."""
 
 from animelm.train.callbacks.adapter_checkpoint import AdapterCheckpoint
 from animelm.train.callbacks.answer_writer import AnswerWriter

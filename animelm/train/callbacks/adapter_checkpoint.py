@@ -1,27 +1,27 @@
-"""Saves the adapter alone, in the form that PEFT loads."""
+"""Saves the adapter alone, in PEFT's format."""
 
-import os
-import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
+from animelm.files import recover_folder, whole_folder
 from animelm.train.callbacks.schedule import EveryNSteps
 
 
 class AdapterCheckpoint(Callback):
-    """Writes ``<dirpath>/adapter`` at the end of training and, if wanted, every few steps.
+    """Writes ``<dirpath>/adapter`` at the end of training and, if a period is given, during it.
 
-    The folder appears whole or not at all: it is written beside and then moved into place. Should
-    the run be killed between moving the old folder away and the new one in, the next run puts the
-    old one back.
+    The folder is written completely or not at all: it is written under a temporary name and then
+    renamed. If the run is killed between moving the old folder away and the new one in, the next
+    run restores the old one.
 
     Args:
-        dirpath: folder that receives ``adapter``; None: the trainer's
-            ``default_root_dir``, so that the next step finds it whatever the log's version.
-        every_n_steps: period in optimiser steps; None: at the end only.
+        dirpath: folder in which ``adapter`` is written; None uses the trainer's
+            ``default_root_dir``, so that the path does not depend on the log's version.
+        every_n_steps: period in optimizer steps; None writes at the end only.
 
     Raises:
         UserError: ``every_n_steps`` is below 1.
@@ -39,7 +39,7 @@ class AdapterCheckpoint(Callback):
         self._adapter = None if trial else folder / "adapter"
         self._schedule.start(trainer.global_step)
         if self._adapter and trainer.is_global_zero:
-            _clear_leftovers(self._adapter)
+            recover_folder(self._adapter)
 
     def on_train_batch_end(
         self,
@@ -53,7 +53,7 @@ class AdapterCheckpoint(Callback):
             self._save(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # A run that ended on a saving step has nothing new.
+        # A run that ended on a saving step has nothing new to save.
         missing = self._adapter is not None and not self._adapter.exists()
         if self._schedule.newly_reached(trainer.global_step) or missing:
             self._save(trainer, pl_module)
@@ -61,37 +61,8 @@ class AdapterCheckpoint(Callback):
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._adapter is None:
             return
-        partial = _beside(self._adapter, "partial")
-        if trainer.is_global_zero:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            # All processes hand over their parts; the first one writes.
-            pl_module.save_adapter(partial)  # type: ignore[operator]
-            if trainer.is_global_zero:
-                _move_into_place(partial, self._adapter)
-        finally:
-            if trainer.is_global_zero:
-                shutil.rmtree(partial, ignore_errors=True)
+        writing = trainer.is_global_zero
+        with whole_folder(self._adapter) if writing else nullcontext(self._adapter) as folder:
+            # All processes take part; the first one writes.
+            pl_module.save_adapter(folder)  # type: ignore[operator]
         trainer.strategy.barrier("adapter-checkpoint")
-
-
-def _beside(adapter: Path, state: str) -> Path:
-    return adapter.with_name(f".{adapter.name}.{state}")
-
-
-def _move_into_place(partial: Path, adapter: Path) -> None:
-    previous = _beside(adapter, "previous")
-    # os.replace cannot put a folder over one that holds files, so the old one steps aside first.
-    if adapter.exists():
-        os.replace(adapter, previous)
-    os.replace(partial, adapter)
-    shutil.rmtree(previous, ignore_errors=True)
-
-
-def _clear_leftovers(adapter: Path) -> None:
-    previous = _beside(adapter, "previous")
-    if previous.exists() and not adapter.exists():
-        os.replace(previous, adapter)
-    for folder in (previous, _beside(adapter, "partial")):
-        shutil.rmtree(folder, ignore_errors=True)

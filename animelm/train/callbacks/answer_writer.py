@@ -1,4 +1,4 @@
-"""Keeps what ``predict`` generates."""
+"""Saves the answers that ``predict`` generates."""
 
 import json
 from collections.abc import Sequence
@@ -11,20 +11,19 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from animelm.data.batches.batch import QuestionBatch
 from animelm.errors import UserError
-from animelm.evaluate.results import write_whole
-from animelm.files import make_folder
+from animelm.files import make_folder, write_whole
 
 
 class AnswerWriter(BasePredictionWriter):
     """Writes the answers of ``predict`` as JSON Lines: id, question, output, held_out_set.
 
-    The file appears whole or not at all. With several processes each writes its own share.
+    The file is written completely or not at all. With several processes each writes its own file.
 
     Args:
-        path: the file; None: ``predictions.jsonl`` in the trainer's ``default_root_dir``.
+        path: the file; None writes ``predictions.jsonl`` in the trainer's ``default_root_dir``.
 
     Raises:
-        UserError: before the model is loaded: no file can be written there.
+        UserError: no file can be written there; raised before the model is loaded.
     """
 
     def __init__(self, path: Path | None = None) -> None:

@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from rich.progress import BarColumn
 
-_BAR_WIDTH = 10  # columns; of 80, some 20 are left for the fields' names
+_BAR_WIDTH = 10  # columns, which leaves about 20 of 80 for the fields
 
 Fields = dict[str, int | str | float | dict[str, float]]
 
@@ -19,9 +19,9 @@ class TrainingProgressBar(RichProgressBar):
     After a validation it shows the accuracy on each held-out set under the set's name.
 
     Args:
-        refresh_rate: redraws a second; 0 shows no bar.
-        leave: leave the bar of an epoch in the terminal when it has ended.
-        theme: styles; fields are divided by ``metrics_text_delimiter``, by default line by line.
+        refresh_rate: updates per second; 0 shows no bar.
+        leave: keep the bar of an epoch in the terminal when the epoch has ended.
+        theme: styles; ``metrics_text_delimiter`` separates the fields, by default by line breaks.
         console_kwargs: settings of Rich's console.
     """
 
@@ -35,7 +35,7 @@ class TrainingProgressBar(RichProgressBar):
         super().__init__(refresh_rate, leave, theme, console_kwargs)
 
     def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
-        """Lightning's columns, with a bar that leaves room for the fields."""
+        """Lightning's columns, with a shorter bar that leaves room for the fields."""
         columns = super().configure_columns(trainer)
         for column in columns:
             if isinstance(column, BarColumn):
@@ -43,7 +43,7 @@ class TrainingProgressBar(RichProgressBar):
         return columns
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Fields:
-        """The bar's fields: loss, tokens/s, and whatever else was logged with ``prog_bar=True``."""
+        """The bar's fields: loss, tokens/s, and all other values logged with ``prog_bar=True``."""
         fields: Fields = {}
         logged = trainer.callback_metrics
         if "train/loss" in logged:
@@ -57,5 +57,5 @@ class TrainingProgressBar(RichProgressBar):
 
 
 def _short(name: str) -> str:
-    """The held-out set alone for its accuracy: 80 columns have no room for more."""
+    """Shortens the name of an accuracy to its held-out set, to fit into 80 columns."""
     return re.sub(r"^validation/(.+)/accuracy$", r"\1", name)

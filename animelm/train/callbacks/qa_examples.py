@@ -1,4 +1,4 @@
-"""Shows what the model answered, beside what was expected."""
+"""Shows generated answers beside the expected ones in TensorBoard."""
 
 import string
 from collections import defaultdict
@@ -15,7 +15,7 @@ _ESCAPES = {ord(sign): f"&#{ord(sign)};" for sign in string.punctuation}
 
 
 class ScoredAnswer(Protocol):
-    """What ``pl_module.validation_answers`` lists: one answered question of a held-out set."""
+    """One answered question of a held-out set, as listed in ``pl_module.validation_answers``."""
 
     question: str
     output: str
@@ -28,12 +28,12 @@ class ScoredAnswer(Protocol):
 class QAExamples(Callback):
     """Writes a table of answers per held-out set to TensorBoard after each validation.
 
-    Its tag is ``qa_examples/<held-out set>``. The questions shown are drawn by their hash,
-    so that they are the same each time.
+    The tag is ``qa_examples/<held-out set>``. Questions are selected by their hash, so that the
+    same ones are shown each time.
 
     Args:
         examples_per_set: rows of each table.
-        longest_text: characters of a text that are shown.
+        longest_text: number of characters after which a text is cut.
     """
 
     def __init__(self, examples_per_set: int = 20, longest_text: int = 300) -> None:
@@ -55,7 +55,7 @@ class QAExamples(Callback):
 
 
 def answers_table(answers: Iterable[ScoredAnswer], longest_text: int = 300) -> str:
-    """A Markdown table, one row an answer; its texts can become neither HTML nor Markdown."""
+    """A Markdown table with one row per answer, in which no text is read as HTML or Markdown."""
     return _HEAD + "".join(
         "| "
         + " | ".join(
@@ -73,10 +73,10 @@ def answers_table(answers: Iterable[ScoredAnswer], longest_text: int = 300) -> s
 
 
 def escape(text: str, longest: int) -> str:
-    """Text that Markdown renders as itself, on one line, at most ``longest`` characters of it.
+    """Escapes a text so that Markdown renders it literally, on one line, cut after ``longest``.
 
-    All ASCII punctuation becomes numeric character references; what cannot be printed (control
-    characters, marks that turn the writing direction) becomes U+FFFD.
+    ASCII punctuation becomes numeric character references. Characters that cannot be printed, such
+    as control characters and direction marks, become U+FFFD.
     """
     line = " ".join(text.split())
     if len(line) > longest:

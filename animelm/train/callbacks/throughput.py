@@ -1,4 +1,4 @@
-"""Measures how fast the trainer works through useful tokens."""
+"""Measures training speed in tokens that are not padding."""
 
 import time
 from typing import Any
@@ -13,17 +13,17 @@ from animelm.train.callbacks.schedule import EveryNSteps
 
 
 class Throughput(Callback):
-    """Logs speed and filling of the batches over windows of optimiser steps.
+    """Logs speed and padding over windows of optimizer steps.
 
-    ``train/tokens_per_second``: tokens that are not padding, per second of training (validation's
-    time is left out). ``train/padding_share``: padding's share of all positions.
-    ``train/supervised_tokens``: tokens that give loss, mean per optimiser step. All are taken over
-    all processes together.
+    ``train/tokens_per_second``: tokens that are not padding, per second of training without
+    validation. ``train/padding_share``: padding's share of all positions.
+    ``train/supervised_tokens``: tokens with a loss, mean per optimizer step. All are summed over
+    processes.
 
-    The counts stay on the device until a window ends, so measuring does not slow the run down.
+    The counts stay on the device until a window ends, so that measuring does not slow the run.
 
     Args:
-        every_n_steps: length of a window in optimiser steps; None: the trainer's
+        every_n_steps: length of a window in optimizer steps; None uses the trainer's
             ``log_every_n_steps``.
 
     Raises:
@@ -64,7 +64,7 @@ class Throughput(Callback):
         self._counts = counts if self._counts is None else self._counts + counts
         if self._schedule.due(trainer.global_step):
             self._measure(trainer, self._counts)
-        # Lightning writes what was logged at its own steps, and forgets it at each epoch's end.
+        # Lightning writes logged values at its own steps, and drops them at the end of each epoch.
         pl_module.log_dict(self._latest, on_step=True, on_epoch=False, batch_size=1)
 
     def _measure(self, trainer: pl.Trainer, counts: Tensor) -> None:

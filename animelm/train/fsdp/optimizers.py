@@ -1,7 +1,7 @@
-"""Optimisers that step on the part of each parameter that lies on this process.
+"""Optimizers that step on this process's shard of each parameter.
 
-bitsandbytes knows no sharded tensors, and torch's AdamW takes a detour through them for every
-parameter. Both compute element by element (or in blocks of 256), so a part can be stepped alone.
+bitsandbytes does not support sharded tensors, and torch's AdamW is slow on them. Both compute
+element by element (or in blocks of 256), so each shard can be stepped alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,14 +17,14 @@ from torch.optim import Optimizer
 
 
 class _OnShards(Optimizer):
-    """Gives the optimiser beside it in the bases this process's parts as plain parameters.
+    """A mixin that gives the next optimizer in the bases this process's shards as plain parameters.
 
-    Outside ``step`` the groups hold the sharded parameters themselves: gradients are clipped by
-    their norm over all processes. States are kept, saved and loaded for the parts alone.
+    Outside ``step`` the groups hold the sharded parameters themselves, so that gradients are
+    clipped by their norm over all processes. States are kept, saved and loaded for the shards only.
     """
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        # Lightning's closure runs the backward pass and clips: it needs the parameters whole.
+        # Lightning's closure runs the backward pass and clips: it needs the sharded parameters.
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -56,10 +56,10 @@ class _OnShards(Optimizer):
     def _part(self, parameter: Parameter) -> Parameter:
         known: dict[Parameter, Parameter] = self.__dict__.setdefault("_known_parts", {})
         local = _local(parameter)
-        # One object for the whole run: the optimiser finds its states by it.
+        # The same object during the whole run, because the optimizer finds its states by it.
         part = known.setdefault(parameter, Parameter(local))
         part.data = local
-        # A process whose part is empty has nothing to step.
+        # A process whose shard is empty has nothing to step.
         has_gradient = parameter.grad is not None and local.numel()
         part.grad = _local(cast(Tensor, parameter.grad)) if has_gradient else None
         return part
@@ -74,4 +74,4 @@ class ShardAdamW(_OnShards, torch.optim.AdamW):
 
 
 class ShardAdamW8bit(_OnShards, bnb.optim.AdamW8bit):
-    """bitsandbytes' AdamW with 8-bit states on shards; its blocks of 256 end at a part's end."""
+    """bitsandbytes' AdamW with 8-bit states on shards; blocks of 256 do not cross shards."""

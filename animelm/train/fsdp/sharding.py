@@ -1,8 +1,10 @@
-"""A model whose parameters lie in parts on several processes (FSDP2)."""
+"""Shards a model's parameters over several processes (FSDP2)."""
 
+import re
 from collections.abc import Iterable
 
 import torch
+from peft import PeftModel
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
@@ -11,16 +13,18 @@ from torch.nn import Parameter
 
 from animelm.model.architecture import CausalLM
 
+_ADAPTER_PART = re.compile(r"\.(lora_|modules_to_save\.)")
+
 
 def shard_layers(model: CausalLM, mesh: DeviceMesh) -> None:
-    """Leaves on each process its part of every parameter, frozen 4-bit bytes and adapters alike.
+    """Shards every parameter, frozen 4-bit bytes and adapters alike.
 
     A decoder layer's parameters are gathered while the layer computes, in the forward and again in
-    the backward pass. Whatever runs the decoder (``model.model``) runs the gathering too.
+    the backward pass. Running the decoder (``model.model``) also runs the gathering.
 
     Args:
-        model: on every process the same, with its adapters on.
-        mesh: one-dimensional, of the processes that share the model.
+        model: the same on every process, with its adapters.
+        mesh: the processes that share the model, one-dimensional.
     """
     decoder = model.model
     for layer in decoder.layers:
@@ -30,16 +34,16 @@ def shard_layers(model: CausalLM, mesh: DeviceMesh) -> None:
         ends.append(decoder.embed_tokens)  # one matrix, one group
     else:
         fully_shard(decoder.embed_tokens, mesh=mesh)
-    # The loss reads the head's weight after the decoder has ended, so it must stay until then.
+    # The loss reads the head's weight after the decoder has ended, so it must stay gathered.
     fully_shard(ends, mesh=mesh, reshard_after_forward=False)
     fully_shard(decoder, mesh=mesh)
-    # Asked by ``generate``, which then goes on until every process has its answers: all of them
-    # must take part in the gathering.
+    # Read by ``generate``, which then continues until every process has its answers, because all
+    # of them must take part in the gathering.
     model._is_fsdp_managed_module = True  # type: ignore[assignment]
 
 
 def whole_tensors(parameters: Iterable[tuple[str, Parameter]]) -> dict[str, Tensor]:
-    """Copies on the CPU, put together from all processes, which must ask at the same time.
+    """Full copies of parameters on the CPU; all processes must call it together.
 
     Args:
         parameters: names and parameters, sharded or not.
@@ -51,12 +55,18 @@ def whole_tensors(parameters: Iterable[tuple[str, Parameter]]) -> dict[str, Tens
     return whole
 
 
+def whole_adapter(model: PeftModel) -> dict[str, Tensor]:
+    """The weights of all adapters in a model, as ``whole_tensors`` gives them."""
+    named = model.named_parameters()
+    return whole_tensors((name, p) for name, p in named if _ADAPTER_PART.search(name))
+
+
 @torch.no_grad()
 def copy_whole(source: Tensor, parameter: Parameter) -> None:
-    """Copies ``source``, which every process has whole, into a parameter, sharded or not."""
+    """Copies ``source``, which every process has in full, into a parameter, sharded or not."""
     if isinstance(parameter, DTensor):
         mesh, placements = parameter.device_mesh, parameter.placements
         part = source.to(parameter.device)
-        # Without a source rank nothing is sent: each process cuts its own part out.
+        # Without a source rank nothing is sent: each process takes its own shard.
         source = distribute_tensor(part, mesh, placements, src_data_rank=None)
     parameter.copy_(source)

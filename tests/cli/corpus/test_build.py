@@ -47,20 +47,20 @@ def test_from_a_dump_to_training_without_a_step_between(call, small, islands: Pa
 
 
 @pytest.mark.parametrize(
-    ("title", "told"),
+    ("title", "expected"),
     [
-        ("日本", "日本: in\n  category 島国"),
-        ("ドイツ", "ドイツ: out\n  none of its categories is 島国"),
-        ("無い国", "無い国: out: no page of the dump has this title"),
+        ("日本", "日本: selected\n  category 島国"),
+        ("ドイツ", "ドイツ: not selected\n  none of its categories is 島国"),
+        ("無い国", "無い国: not selected: no page of the dump has this title"),
     ],
 )
 def test_explain_says_why_and_builds_nothing(
-    call, countries: Path, title: str, told: str, tmp_path: Path
+    call, countries: Path, title: str, expected: str, tmp_path: Path
 ):
     options = ["--category", "島国", "--out", tmp_path / "out", "--explain", title]
     called = call("corpus", "build", "--dump", countries, *options)
     assert called.status == 0, called.err
-    assert called.out.startswith(told)
+    assert called.out.startswith(expected)
     assert not (tmp_path / "out").exists()
 
 
@@ -94,7 +94,7 @@ def test_help_teaches(call):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         (["corpus", "unknown"], "no corpus 'unknown'; expected one of build"),
         (["corpus", "build"], "dump"),
@@ -105,10 +105,10 @@ def test_help_teaches(call):
         (["corpus", "build", "--dump=x", "--match=some"], "--match"),
     ],
 )
-def test_a_mistake_is_told_in_one_message(call, options: list[str], told: str):
+def test_a_mistake_is_reported_in_one_message(call, options: list[str], expected: str):
     called = call(*options)
     assert called.status == 2
-    assert called.err.startswith("error: ") and told in called.err
+    assert called.err.startswith("error: ") and expected in called.err
     assert "Traceback" not in called.err
 
 
@@ -118,4 +118,4 @@ def test_a_shipped_config_is_understood(call, name: str, countries: Path):
     assert find_configs([config])[0].endswith(f"{name}.yaml")
     called = call("corpus", "build", config, f"--dump={countries}", "--explain=日本")
     assert called.status == 0, called.err
-    assert called.out.startswith("日本: out")
+    assert called.out.startswith("日本: not selected")

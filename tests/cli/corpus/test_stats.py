@@ -16,7 +16,7 @@ def test_a_folder_of_articles_is_described(call, folder: Path, tiny_base: Path, 
     assert called.status == 0, called.err
     count = len(list(folder.glob("*.md")))
     assert f"{count}" in called.out and "tokens per kana or kanji" in called.out
-    assert f"The page: {page}" in called.out
+    assert f"HTML page: {page}" in called.out
     assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert [path.name for path in page.parent.iterdir()] == ["corpus.html"]
 
@@ -48,7 +48,7 @@ def test_titles_and_categories_come_from_the_front_matter(call, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         (["--folder=nowhere"], "nowhere: no such folder"),
         (["--folder={folder}", "--tokenizer=nowhere"], "base 'nowhere': no such folder"),
@@ -56,14 +56,14 @@ def test_titles_and_categories_come_from_the_front_matter(call, tmp_path: Path):
         (["--folder={folder}", "--samples=-1"], "--samples must be 0 or more"),
         (
             ["--folder={folder}", "--html={article}/page.html"],
-            "no folder can be made there: File exists",
+            "cannot be made: File exists",
         ),
         ([], "folder"),
     ],
 )
-def test_a_mistake_is_told_in_one_message(call, folder: Path, options, told):
+def test_a_mistake_is_reported_in_one_message(call, folder: Path, options, expected):
     article = next(folder.glob("*.md"))
     given = [option.format(folder=folder, article=article) for option in options]
     called = call("corpus", "stats", *given)
-    assert called.status == 2 and called.err.startswith("error: ") and told in called.err
+    assert called.status == 2 and called.err.startswith("error: ") and expected in called.err
     assert "Traceback" not in called.err

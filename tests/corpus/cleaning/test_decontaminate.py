@@ -8,14 +8,14 @@ from animelm.corpus.cleaning.decontaminate import (
     QuestionSearch,
     contaminated_lines,
 )
-from animelm.corpus.cleaning.text_key import letters
+from animelm.corpus.cleaning.text_key import text_key
 
 QUESTION = Question("q1", "「星の海」の主人公は誰ですか?")
 
 
 def find(questions, text):
     lines = text.split("\n")
-    return QuestionSearch(questions).find("星の海", lines, [letters(line) for line in lines])
+    return QuestionSearch(questions).find("星の海", lines, [text_key(line) for line in lines])
 
 
 def test_a_question_is_found_with_its_line_and_passage():
@@ -73,6 +73,6 @@ def test_a_question_is_found_whatever_stands_between_its_letters(data, question)
 )
 def test_what_is_found_is_what_a_plain_search_finds(questions, text):
     found = {one.question for one in find([Question(q, q) for q in questions], text)}
-    plain = letters(text)
-    expected = {letters(q) for q in questions if letters(q) in plain}
-    assert {letters(q) for q in found} == expected
+    plain = text_key(text)
+    expected = {text_key(q) for q in questions if text_key(q) in plain}
+    assert {text_key(q) for q in found} == expected

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animelm.corpus.cleaning.language import LANGUAGES, language_share
-from animelm.corpus.cleaning.text_key import letters
+from animelm.corpus.cleaning.text_key import text_key
 
 
 @pytest.mark.parametrize(
@@ -23,9 +23,9 @@ from animelm.corpus.cleaning.text_key import letters
     ],
 )
 def test_share_of_letters(text, language, share):
-    assert language_share(letters(text), language) == pytest.approx(share)
+    assert language_share(text_key(text), language) == pytest.approx(share)
 
 
 @given(st.text(), st.sampled_from(sorted(LANGUAGES)))
 def test_a_share_lies_between_0_and_1(text, language):
-    assert 0 <= language_share(letters(text), language) <= 1
+    assert 0 <= language_share(text_key(text), language) <= 1

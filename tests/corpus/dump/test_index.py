@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from exports import Spec, article, category, export, multistream
 
-from animelm.corpus.build import BuildSettings, index_dumps, local_workers
+from animelm.corpus.build import BuildSettings, index_dumps
 from animelm.corpus.dump import index as index_module
 from animelm.corpus.dump import reader as dump_module
 from animelm.corpus.dump.index import DumpIndex
 from animelm.corpus.dump.page_entry import PageCounts
+from animelm.corpus.parallel import local_workers
 from animelm.errors import UserError
 
 PAGES = [
@@ -21,7 +22,7 @@ PAGES = [
 ]
 
 
-def test_articles_redirects_categories_and_other_namespaces_are_told_apart(index: Callable):
+def test_articles_redirects_categories_and_other_namespaces_are_reported_apart(index: Callable):
     made = index(export(PAGES))
     assert made.counts == PageCounts(articles=1, redirects=1, categories=1, others=2)
     pages = list(made.pages())

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from animelm.corpus.dump.links import CategoryLinks, linked_titles, normalise_title
+from animelm.corpus.dump.links import CategoryLinks, linked_titles, normalize_title
 
 LINKS = CategoryLinks(["Category", "カテゴリ", "Категория"])
 
@@ -42,11 +42,11 @@ def test_links_are_titles_without_sections_labels_and_comments():
 
 @given(st.text())
 def test_a_normal_title_stays_as_it_is(title: str):
-    assert normalise_title(normalise_title(title)) == normalise_title(title)
+    assert normalize_title(normalize_title(title)) == normalize_title(title)
 
 
 @pytest.mark.parametrize(
     ("title", "normal"), [("gin_tama", "Gin tama"), (" a  b ", "A b"), ("ßx", "ßx"), ("", "")]
 )
 def test_a_title_is_written_as_mediawiki_stores_it(title: str, normal: str):
-    assert normalise_title(title) == normal
+    assert normalize_title(title) == normal

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animelm.corpus.dump.pages import PageStream, PageXMLError, parse_page, read_site
-from animelm.corpus.dump.reader import Chunk, Segment, survey, unpacked
+from animelm.corpus.dump.reader import Chunk, Segment, describe_dump, unpacked
 from animelm.errors import UserError
 
 PAGES = [article("銀魂"), article("A&B"), Spec("長い", "あ" * 2000), article("最後")]
@@ -16,7 +16,7 @@ XML = export(PAGES)
 
 
 def stream(path: Path, segment: Segment | None = None) -> PageStream:
-    segment = segment or survey(path).segments[0]
+    segment = segment or describe_dump(path).segments[0]
     return PageStream(segment, unpacked(segment))
 
 
@@ -55,7 +55,7 @@ def test_wherever_a_dump_is_cut_each_page_belongs_to_one_segment(cuts: list[int]
 @pytest.mark.parametrize(
     "content", [b"", b"<html>" * 2000, b"PK\x03\x04" + bytes(9000), "日本語".encode("utf-16")]
 )
-def test_another_kind_of_file_is_told(content: bytes, tmp_path: Path):
+def test_another_kind_of_file_is_reported(content: bytes, tmp_path: Path):
     with pytest.raises(UserError, match="x: not a MediaWiki export; expected XML"):
         read(content, tmp_path / "x")
 
@@ -69,16 +69,14 @@ def test_a_file_that_ends_within_a_page_names_it_and_the_byte(tmp_path: Path):
 
 def test_a_file_that_ends_between_pages_names_the_page_before(tmp_path: Path):
     cut = XML[: XML.index(b"</page>") + 7]
-    with pytest.raises(
-        UserError, match=f"byte {len(cut)}: expected <page>.*the page before is '銀魂'"
-    ):
+    with pytest.raises(UserError, match=f"byte {len(cut)}: expected <page>.*after the page '銀魂'"):
         read(cut, tmp_path / "x")
 
 
 def test_a_page_that_is_not_closed_names_both_pages(tmp_path: Path):
     broken = XML.replace(b"</page>", b"", 1)
-    told = r"page '銀魂' begins here and does not end before byte \d+, where page 'A&B' begins"
-    with pytest.raises(UserError, match=told):
+    expected = r"page '銀魂' begins here and does not end before byte \d+, where page 'A&B' begins"
+    with pytest.raises(UserError, match=expected):
         read(broken, tmp_path / "x")
 
 
@@ -88,7 +86,7 @@ def test_bytes_between_pages_are_not_passed_over(tmp_path: Path):
 
 
 def test_two_exports_in_one_file_are_refused(tmp_path: Path):
-    with pytest.raises(UserError, match="something follows </mediawiki>; expected one export"):
+    with pytest.raises(UserError, match="there is text after </mediawiki>; expected one export"):
         read(bz2.compress(XML) + bz2.compress(XML), tmp_path / "x")
 
 
@@ -108,7 +106,7 @@ def test_the_newest_revision_is_read():
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "expected"),
     [
         ("<id>1007</id>", "<id>", "not well-formed XML: mismatched tag"),
         ("題", "題\0", "not well-formed XML"),
@@ -118,9 +116,9 @@ def test_the_newest_revision_is_read():
         ("<text ", "<other ", "not well-formed XML"),
     ],
 )
-def test_a_malformed_page_is_an_error_with_its_byte(old: str, new: str, told: str):
+def test_a_malformed_page_is_an_error_with_its_byte(old: str, new: str, expected: str):
     xml = page_xml(Spec("題", "本文"), 7).strip().replace(old, new, 1)
-    with pytest.raises(PageXMLError, match=told) as caught:
+    with pytest.raises(PageXMLError, match=expected) as caught:
         parse_page(xml.encode())
     assert 0 <= caught.value.offset < len(xml.encode())
 
@@ -133,7 +131,7 @@ def test_entities_of_a_document_type_do_not_reach_a_page(tmp_path: Path):
         parse_page(span)
 
 
-def test_invalid_utf_8_in_a_page_is_told():
+def test_invalid_utf_8_in_a_page_is_reported():
     xml = page_xml(Spec("題", "本文"), 7).strip().encode().replace("本文".encode(), b"\xff\xfe")
     with pytest.raises(PageXMLError, match="not well-formed"):
         parse_page(xml)

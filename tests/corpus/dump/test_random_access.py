@@ -38,7 +38,7 @@ def test_streams_that_end_within_a_page_are_read_over(index: Callable):
     assert read == [XML[offset : offset + length] for offset, length in wanted]
 
 
-def test_only_the_streams_with_chosen_pages_are_unpacked(index: Callable, monkeypatch):
+def test_only_the_streams_with_selected_pages_are_unpacked(index: Callable, monkeypatch):
     made = index(multistream([Spec(f"題{n}", "あ" * 5000) for n in range(40)], 1))
     origins = []
     from animelm.corpus.dump import random_access

@@ -6,7 +6,7 @@ import pytest
 from exports import article, export, multistream
 
 from animelm.corpus.dump import reader as dump_module
-from animelm.corpus.dump.reader import CHUNK, Segment, find_dumps, survey, unpacked
+from animelm.corpus.dump.reader import CHUNK, Segment, describe_dump, find_dumps, unpacked
 from animelm.errors import UserError
 
 PAGES = [article(f"題{number}") for number in range(9)]
@@ -24,7 +24,7 @@ def write(folder: Path, content: bytes) -> Path:
     [(bytes, "none"), (gzip.compress, "gzip"), (bz2.compress, "bzip2")],
 )
 def test_a_format_is_known_by_its_bytes_and_unpacked(pack, compression: str, tmp_path: Path):
-    dump = survey(write(tmp_path, pack(XML)))
+    dump = describe_dump(write(tmp_path, pack(XML)))
     assert dump.compression == compression
     assert len(dump.segments) == 1
     assert b"".join(chunk.text for chunk in unpacked(dump.segments[0])) == XML
@@ -33,7 +33,7 @@ def test_a_format_is_known_by_its_bytes_and_unpacked(pack, compression: str, tmp
 def test_a_multistream_file_is_cut_between_its_streams(tmp_path: Path, monkeypatch):
     monkeypatch.setitem(dump_module._SEGMENT, "bzip2", 1)
     content = multistream(PAGES)
-    dump = survey(write(tmp_path, content))
+    dump = describe_dump(write(tmp_path, content))
     assert len(dump.segments) == 1 + 5 + 1
     for segment in dump.segments:
         assert content[segment.start : segment.start + 3] == b"BZh"
@@ -46,7 +46,7 @@ def test_the_mark_of_a_stream_is_found_across_two_reads(tmp_path: Path, monkeypa
     monkeypatch.setitem(dump_module._SEGMENT, "bzip2", 1)
     content = multistream(PAGES)
     monkeypatch.setattr(dump_module, "CHUNK", 7)
-    dump = survey(write(tmp_path, content))
+    dump = describe_dump(write(tmp_path, content))
     assert len(dump.segments) == 7
 
 
@@ -54,27 +54,27 @@ def test_the_mark_of_a_stream_is_found_across_two_reads(tmp_path: Path, monkeypa
 def test_a_file_cut_short_is_an_error_that_names_the_byte(pack, tmp_path: Path):
     packed = pack(XML)
     path = write(tmp_path, packed[: len(packed) - 6])
-    with pytest.raises(UserError, match=r"dump: damaged or cut short at byte \d+ of the XML"):
-        list(unpacked(survey(path).segments[0]))
+    with pytest.raises(UserError, match=r"dump: damaged or truncated at byte \d+ of the XML"):
+        list(unpacked(describe_dump(path).segments[0]))
 
 
 def test_a_flipped_bit_is_an_error(tmp_path: Path):
     packed = bytearray(bz2.compress(XML))
     packed[len(packed) // 2] ^= 4
     with pytest.raises(UserError, match="damaged"):
-        list(unpacked(survey(write(tmp_path, bytes(packed))).segments[0]))
+        list(unpacked(describe_dump(write(tmp_path, bytes(packed))).segments[0]))
 
 
 def test_a_small_file_that_unpacks_to_much_comes_in_small_pieces(tmp_path: Path):
     path = write(tmp_path, bz2.compress(bytes(30 * CHUNK)))
-    sizes = [len(chunk.text) for chunk in unpacked(survey(path).segments[0])]
+    sizes = [len(chunk.text) for chunk in unpacked(describe_dump(path).segments[0])]
     assert max(sizes) <= CHUNK and sum(sizes) == 30 * CHUNK
 
 
 def test_a_place_in_plain_xml_counts_from_the_beginning_of_the_file():
     assert Segment(Path("x"), "none", 100, 200).place(5) == "byte 105"
     assert Segment(Path("x"), "bzip2", 0, 200).place(5) == "byte 5 of the XML unpacked"
-    assert "from byte 100 of the file on" in Segment(Path("x"), "bzip2", 100, 200).place(5)
+    assert "from byte 100 of the file" in Segment(Path("x"), "bzip2", 100, 200).place(5)
 
 
 def test_patterns_name_files_once_and_in_order(tmp_path: Path):

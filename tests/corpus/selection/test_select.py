@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 from exports import Spec, article, category, export
 
-from animelm.corpus.selection.select import Choice, Selector
+from animelm.corpus.selection.select import Selection, Selector
 from animelm.errors import UserError
 
 PAGES = [
@@ -30,14 +30,14 @@ PAGES = [
 def titles(index: Callable) -> Callable[..., set[str]]:
     made = index(export(PAGES))
 
-    def choose(**choice: object) -> set[str]:
-        selector = Selector(Choice(**choice), [made])
-        return {page.title for page in made.pages() if selector.judge(page).chosen}
+    def choose(**selection: object) -> set[str]:
+        selector = Selector(Selection(**selection), [made])
+        return {page.title for page in made.pages() if selector.check(page).selected}
 
     return choose
 
 
-def test_without_a_choice_every_article_is_wanted_and_nothing_else(titles):
+def test_without_a_selection_every_article_is_wanted_and_nothing_else(titles):
     articles = {spec.title for spec in PAGES if spec.namespace == 0 and not spec.redirect}
     assert titles() == articles
 
@@ -90,47 +90,54 @@ def test_exceptions_outweigh_every_condition(titles):
 
 
 @pytest.mark.parametrize(
-    ("title", "told"),
+    ("title", "expected"),
     [
         (
             "銀魂",
-            ["銀魂: in", "category アニメ > アニメ作品 > 少年漫画 > 銀魂", "page 8, dump.xml"],
+            [
+                "銀魂: selected",
+                "category アニメ > アニメ作品 > 少年漫画 > 銀魂",
+                "page 8, dump.xml",
+            ],
         ),
-        ("坂田銀時", ["坂田銀時: out", "in the tree of アニメ (5 categories on 3 levels)", "円環"]),
-        ("声優の人", ["out", "left out by category 声優"]),
-        ("ぎんたま", ["out", "it redirects to 銀魂"]),
-        ("Template:銀魂", ["out", "namespace 10"]),
-        ("登場人物", ["no page of the dump has this title; there are 銀魂の登場人物"]),
+        (
+            "坂田銀時",
+            ["坂田銀時: not selected", "in the tree of アニメ (5 categories on 3 levels)", "円環"],
+        ),
+        ("声優の人", ["not selected", "left out by category 声優"]),
+        ("ぎんたま", ["not selected", "it redirects to 銀魂"]),
+        ("Template:銀魂", ["not selected", "namespace 10"]),
+        ("登場人物", ["no page of the dump has this title; similar titles: 銀魂の登場人物"]),
     ],
 )
-def test_a_page_is_explained(index: Callable, title: str, told: list[str]):
-    choice = Choice(category="アニメ", depth=3, except_category="声優")
-    explained = Selector(choice, [index(export(PAGES))]).explain(title)
-    for each in told:
+def test_a_page_is_explained(index: Callable, title: str, expected: list[str]):
+    selection = Selection(category="アニメ", depth=3, except_category="声優")
+    explained = Selector(selection, [index(export(PAGES))]).explain(title)
+    for each in expected:
         assert each in explained
 
 
 def test_a_tree_reaches_from_one_dump_file_into_another(index: Callable):
     first = index(export(PAGES[:6]), "first.xml")
     second = index(export(PAGES[6:]), "second.xml")
-    selector = Selector(Choice(category="アニメ", depth=3), [first, second])
-    chosen = {page.title for page in second.pages() if selector.judge(page).chosen}
-    assert "銀魂" in chosen
+    selector = Selector(Selection(category="アニメ", depth=3), [first, second])
+    selected = {page.title for page in second.pages() if selector.check(page).selected}
+    assert "銀魂" in selected
 
 
-def test_a_page_to_follow_that_is_not_there_is_told(index: Callable):
+def test_a_page_to_follow_that_is_not_there_is_reported(index: Callable):
     with pytest.raises(UserError, match="--linked_from 無い頁: no page of the dump"):
-        Selector(Choice(linked_from="無い頁"), [index(export(PAGES))])
+        Selector(Selection(linked_from="無い頁"), [index(export(PAGES))])
 
 
 @pytest.mark.parametrize(
-    ("choice", "told"),
+    ("selection", "expected"),
     [
         ({"title_pattern": "("}, r"--title_pattern '\(': not a regular expression"),
         ({"except_title": "*"}, r"--except_title '\*': not a regular expression"),
         ({"depth": -1}, "--depth must be 0 or more"),
     ],
 )
-def test_a_choice_without_meaning_is_told(choice: dict, told: str):
-    with pytest.raises(UserError, match=told):
-        Choice(**choice)
+def test_a_selection_without_meaning_is_reported(selection: dict, expected: str):
+    with pytest.raises(UserError, match=expected):
+        Selection(**selection)

@@ -13,7 +13,7 @@ MILLION = 1_000_000
 PAGE = """{{Infobox animanga/Header
 | タイトル = 星の工房
 | ジャンル = [[SF]]、[[喜劇]]
-| 画像 = Workshop.png
+| 画像 = WorkFolder.png
 }}
 『'''星の工房'''』は、{{読み仮名|青木 一|あおき はじめ}}の[[漫画]]作品<ref>出典。</ref>。
 == 登場人物 ==

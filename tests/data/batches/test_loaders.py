@@ -13,13 +13,13 @@ def chat(tokenizer):
 
 def test_questions_come_left_padded_and_longest_first(tokenizer, chat, make_records):
     records = [*make_records(12, 1), *make_records(3, 1, domain="a much longer name")]
-    loader = QuestionLoader(records, chat, "unseen_work", questions_per_batch=7)
+    loader = QuestionLoader(records, chat, "anime_only_read", questions_per_batch=7)
     batches = list(loader)
     assert [len(batch) for batch in batches] == [6, 6, 6, 6, 6] and len(loader) == 5
     lengths = [n for b in batches for n in b.attention_mask.sum(1).tolist()]
     assert lengths == sorted(lengths, reverse=True)
     for batch in batches:
-        assert batch.held_out_set == "unseen_work"
+        assert batch.held_out_set == "anime_only_read"
         assert batch.input_ids.dtype == torch.int64
         for ids, mask, record in zip(
             batch.input_ids, batch.attention_mask, batch.records, strict=True
@@ -39,6 +39,6 @@ def test_processes_ask_each_question_once_in_equally_many_batches(chat, make_rec
     assert sorted(asked) == sorted(r.id for r in records)
 
 
-def test_fewer_questions_than_processes_are_told(chat, make_records):
+def test_fewer_questions_than_processes_are_reported(chat, make_records):
     with pytest.raises(UserError, match="2 questions for 4 processes"):
         QuestionLoader(make_records(1, 1), chat, "x", 2, 0, 4)

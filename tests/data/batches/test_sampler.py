@@ -128,7 +128,7 @@ def test_the_share_of_replay_is_a_share_of_all_tokens(share):
     assert replay_blocks(512 * 4000, 0.0, 512) == 0
 
 
-def test_wrong_sizes_are_told():
+def test_wrong_sizes_are_reported():
     with pytest.raises(UserError, match="blocks_per_batch"):
         sampler_of(blocks_per_batch=0)
     with pytest.raises(UserError, match="3 processes"):

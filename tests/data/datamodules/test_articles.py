@@ -46,13 +46,13 @@ def test_fit_shows_every_training_article_and_validates_on_the_others(
     heads = {name: f"# 作品{int(name[5:7])}\n" for name in (*train, *held_out)}
     assert all(heads[name] in shown for name in train)
     assert not any(heads[name] in shown for name in held_out)
-    assert {batch.name for batch in model.validated} == {"articles", "replay"}
-    validated = [b.input_ids.tolist() for b in model.validated if b.name == "articles"]
+    assert {batch.name for batch in model.validated} == {"anime_articles", "general_articles"}
+    validated = [b.input_ids.tolist() for b in model.validated if b.name == "anime_articles"]
     assert all(heads[name] in texts_of(validated, tokenizer) for name in held_out)
-    validated = [b.input_ids.tolist() for b in model.validated if b.name == "replay"]
+    validated = [b.input_ids.tolist() for b in model.validated if b.name == "general_articles"]
     assert "作品" not in texts_of(validated, tokenizer)
     assert len(model.trained) == len(module.train_dataloader())
-    assert module.validation_names == ["articles", "replay"]
+    assert module.validation_names == ["anime_articles", "general_articles"]
 
 
 def test_replay_is_the_share_asked_for_and_fresh_in_each_epoch(
@@ -151,7 +151,7 @@ def test_without_articles_held_out_there_is_nothing_to_validate(make_module, rec
     assert model.trained and not model.validated and module.validation_names == []
 
 
-def test_what_the_user_got_wrong_is_told(make_module, base, tmp_path, articles):
+def test_what_the_user_got_wrong_is_reported(make_module, base, tmp_path, articles):
     for settings in ({"replay_share": 1.0}, {"validation_share": -1}):
         with pytest.raises(UserError, match=next(iter(settings))):
             make_module(**settings)

@@ -175,11 +175,11 @@ def test_every_record_asked_is_there_for_scoring(make_module, make_records):
     assert scored == {record.id for record in make_records(6, 8, "general")}
 
 
-def test_no_source_is_told(make_module):
+def test_no_source_is_reported(make_module):
     with pytest.raises(UserError, match="sources is empty"):
         make_module(sources=[])
 
 
-def test_a_source_that_is_not_there_is_told(make_module, tmp_path):
+def test_a_source_that_is_not_there_is_reported(make_module, tmp_path):
     with pytest.raises(UserError, match=r"missing\.jsonl: no such file"):
         make_module(sources=[Source(tmp_path / "missing.jsonl")]).prepare_data()

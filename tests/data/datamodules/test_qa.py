@@ -46,8 +46,8 @@ def test_fit_trains_and_asks_the_held_out_questions(make_module, recorder, train
     split = split_qa(make_records(8, 4))
     general = split_qa(make_records(6, 4, "general"), 0.25, 0.0)
     assert asked == {
-        "unseen_wording": {r.id for r in split.unseen_wording},
-        "unseen_work": {r.id for r in split.unseen_work},
+        "anime_unseen_wording": {r.id for r in split.unseen_wording},
+        "anime_only_read": {r.id for r in split.only_read},
         "general": {r.id for r in general.unseen_wording},
     }
 
@@ -58,7 +58,7 @@ def test_validation_can_be_kept_short_and_test_asks_all(make_module, recorder, t
     assert sum(len(batch) for batch in model.validated) == 9
     model = recorder()
     trainer().test(model, datamodule=module, verbose=False)
-    assert sum(len(b) for b in model.validated) == sum(map(len, module.held_out_sets.values()))
+    assert sum(len(b) for b in model.validated) == sum(map(len, module.questions.held_out.values()))
 
 
 def test_questions_are_asked_where_answer_from_says(make_module, tokenizer):
@@ -77,7 +77,7 @@ def test_replay_is_trained_without_its_held_out_wordings(make_module, tokenizer)
     module = make_module(replay_share=0.5)
     shown = "".join(tokenizer.decode(b.input_ids.flatten()) for b in module.train_dataloader())
     assert "general" in shown
-    for records in module.held_out_sets.values():
+    for records in module.questions.held_out.values():
         assert not any(record.question in shown for record in records)
 
 
@@ -87,15 +87,15 @@ def test_a_question_in_replay_is_not_asked(make_module, make_records, write_reco
     trained = [replace(asked, fact="other", work="other")]
     replay = write_records(tmp_path / "replay.jsonl", trained)
     settings = {"general_records": tmp_path / "general.jsonl"}
-    sets = make_module(replay_records=replay, **settings).held_out_sets
+    sets = make_module(replay_records=replay, **settings).questions.held_out
     assert asked.id not in {record.id for record in sets["general"]}
-    sets = make_module(replay_records=None, **settings).held_out_sets
+    sets = make_module(replay_records=None, **settings).questions.held_out
     assert asked.id in {record.id for record in sets["general"]}
 
 
 def test_sets_that_are_empty_are_left_out(make_module):
     module = make_module(replay_records=None, held_out_works=0.0)
-    assert module.validation_names == ["unseen_wording"]
+    assert module.validation_names == ["anime_unseen_wording"]
     assert len(module.val_dataloader()) == 1
 
 
@@ -109,17 +109,17 @@ def test_parquet_is_split_and_trained_like_json_lines(
     write_parquet(tmp_path / "general.parquet", general)
     module = make_module()
     streamed = make_module(records=tmp_path / "own", replay_records=tmp_path / "general.parquet")
-    assert streamed.held_out_sets == module.held_out_sets
+    assert streamed.questions.held_out == module.questions.held_out
     batches = [[b.input_ids.tolist() for b in m.train_dataloader()] for m in (module, streamed)]
     assert batches[0] == batches[1]
 
 
-def test_a_question_longer_than_a_block_is_told(make_module):
+def test_a_question_longer_than_a_block_is_reported(make_module):
     with pytest.raises(UserError, match="block_size"):
         make_module(block_size=16).train_dataloader()
 
 
-def test_wrong_records_are_told_at_setup(make_module, tmp_path):
+def test_wrong_records_are_reported_at_setup(make_module, tmp_path):
     (tmp_path / "empty.csv").write_text("質問,出力\n", encoding="utf-8")
     with pytest.raises(UserError, match="holds no question"):
         make_module(replay_records=tmp_path / "empty.csv").setup()

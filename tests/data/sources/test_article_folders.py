@@ -65,7 +65,7 @@ def test_a_folder_with_markdown_and_parquet_is_refused(tmp_path, write_parquet):
         open_articles(tmp_path)
 
 
-def test_a_shard_without_texts_is_told_with_its_columns_before_any_is_read(
+def test_a_shard_without_texts_is_reported_with_its_columns_before_any_is_read(
     tmp_path, write_parquet, monkeypatch
 ):
     write_parquet(tmp_path / "a.parquet", [{"text": "本文"}])
@@ -76,7 +76,7 @@ def test_a_shard_without_texts_is_told_with_its_columns_before_any_is_read(
     assert str(error.value).startswith(f'{shard}: has no column "text"')
 
 
-def test_a_row_whose_text_is_none_is_told_with_its_number(tmp_path, write_parquet):
+def test_a_row_whose_text_is_none_is_reported_with_its_number(tmp_path, write_parquet):
     shard = write_parquet(tmp_path / "a.parquet", [{"text": ["a", "b"]}])
     with pytest.raises(UserError, match='row 1: "text" must be a text, not list') as error:
         read_all(tmp_path)

@@ -49,12 +49,12 @@ def test_only_the_parquet_that_is_named_is_fetched(
     assert asked == [("llm-jp/corpus_1.0", revision, patterns)]
 
 
-def test_a_dataset_without_parquet_there_is_told(asked):
+def test_a_dataset_without_parquet_there_is_reported(asked):
     with pytest.raises(UserError, match=r"^hf://datasets/a/b/images: holds no \.parquet file"):
         local_copy(Path("hf://datasets/a/b/images"))
 
 
-def test_a_hub_that_cannot_be_reached_is_told(monkeypatch):
+def test_a_hub_that_cannot_be_reached_is_reported(monkeypatch):
     def fail(*_args, **_kwargs):
         raise LocalEntryNotFoundError("offline\nand more")
 

@@ -48,14 +48,14 @@ def test_front_matter_cannot_build_objects(tmp_path):
     assert not made.exists()
 
 
-def test_wrong_front_matter_is_told_with_file_and_line(tmp_path):
+def test_wrong_front_matter_is_reported_with_file_and_line(tmp_path):
     path = write(tmp_path / "a.md", "---\ntitle: A\nb: [1\n---\nc")
     with pytest.raises(UserError, match="front matter is not valid YAML") as error:
         read_article(path)
     assert str(path) in str(error.value)
 
 
-def test_a_missing_or_empty_folder_is_told(tmp_path):
+def test_a_missing_or_empty_folder_is_reported(tmp_path):
     with pytest.raises(UserError, match="no such folder"):
         find_articles(tmp_path / "absent")
     with pytest.raises(UserError, match=r"no \.md file"):
@@ -64,7 +64,7 @@ def test_a_missing_or_empty_folder_is_told(tmp_path):
         find_articles(write(tmp_path / "a.md", "x"))
 
 
-def test_a_file_that_is_not_utf8_is_told_with_name_and_offset(tmp_path):
+def test_a_file_that_is_not_utf8_is_reported_with_name_and_offset(tmp_path):
     path = write(tmp_path / "bad.md", "日本".encode() + b"\xff\xfe")
     with pytest.raises(UserError, match="offset 6") as error:
         content_hash(tmp_path, [path])

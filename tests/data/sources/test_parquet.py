@@ -99,7 +99,7 @@ def broken(tmp_path, content):
     return path
 
 
-def test_a_file_that_is_not_parquet_is_told_once(tmp_path):
+def test_a_file_that_is_not_parquet_is_reported_once(tmp_path):
     for content in (b"", b"PAR1", b"text,title\n" * 20):
         shard = broken(tmp_path, content)
         with pytest.raises(UserError, match="cannot be read as Parquet") as error:
@@ -110,7 +110,7 @@ def test_a_file_that_is_not_parquet_is_told_once(tmp_path):
     assert logging.getLogger("datasets").isEnabledFor(logging.ERROR)
 
 
-def test_bytes_that_are_not_utf8_are_told(tmp_path):
+def test_bytes_that_are_not_utf8_are_reported(tmp_path):
     _, *buffers = pyarrow.array([b"a", b"b", b"\xff\xfe"]).buffers()
     texts = pyarrow.StringArray.from_buffers(3, *buffers)
     shard = write(tmp_path / "a.parquet", {"text": texts}, row_group_size=2)
@@ -118,7 +118,7 @@ def test_bytes_that_are_not_utf8_are_told(tmp_path):
         values_of(shard)
 
 
-def test_an_absent_file_is_told(tmp_path):
+def test_an_absent_file_is_reported(tmp_path):
     with pytest.raises(UserError, match="cannot be read as Parquet"):
         column_names(tmp_path / "absent.parquet")
     with pytest.raises(UserError, match="cannot be read"):

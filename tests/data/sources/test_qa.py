@@ -145,7 +145,7 @@ def test_a_dataset_on_the_hub_is_read_where_it_was_fetched(tmp_path, write_parqu
     assert [record.answers for record in read_qa("hf://datasets/a/b")] == [("a",)]
 
 
-def test_a_folder_without_parquet_is_told(tmp_path):
+def test_a_folder_without_parquet_is_reported(tmp_path):
     assert "holds no .parquet file" in message(tmp_path)
 
 
@@ -155,7 +155,7 @@ def test_columns_that_are_no_questions_are_listed(tmp_path, write_parquet):
     assert message(shard).endswith("its columns are 'instruction', 'output'")
 
 
-def test_a_wrong_row_is_told_with_shard_number_and_key(tmp_path, make_records, write_parquet):
+def test_a_wrong_row_is_reported_with_shard_number_and_key(tmp_path, make_records, write_parquet):
     rows = [vars(record) for record in make_records(1, 2)]
     write_parquet(tmp_path / "0.parquet", rows)
     shard = write_parquet(tmp_path / "1.parquet", [{**rows[0], "id": "new"}, rows[1]])
@@ -175,7 +175,7 @@ def test_any_text_gives_records_or_a_clear_error(tmp_path_factory, text, suffix)
         assert path.name in str(error)
 
 
-def test_parquet_without_rows_is_told(tmp_path):
+def test_parquet_without_rows_is_reported(tmp_path):
     empty = pyarrow.table({name: pyarrow.array([], pyarrow.string()) for name in ("質問", "出力")})
     pyarrow.parquet.write_table(empty, tmp_path / "qa.parquet")
     assert "no question" in message(tmp_path / "qa.parquet")
@@ -183,16 +183,16 @@ def test_parquet_without_rows_is_told(tmp_path):
 
 @pytest.mark.parametrize("name", ["qa.jsonl", "qa.csv", "qa.txt"])
 @pytest.mark.parametrize("content", ["", "\n\n"])
-def test_an_empty_file_is_told(tmp_path, name, content):
+def test_an_empty_file_is_reported(tmp_path, name, content):
     assert "no question" in message(write(tmp_path, name, content))
 
 
-def test_a_missing_file_and_an_unknown_suffix_are_told(tmp_path):
+def test_a_missing_file_and_an_unknown_suffix_are_reported(tmp_path):
     assert "no such file" in message(tmp_path / "absent.jsonl")
     assert ".jsonl, .csv, .txt, .parquet" in message(write(tmp_path, "qa.xlsx", ""))
 
 
-def test_a_file_that_is_not_utf8_is_told_with_the_offset(tmp_path):
+def test_a_file_that_is_not_utf8_is_reported_with_the_offset(tmp_path):
     path = write(tmp_path, "qa.txt", "質問".encode() + "答え".encode("shift_jis"))
     assert f"{path}: not UTF-8" in message(path) and "offset 6" in message(path)
 
@@ -208,7 +208,7 @@ def test_a_file_that_is_not_utf8_is_told_with_the_offset(tmp_path):
         ("[" * 100_000, "not valid JSON"),
     ],
 )
-def test_a_wrong_json_line_is_told_with_its_number(tmp_path, line, expected):
+def test_a_wrong_json_line_is_reported_with_its_number(tmp_path, line, expected):
     path = write(tmp_path, "qa.jsonl", '{"質問": "a", "出力": "b"}\n' + line + "\n")
     assert message(path).startswith(f"{path}:2: ") and expected in message(path)
 
@@ -225,7 +225,7 @@ def test_a_wrong_json_line_is_told_with_its_number(tmp_path, line, expected):
         ({"id": "anime-0-forward-0"}, "line 1 already"),
     ],
 )
-def test_a_wrong_record_is_told_with_its_line_and_key(tmp_path, make_records, change, expected):
+def test_a_wrong_record_is_reported_with_its_line_and_key(tmp_path, make_records, change, expected):
     first, second = (vars(record) for record in make_records(1, 1))
     lines = "\n".join(json.dumps(r) for r in (first, {**second, **change}))
     path = write(tmp_path, "qa.jsonl", lines)
@@ -254,7 +254,7 @@ def test_records_and_pairs_in_one_file_are_refused(tmp_path, make_records):
         ('質問,出力\nq,"a" b\n', 2, "not valid CSV"),
     ],
 )
-def test_a_wrong_csv_line_is_told_with_its_number(tmp_path, text, line, expected):
+def test_a_wrong_csv_line_is_reported_with_its_number(tmp_path, text, line, expected):
     path = write(tmp_path, "qa.csv", text)
     assert message(path).startswith(f"{path}:{line}: ") and expected in message(path)
 
@@ -269,6 +269,6 @@ def test_a_wrong_csv_line_is_told_with_its_number(tmp_path, text, line, expected
         ("質問: a\n出力:\n", 2, "nothing stands after 出力:"),
     ],
 )
-def test_a_wrong_text_line_is_told_with_its_number(tmp_path, text, line, expected):
+def test_a_wrong_text_line_is_reported_with_its_number(tmp_path, text, line, expected):
     path = write(tmp_path, "qa.txt", text)
     assert message(path).startswith(f"{path}:{line}: ") and expected in message(path)

@@ -86,7 +86,7 @@ def test_the_day_in_a_template_is_fixed(tokenizer):
         ("{% for m in messages %}{{ m.content ", "cannot be rendered"),
     ],
 )
-def test_a_template_that_cannot_serve_is_told(tokenizer, template, expected):
+def test_a_template_that_cannot_serve_is_reported(tokenizer, template, expected):
     with pytest.raises(UserError, match=expected):
         ChatFormat(with_template(tokenizer, template))
 

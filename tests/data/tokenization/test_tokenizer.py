@@ -38,12 +38,12 @@ def test_a_tokenizer_comes_back_from_its_folder(tokenizer, base):
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./absent", "tests/absent", "absent", "~/x/y"])
-def test_a_base_that_is_not_there_is_told(name, monkeypatch, project_root):
+def test_a_base_that_is_not_there_is_reported(name, monkeypatch, project_root):
     monkeypatch.chdir(project_root)
     with pytest.raises(UserError, match="no such folder"):
         load_tokenizer(name)
 
 
-def test_a_folder_without_a_tokenizer_is_told(tmp_path):
+def test_a_folder_without_a_tokenizer_is_reported(tmp_path):
     with pytest.raises(UserError, match="tokenizer"):
         load_tokenizer(str(tmp_path))

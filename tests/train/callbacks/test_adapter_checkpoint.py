@@ -74,7 +74,7 @@ def test_a_run_killed_while_swapping_gets_its_last_adapter_back(tmp_path):
     previous = tmp_path / ".adapter.previous"
     previous.mkdir()
     (previous / "adapter_model.safetensors").write_text("step 9")
-    (tmp_path / ".adapter.partial").mkdir()
+    (tmp_path / ".adapter.1.partial").mkdir()
     look = Look(tmp_path)
     fit(tmp_path, AdapterCheckpoint(), look)
     assert look.seen[0] == "step 9"

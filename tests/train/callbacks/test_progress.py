@@ -50,12 +50,12 @@ def test_before_anything_was_logged_the_bar_shows_no_empty_field(tmp_path):
 
 class AnswersInValidation(TinyModule):
     def validation_step(self, batch, batch_idx):
-        for name in ("unseen_wording", "unseen_work", "general"):
+        for name in ("anime_unseen_wording", "anime_only_read", "general"):
             self.log(f"validation/{name}/accuracy", 0.52, prog_bar=True, batch_size=1)
 
 
 @pytest.mark.parametrize(
-    ("batches", "longest"), [(3, "unseen_wording: 0.520"), (12345, "unseen_wording:")]
+    ("batches", "longest"), [(3, "anime_unseen_wording: 0.520"), (12345, "anime_unseen_wording:")]
 )
 def test_the_names_of_held_out_sets_are_whole_at_80_columns(tmp_path, batches, longest):
     class Long(TrainingProgressBar):
@@ -69,6 +69,6 @@ def test_the_names_of_held_out_sets_are_whole_at_80_columns(tmp_path, batches, l
     data = loader([make_batch(0)])
     trainer.fit(AnswersInValidation(), data, data)
     shown = terminal.getvalue()
-    for figure in (longest, "unseen_work: 0.520", "general: 0.520"):
+    for figure in (longest, "anime_only_read: 0.520", "general: 0.520"):
         assert figure in shown
     assert "…" not in shown and "validation/" not in shown

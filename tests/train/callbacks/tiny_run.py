@@ -94,7 +94,7 @@ class TinyModule(pl.LightningModule):
         )
 
     def save_adapter(self, folder: Path) -> None:
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         (folder / "adapter_model.safetensors").write_text(f"step {self.trainer.global_step}")
 
 

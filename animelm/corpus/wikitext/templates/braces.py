@@ -1,7 +1,7 @@
 """Finds templates and the links that hold other markup, innermost first, in one pass.
 
 The braces are matched as MediaWiki's preprocessor matches them: runs of braces, three before two.
-Where they do not match, the brackets go and the text stays.
+Unmatched brackets are removed; their text is kept.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from animelm.corpus.wikitext.context import TooDeepError
 
-# Of three closing square brackets the last two belong to the link: "[[a|b [c]]]".
+# Of three closing square brackets the last two close the link: "[[a|b [c]]]".
 _TOKEN = re.compile(r"\{\{+|\}\}+|\[\[|\]\](?!\](?!\]))")
 _DEEPEST = 100
 _MOST_OPEN = 100_000
@@ -20,13 +20,13 @@ OnLink = Callable[[Arguments], str]
 
 
 class _Frame:
-    """An opening bracket that waits for its end.
+    """An opening bracket whose end has not been read.
 
     Attributes:
-        braces: how many opening braces are left; 0 for a link.
+        braces: number of opening braces; 0 for a link.
         start: where its text begins in the source.
         arguments: the pieces of each argument read so far.
-        height: how many levels of brackets lie within.
+        height: number of levels of brackets inside.
     """
 
     __slots__ = ("arguments", "braces", "height", "start")
@@ -38,7 +38,7 @@ class _Frame:
         self.height = 0
 
     def add_source(self, text: str) -> None:
-        """Text of the page: its pipes separate arguments, those of an expansion do not."""
+        """Adds text of the page. Its pipes separate arguments; those of an expansion do not."""
         if "|" in text:
             first, *others = text.split("|")
             self.arguments[-1].append(first)
@@ -55,13 +55,13 @@ def expand(text: str, on_template: OnTemplate, on_link: OnLink) -> str:
 
     Args:
         text: wikitext.
-        on_template: gets the name and arguments as written, inner templates expanded, and whether
-            the template begins a line and whether it has the line for itself.
-        on_link: gets the target and the labels.
+        on_template: takes the name and arguments as written, with inner templates expanded; whether
+            the template begins a line; and whether it is alone on it.
+        on_link: takes the target and the labels.
 
     Raises:
-        TooDeepError: templates lie in each other more than 100 deep, as deep as MediaWiki expands
-            them, or more than 100,000 brackets are open at once.
+        TooDeepError: templates are nested more than 100 levels deep, MediaWiki's own limit, or more
+            than 100,000 brackets are open at once.
     """
     return _Expansion(text, on_template, on_link).run()
 
@@ -104,7 +104,7 @@ class _Expansion:
         self._stack.append(_Frame(braces, start))
 
     def _close_braces(self, position: int, end: int) -> None:
-        """Closes templates with the run of braces between two positions."""
+        """Closes templates with the braces between two positions."""
         while end - position >= 2:
             if not self._open_braces:
                 return
@@ -114,7 +114,7 @@ class _Expansion:
             used = 3 if min(frame.braces, end - position) >= 3 else 2
             position += used
             arguments = frame.take_arguments()
-            if used == 3:  # a parameter of a template; within an article its default
+            if used == 3:  # a template parameter; in an article its default value
                 result = "|".join(arguments[1:])
             else:
                 result = self._on_template(
@@ -132,7 +132,7 @@ class _Expansion:
             self._add_source("}")
 
     def _place(self, start: int, end: int) -> tuple[bool, bool]:
-        """Whether brackets between two positions begin a line, and whether they fill it."""
+        """Whether the brackets between two positions begin a line, and whether they fill it."""
         text = self._text
         while start > 0 and text[start - 1] == " ":
             start -= 1
@@ -144,7 +144,7 @@ class _Expansion:
         return True, end == len(text) or text[end] in "\n{"
 
     def _give_up_links(self) -> None:
-        """Leaves the text of links that were opened in a template and never closed."""
+        """Keeps the text of links that were opened in a template and never closed."""
         texts: list[str] = []
         height = 0
         while not self._stack[-1].braces:

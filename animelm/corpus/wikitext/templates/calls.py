@@ -1,24 +1,24 @@
-"""A template's name and arguments."""
+"""The name and arguments of a template."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 _NAMESPACE = re.compile(r"(?:template|テンプレート)\s*:\s*", re.IGNORECASE)
-# A tag before the sign: it belongs to an attribute, as in <span style=…>.
+# With a tag before it, the equals sign belongs to an attribute, as in <span style=…>.
 _NO_NAME = re.compile(r"[<\n\[]|://")
 
 
 @dataclass(frozen=True)
 class Call:
-    """A template as it is used in a page.
+    """The use of a template in a page.
 
     Attributes:
-        name: lower case, one space between words, without namespace.
+        name: in lower case, with single spaces, without namespace.
         positional: arguments without a name, stripped.
-        named: arguments with a name, stripped, in the order of the page; of equal names the last.
-        begins_line: nothing but space and other templates stands before it in its line.
-        alone: nothing but space and other templates shares its line.
+        named: arguments with a name, stripped, in the order of the page; the last of equal names.
+        begins_line: whether only spaces and other templates precede it on its line.
+        alone: whether only spaces and other templates share its line.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Call:
 
 
 def read_call(arguments: Sequence[str], begins_line: bool, alone: bool) -> Call:
-    """Sorts a template's raw arguments; the first is its name."""
+    """Reads the raw arguments of a template; the first is its name."""
     positional: list[str] = []
     named: dict[str, str] = {}
     for argument in arguments[1:]:
@@ -52,6 +52,6 @@ def read_call(arguments: Sequence[str], begins_line: bool, alone: bool) -> Call:
 
 
 def template_name(name: str) -> str:
-    """A template's name as ``known`` writes it."""
+    """The name of a template as ``template_rules`` has it."""
     name = " ".join(name.replace("_", " ").split())
     return _NAMESPACE.sub("", name, count=1).removeprefix(":").lower()

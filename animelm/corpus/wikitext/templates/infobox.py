@@ -1,4 +1,4 @@
-"""An infobox as a table of fields and values."""
+"""Renders infoboxes as tables of fields and values."""
 
 import re
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from animelm.corpus.wikitext.templates.template_rules import BOX_KINDS, is_infob
 
 _HEADERS = {"ja": ("項目", "内容"), "en": ("Field", "Value")}
 _KIND = {"ja": "種類", "en": "kind"}
-# Files, sizes and colours say how a box looks.
+# Files, sizes and colors concern only the look of a box.
 _LOOK = re.compile(
     r"(?:[^|\n]*\.(?:svg|jpe?g|png|gif|webp|tiff?|og[gvag]|webm|mp[34]))"
     r"|(?:\d+(?:x\d*)?|x\d+)\s*px|#[0-9a-f]{3,8}|1[ _]E\d+",
@@ -30,9 +30,9 @@ _LOOK_LENGTH = 12
 
 
 def infobox_table(call: Call, context: Context) -> str:
-    """Stores the template as a table and returns its mark; an empty string without facts.
+    """Stores the template as a table and returns its marker; an empty string if no field has text.
 
-    Tables within a value follow the box as tables of their own.
+    Tables within a value follow as tables of their own.
     """
     facts: list[tuple[str, str]] = []
     inner: list[str] = []
@@ -55,7 +55,7 @@ def infobox_table(call: Call, context: Context) -> str:
 
 
 def join_rows(blocks: Iterable[str], context: Context) -> list[str]:
-    """The blocks, each run of boxes of one template as a table with a row for each box."""
+    """The blocks, with consecutive boxes of one template joined to one table, a row per box."""
     joined: list[str] = []
     for box_name, group in groupby(blocks, lambda block: _box_name(block, context)):
         run = list(group)
@@ -73,7 +73,7 @@ def _box_name(block: str, context: Context) -> str:
 
 
 def is_look(field: str, value: str) -> bool:
-    """Whether a field says how a box looks: a file, a size, a colour; ``field`` may be empty."""
+    """Whether a field concerns only the look: a file, a size, a color; ``field`` may be empty."""
     if _LOOK.fullmatch(value) or (not field and _PLACE.fullmatch(value)):
         return True
     return len(value) <= _LOOK_LENGTH and _LOOK_FIELD.search(field) is not None

@@ -1,4 +1,4 @@
-"""Parser functions and magic words, as far as the page alone determines them."""
+"""Evaluates parser functions and magic words, as far as the page alone determines them."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -8,10 +8,10 @@ _DIGITS = re.compile(r"\d+")
 
 
 def call_function(arguments: Sequence[str], title: str) -> str | None:
-    """What a parser function or magic word yields; None when the call is neither.
+    """The value of a parser function or magic word; None if the call is neither.
 
     Args:
-        arguments: the raw parts between the pipes, the first with the function's name.
+        arguments: the raw parts between the pipes; the first contains the name of the function.
         title: the page's title.
     """
     word = arguments[0].strip()
@@ -42,7 +42,7 @@ def _if_equal(values: Sequence[str]) -> str:
 
 
 def _switch(values: Sequence[str]) -> str:
-    """The branch for the value; a case without a branch shares that of the next."""
+    """The branch of the value; a case without a branch has that of the next case."""
     matched = False
     default = ""
     for case in values[1:]:
@@ -79,7 +79,7 @@ _FUNCTIONS: dict[str, Callable[[Sequence[str]], str]] = {
     "#ifeq": _if_equal,
     "#switch": _switch,
     "#tag": _tag,
-    # Whether a page exists or a sum comes out: the usual case.
+    # Whether a page exists, or an expression is true, is unknown: assumed to be so.
     "#ifexist": lambda values: _part(values, 1),
     "#ifexpr": lambda values: _part(values, 1),
     "#iferror": lambda values: _part(values, 2) or values[0],

@@ -1,4 +1,4 @@
-"""What one template leaves behind; the package's docstring has the rules in order."""
+"""Replaces one template; the docstring of ``animelm.corpus.wikitext`` lists the rules."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -22,13 +22,13 @@ from animelm.corpus.wikitext.templates.template_rules import (
 )
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
-# Brackets and signs around an argument that was not given.
+# Brackets and signs around a missing argument.
 _HOLLOW = re.compile(r" ?[(（][, ]*[)）]|, *(?=[)）])|(?<=[(（]), *|-+$|[年月日]+(?=[年月日])")
 _LANGUAGE = re.compile(r"lang-([a-z]{2,3}(?:-(?!short)[a-z]+)?)(-short)?$")
 _SENTENCE = re.compile(r"[。！？]|[a-z]{2}[.!?](?: |$)")
-# What a template makes an address of: "gov/123", "people_of_Rome".
+# An identifier from which a template builds an address: "gov/123", "people_of_Rome".
 _IDENTIFIER = re.compile(r"(?=[!-~]*[\d_/])[\w.:/-]{3,}", re.ASCII)
-# How many columns a frame has, or how wide they are.
+# The number of columns of a frame, or their width.
 _WIDTH = re.compile(r"[\d.]+ *(?:em|px|%)?", re.ASCII)
 _FIELDS_OF_A_BOX = 3
 
@@ -36,13 +36,13 @@ _FIELDS_OF_A_BOX = 3
 def render_template(
     arguments: Sequence[str], begins_line: bool, alone: bool, context: Context
 ) -> str:
-    """The wikitext that stands in the place of a template.
+    """The wikitext that replaces a template.
 
     Args:
-        arguments: name and arguments as written, inner templates already replaced.
-        begins_line: nothing but other templates stands before it in its line.
-        alone: nothing but other templates shares its line.
-        context: of the page.
+        arguments: name and arguments as written, with inner templates replaced.
+        begins_line: whether only other templates precede it on its line.
+        alone: whether only other templates share its line.
+        context: context of the page.
     """
     value = call_function(arguments, context.title)
     if value is None:
@@ -56,7 +56,7 @@ def render_template(
 
 
 def _known(call: Call, context: Context) -> str | None:
-    """What a template known by its name leaves; None if it is not."""
+    """The text of a template that is known by its name; None for another."""
     name = call.name
     if name in SIGNS:
         return SIGNS[name]
@@ -98,12 +98,12 @@ def _unknown(call: Call, context: Context) -> str:
 
 
 def _contents(arguments: Iterable[str]) -> list[str]:
-    """The arguments that hold several lines or a sentence."""
+    """The arguments with several lines or a sentence."""
     return [text for text in arguments if "\n" in text or _SENTENCE.search(text)]
 
 
 def _fill(pattern: str, call: Call) -> str:
-    """The pattern with its arguments; ``{1}|text`` falls back to the text."""
+    """The pattern with the arguments filled in; ``{1}|text`` gives the text if there is none."""
     pattern, _, fallback = pattern.partition("}|") if "}|" in pattern else (pattern, "", "")
     if fallback:
         return call.text("1") or fallback

@@ -6,15 +6,15 @@ from decimal import Decimal
 
 from babel.dates import get_month_names
 
-from animelm.corpus.wikitext.inline import lowered, raised
+from animelm.corpus.wikitext.inline import subscript, superscript
 from animelm.corpus.wikitext.templates.calls import Call
 
 _LONGEST_NUMBER = 30
-# Together no more digits than the 28 that decimal arithmetic has by default.
+# Together at most the 28 digits of Python's default decimal precision.
 _NUMBER = re.compile(r"[+-]?\d{1,14}(?:\.\d{1,14})?", re.ASCII)
 _RANGES = {"-": "–", "–": "–", "to": " to ", "and": " and ", "x": " × ", "by": " × ", "or": " or "}
 _SMALLER_UNITS = {"ft": "in", "lb": "oz", "st": "lb", "mi": "yd", "yd": "ft"}
-# What the reader sees of a unit's code.
+# How the code of a unit is displayed.
 _UNITS = {"C": "°C", "F": "°F", "sqmi": "sq mi", "sqft": "sq ft", "cuft": "cu ft", "cuyd": "cu yd"}
 _POWER = re.compile(r"(?<=[a-z])[23]$")
 _MONTHS = get_month_names(locale="en")
@@ -40,7 +40,7 @@ _SOUND = re.compile(r"\.(?:og[gav]|wav|mp3|flac)$", re.IGNORECASE)
 
 
 def _convert(call: Call) -> str:
-    """A measure as it is written: ``{{convert|5|ft|6|in|m}}`` is "5 ft 6 in"."""
+    """A measure before conversion: ``{{convert|5|ft|6|in|m}}`` is "5 ft 6 in"."""
     parts = iter(filter(None, call.positional))
     text = _grouped(next(parts, ""))
     unit = ""
@@ -58,7 +58,7 @@ def _convert(call: Call) -> str:
 
 
 def _unit(code: str) -> str:
-    return _UNITS.get(code) or _POWER.sub(lambda match: raised(match[0]), code)
+    return _UNITS.get(code) or _POWER.sub(lambda match: superscript(match[0]), code)
 
 
 def _grouped(number: str) -> str:
@@ -77,12 +77,12 @@ def _value(call: Call) -> str:
 
 
 def _rounded(call: Call) -> str:
-    """A number to so many decimals; as it is written if it is no number."""
+    """A number rounded to some decimals; text that is not a number is unchanged."""
     return _to_decimals(call.text("1"), call.text("2") or "0", significant=False)
 
 
 def _significant(call: Call) -> str:
-    """A number to so many significant digits."""
+    """A number rounded to some significant digits."""
     return _to_decimals(call.text("1"), call.text("2"), significant=True)
 
 
@@ -110,7 +110,7 @@ def _as_of(call: Call) -> str:
 
 
 def _audio(call: Call) -> str:
-    """What stands beside the button of a recording, unless it only says that it is one."""
+    """The text beside the button of a recording, unless it is only its caption."""
     label = call.text("2")
     if label and label.lower() not in _LISTEN:
         return label
@@ -144,7 +144,7 @@ COMPUTED: dict[str, Callable[[Call], str]] = {
     "ipac-en": _phonemes,
     "ipac-es": _phonemes,
     "ipac-pl": _phonemes,
-    "sup": lambda call: raised(call.text("1")),
-    "sub": lambda call: lowered(call.text("1")),
+    "sup": lambda call: superscript(call.text("1")),
+    "sub": lambda call: subscript(call.text("1")),
 }
-"""By name, what a template leaves."""
+"""Name of a template: the function that computes its text."""

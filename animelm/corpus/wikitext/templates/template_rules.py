@@ -31,13 +31,13 @@ PATTERNS = _by_name(_TABLES["patterns"])
 """Name: pattern with arguments in braces."""
 
 JOINED = _by_name(_TABLES["joined"])
-"""Name: what is written between its positional arguments."""
+"""Name: the separator of its positional arguments."""
 
 SIGNS = _by_name(_TABLES["signs"])
 """Name: fixed text."""
 
 BOX_KINDS: dict[str, str] = _TABLES["box_kinds"]
-"""The part behind the slash of an infobox's name: what it describes."""
+"""The part after the slash of an infobox's name: what it describes."""
 
 DATES = frozenset(_SEPARATOR.split(_TABLES["dates"].strip()))
 """Names of dates whose arguments are year, month and day."""
@@ -52,7 +52,7 @@ _INFOBOX_PATTERN = _any_of(_TABLES["infoboxes"])
 
 @cache
 def is_dropped(name: str) -> bool:
-    """Whether a template leaves nothing: navigation, maintenance, notes, citations."""
+    """Whether a template is removed: navigation, maintenance, notes, citations."""
     return name in _DROPPED or _DROPPED_PATTERN.search(name) is not None
 
 
@@ -64,7 +64,7 @@ def is_infobox(name: str) -> bool:
 
 @cache
 def country_name(code: str, language: str) -> str:
-    """The country of an ISO 3166 code of three letters, in ``ja`` or ``en``; empty if none."""
+    """The name of a country by its ISO 3166 alpha-3 code, in ``ja`` or ``en``; empty if none."""
     if len(code) != 3:
         return ""
     codes = get_global("territory_aliases").get(code.upper(), ())
@@ -73,6 +73,6 @@ def country_name(code: str, language: str) -> str:
 
 @cache
 def language_name(code: str, language: str) -> str:
-    """The name of a language by its code, in ``ja`` or ``en``; empty if there is none."""
+    """The name of a language by its code, in ``ja`` or ``en``; empty if none."""
     code = get_global("language_aliases").get(code, code)  # "fry" is "fy"
     return Locale(language).languages.get(code.replace("-", "_"), "")

@@ -1,4 +1,4 @@
-"""How far the routers have moved from the base model's choices, on fixed texts."""
+"""Measures how far the routers have moved from the base model's choices, on fixed texts."""
 
 import json
 from collections.abc import Iterator
@@ -26,11 +26,11 @@ DEFAULT_PROBE = {
         "定められている。水は水素と酸素からなる化合物で、一気圧のもとでは百度で沸騰する。"
     ),
 }
-_LONGEST = 512  # tokens; the probe runs at every logging step
+_LONGEST = 512  # tokens, because the probe runs at every logging step
 
 
 def read_probe(probe: dict[str, str] | Path | None) -> dict[str, str]:
-    """The named texts to probe with: as given, from a JSON object in a file, or the default two.
+    """The named probe texts: as given, from a JSON object in a file, or the two default texts.
 
     Raises:
         UserError: the file is missing, not UTF-8, or not a JSON object of texts.
@@ -54,7 +54,7 @@ class RouterProbe:
     Legend: N layers with a router, T tokens of a text, k experts chosen per token.
 
     Args:
-        texts: by name. They are data: control tokens written in them are encoded as plain text.
+        texts: by name. Control tokens written in them are encoded as plain text.
         tokenizer: the model's.
 
     Raises:
@@ -72,8 +72,8 @@ class RouterProbe:
     def choices(self, module: nn.Module, routers: RouterLayers) -> dict[str, Tensor]:
         """The experts chosen now, [N, T, k] int64 on the CPU, by name of text.
 
-        Runs in evaluation mode without gradients; every submodule's mode and all random states are
-        afterwards as they were.
+        Runs in evaluation mode without gradients. Every submodule's mode and all random states are
+        restored.
         """
         device = next(routers.decoder.parameters()).device
         with _undisturbed(module), _indices_of(routers) as indices:
@@ -85,7 +85,7 @@ class RouterProbe:
         return chosen
 
     def base_choices(self, module: nn.Module, routers: RouterLayers) -> dict[str, Tensor]:
-        """As :meth:`choices`, with the adapters disabled (a model without any: as it stands)."""
+        """As :meth:`choices`, with the adapters disabled, if the model has any."""
         with _adapters_disabled(module):
             return self.choices(module, routers)
 

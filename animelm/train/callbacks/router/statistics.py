@@ -1,4 +1,4 @@
-"""Watches which experts the routers choose while the model trains."""
+"""Logs which experts the routers choose during training."""
 
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -23,27 +23,28 @@ TABLE_NAME = "router_statistics.csv"
 
 
 class RouterStatistics(Callback):
-    """Logs each layer's load, entropy and drift every few optimiser steps.
+    """Logs each layer's load, entropy and drift every few optimizer steps.
 
-    Counted are the tokens of the training forward alone: not padding, not validation or generation,
-    and not what activation checkpointing runs again in the backward pass (the decoder's own forward
-    opens and closes the counting, and recomputation enters below it). Micro-batches are summed up
-    to the logging step; processes are summed once, there.
+    Only tokens of the training forward pass are counted: no padding, no validation or generation,
+    and no recomputation by activation checkpointing (the decoder's own forward pass starts and ends
+    the counting, and recomputation calls the layers below it). Batches are summed up to the logging
+    step, at which processes are summed once.
 
     Logs, as means over layers, ``router/entropy``, ``router/chosen_mass``, ``router/imbalance`` and
     ``router/dead_experts`` (see :class:`RouterSummary`); the same per layer under
     ``router_layers/layer_<i>/``; ``router_drift/<text>``, the share of the base model's choices on
-    a fixed text that have changed; the picture ``router/heat_map`` in TensorBoard; and all of it
-    but the drift in ``router_statistics.csv``. Does nothing in a model without routers.
+    a fixed text that have changed; the picture ``router/heat_map`` in TensorBoard; and all of these
+    except the drift in ``router_statistics.csv``. Does nothing in a model without routers.
 
-    A checkpoint carries the window begun and the base's choices. Of several processes only the
-    first one's window is kept; the table's column ``tokens`` tells what was counted.
+    A checkpoint holds the sums since the last logging step and the base's choices. Of several
+    processes only the first one's sums are saved; the table's column ``tokens`` gives the number of
+    tokens counted.
 
     Args:
-        every_n_steps: logging period in optimiser steps.
-        probe: named texts, or a JSON file with an object of them; None: a default text on anime and
-            one on other subjects; an empty dict: no drift.
-        folder: where the table is written; None: the trainer's log folder.
+        every_n_steps: logging period in optimizer steps.
+        probe: named texts, or a JSON file with an object of them. None uses a default text on anime
+            and one on other subjects; an empty dict turns the drift off.
+        folder: where the table is written; None uses the trainer's log folder.
 
     Raises:
         UserError: a setting, the probe file or an existing table is not as expected.
@@ -73,7 +74,6 @@ class RouterStatistics(Callback):
         log_dir = trainer.log_dir  # asked on every process, since it broadcasts
         self._routers = RouterLayers.find(pl_module)
         if self._routers is None:
-            rank_zero_info("The model has no routers: router statistics are off.")
             return
         self.schedule.start(trainer.global_step)
         self._window = RouterWindow(len(self._routers.routers))

@@ -1,11 +1,11 @@
-"""The router statistics as a table on disk."""
+"""Router statistics in a CSV file."""
 
 import csv
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from animelm.errors import UserError
+from animelm.files import whole_file
 from animelm.train.callbacks.router.window import RouterSummary
 
 COLUMNS = (
@@ -24,7 +24,7 @@ COLUMNS = (
 class RouterTable:
     """A CSV file with one row per step, layer and expert.
 
-    A layer's own values stand in each of its rows.
+    A layer's own values are repeated in each of its rows.
 
     Args:
         path: the file; its folder is made when the first row is written.
@@ -34,24 +34,25 @@ class RouterTable:
         self.path = path
 
     def start(self, step: int) -> None:
-        """Makes the file ready for rows after ``step``.
+        """Prepares the file for rows after ``step``.
 
         Rows of later steps were written by a run that was stopped after its last checkpoint and is
-        now repeated; they go, as does a last row cut short. A fresh run (step 0) begins an empty
-        table.
+        now resumed. They are removed, as is a truncated last row. A new run (step 0) starts an
+        empty table.
 
         Raises:
             UserError: the file holds another table.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         kept = list(self._rows_until(step)) if self.path.exists() else []
-        partial = self.path.with_name(f".{self.path.name}.partial")
-        with partial.open("w", encoding="utf-8", newline="") as file:
+        with (
+            whole_file(self.path) as partial,
+            partial.open("w", encoding="utf-8", newline="") as file,
+        ):
             csv.writer(file).writerows([COLUMNS, *kept])
-        os.replace(partial, self.path)
 
     def append(self, step: int, layers: Iterable[int], summary: RouterSummary) -> None:
-        """Writes the rows of one window, which ended at optimiser step ``step``."""
+        """Writes the rows of one window, which ended at optimizer step ``step``."""
         statistics = list(summary.per_layer().values())
         with self.path.open("a", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class RouterSummary:
-    """What the routers did in one window of training (CPU tensors, float64).
+    """Router statistics of one window of training (CPU tensors, float64).
 
     Attributes:
         tokens: tokens counted in each layer.
@@ -56,7 +56,7 @@ class RouterSummary:
 
 
 class RouterWindow:
-    """Running sums, kept on the routers' device so that counting never waits for the host.
+    """Running sums, kept on the routers' device so that counting never waits for the CPU.
 
     Args:
         layers: N.
@@ -77,7 +77,7 @@ class RouterWindow:
             counted: [T] bool, False for padding; None counts every token.
 
         Raises:
-            ValueError: ``counted`` speaks of another number of tokens.
+            ValueError: ``counted`` has another number of tokens.
         """
         tokens, experts = logits.shape
         if counted is None:
@@ -98,7 +98,7 @@ class RouterWindow:
         sums[row, -1] += counted.sum()
 
     def take(self) -> Tensor | None:
-        """Hands over the sums and starts anew.
+        """Returns the sums and resets them.
 
         Returns:
             [N, E + 3]: choices of each expert, entropy, mass, tokens; None if nothing was added.
@@ -107,7 +107,7 @@ class RouterWindow:
         return sums
 
     def _on(self, device: torch.device, experts: int) -> Tensor:
-        # MPS knows no float64; its float32 counts exactly up to 2**24 tokens a window.
+        # MPS has no float64; its float32 counts exactly up to 2**24 tokens a window.
         dtype = torch.float32 if device.type == "mps" else torch.float64
         if self.sums is None:
             self.sums = torch.zeros(self.layers, experts + 3, dtype=dtype, device=device)

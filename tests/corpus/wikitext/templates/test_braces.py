@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animelm.corpus.wikitext.context import Context, TooDeepError
-from animelm.corpus.wikitext.extension_tags import cut_opaque
+from animelm.corpus.wikitext.extension_tags import remove_extension_tags
 from animelm.corpus.wikitext.templates.braces import expand
 
 
@@ -24,7 +24,7 @@ def calls(text):
 
 def test_templates_of_real_pages_are_those_that_mwparserfromhell_finds(dump_pages):
     for title, wikitext in dump_pages[::10]:
-        text = cut_opaque(wikitext, Context(title))
+        text = remove_extension_tags(wikitext, Context(title))
         tree = mwparserfromhell.parse(text, skip_style_tags=True)
         expected = Counter(
             (str(template.name).partition("{{")[0].strip(), len(template.params))

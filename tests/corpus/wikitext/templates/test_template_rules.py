@@ -14,7 +14,7 @@ from animelm.corpus.wikitext.templates.template_rules import (
 )
 
 
-def test_names_are_written_as_calls_are_normalised():
+def test_names_are_written_as_calls_are_normalized():
     for name in (*PATTERNS, *JOINED, *SIGNS, *CONTAINERS, *DATES, *COMPUTED):
         assert name == " ".join(name.split()).lower(), name
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import GptOssConfig, GptOssForCausalLM
 
-from animelm.train.load_balancing import LoadBalance
+from animelm.train.pretrain import LoadBalancer
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ def set_bias(model: GptOssForCausalLM, bias: list[float]) -> None:
 
 
 def test_equal_shares_cost_as_much_as_experts_are_chosen(model: GptOssForCausalLM) -> None:
-    balance = LoadBalance(model, weight=0.5)
+    balance = LoadBalancer(model, weight=0.5)
     set_bias(model, [0.0] * 4)
     run(model)
     assert balance.loss().item() == pytest.approx(0.5 * 2, rel=0.05)
 
 
 def test_a_collapse_on_two_experts_costs_twice_as_much(model: GptOssForCausalLM) -> None:
-    balance = LoadBalance(model, weight=0.5)
+    balance = LoadBalancer(model, weight=0.5)
     set_bias(model, [30.0, 30.0, 0.0, 0.0])
     run(model)
     assert balance.loss().item() == pytest.approx(0.5 * 4, rel=0.05)
@@ -53,7 +53,7 @@ def test_a_collapse_on_two_experts_costs_twice_as_much(model: GptOssForCausalLM)
 def test_the_loss_pushes_the_router_away_from_the_crowded_experts(
     model: GptOssForCausalLM,
 ) -> None:
-    balance = LoadBalance(model, weight=1.0)
+    balance = LoadBalancer(model, weight=1.0)
     set_bias(model, [2.0, 2.0, 0.0, 0.0])
     run(model)
     balance.loss().backward()
@@ -62,18 +62,18 @@ def test_the_loss_pushes_the_router_away_from_the_crowded_experts(
         assert (gradient[:2] > 0).all() and (gradient[2:] < 0).all()
 
 
-def test_begin_forgets_earlier_passes(model: GptOssForCausalLM) -> None:
-    balance = LoadBalance(model, weight=1.0)
+def test_reset_drops_earlier_passes(model: GptOssForCausalLM) -> None:
+    balance = LoadBalancer(model, weight=1.0)
     set_bias(model, [30.0, 30.0, 0.0, 0.0])
     run(model)
-    balance.begin()
+    balance.reset()
     set_bias(model, [0.0] * 4)
     run(model)
     assert balance.loss().item() == pytest.approx(2, rel=0.05)
 
 
-def test_evaluation_is_not_watched(model: GptOssForCausalLM) -> None:
-    balance = LoadBalance(model, weight=1.0)
+def test_logits_of_evaluation_are_not_collected(model: GptOssForCausalLM) -> None:
+    balance = LoadBalancer(model, weight=1.0)
     set_bias(model, [0.0] * 4)
     run(model)
     before = balance.loss().item()

@@ -1,0 +1,120 @@
+"""Checks the settings that a user has given, before the parser reads them."""
+
+import re
+from argparse import ArgumentError
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from animelm.errors import UserError
+
+_RENAMED_KEYS = {
+    "model.rank": "model.lora.rank",
+    "model.alpha": "model.lora.alpha",
+    "model.dropout": "model.lora.dropout",
+    "model.target_modules": "model.lora.target_modules",
+    "model.init_adapter": "model.adapter.init_from",
+    "model.init_mode": "model.adapter.init_mode",
+    "model.evaluated_adapter": "model.adapter.evaluate",
+    "model.optimiser": "model.optimizer",
+    "model.activation_checkpointing": "model.memory.activation_checkpointing",
+    "model.kept_activations_gib": "model.memory.stored_activations_gib",
+    "model.embeddings_on_cpu": "model.memory.embeddings_on_cpu",
+    "model.compute_type": "model.compute.dtype",
+    "model.compile_kernels": "model.compute.compile_kernels",
+    "model.max_new_tokens": "model.generation.max_new_tokens",
+    "model.max_thinking_tokens": "model.generation.max_thinking_tokens",
+    "model.whole": "model.from_scratch",
+}
+_RENAMED_CLASSES = {
+    "animelm.data.corpus_module.MarkdownDataModule": "MarkdownDataModule",
+    "animelm.data.qa_module.QADataModule": "QADataModule",
+    "animelm.data.mixture_module.MixtureDataModule": "MixtureDataModule",
+}
+_ASKS_FOR_HELP = re.compile(r"-h$|--(\S+\.)?help\b|--print_config\b")
+
+
+@dataclass(frozen=True)
+class GivenSetting:
+    """One setting as a user has given it.
+
+    Attributes:
+        key: with dots, such as model.lora.rank.
+        value: as YAML reads it.
+        origin: the option, or the config file and the key.
+    """
+
+    key: str
+    value: object
+    origin: str
+
+
+def check_given_settings(arguments: list[str]) -> None:
+    """Checks options and the configs that they name, in the order in which they are layered.
+
+    Raises:
+        UserError: a setting has an old name, ``include`` is given as an option, or the data
+            module's base differs from the model's.
+        ArgumentError: there is no base. The parser would only say that of the linked data module.
+    """
+    bases: dict[str, GivenSetting] = {}
+    for setting in _given_settings(arguments):
+        _require_current_names(setting)
+        if setting.origin == "--include":
+            raise UserError("--include: only a config file can include another; use --config")
+        if setting.key in ("model.base", "data.base", "data.init_args.base"):
+            bases[setting.key.partition(".")[0]] = setting
+    model, data = bases.get("model"), bases.get("data")
+    if model is None and not any(_ASKS_FOR_HELP.match(argument) for argument in arguments):
+        raise ArgumentError(None, "the following arguments are required: model.base")
+    if model and data and model.value != data.value:
+        raise UserError(
+            f"{data.origin} is {data.value}, but {model.origin} is {model.value}; the data module "
+            "always uses the model's base: leave data.base out"
+        )
+
+
+def _require_current_names(setting: GivenSetting) -> None:
+    for old, new in _RENAMED_KEYS.items():
+        if setting.key == old or setting.key.startswith(f"{old}."):
+            raise UserError(f"{setting.origin} is now called {new}{setting.key[len(old) :]}")
+    if isinstance(setting.value, str) and setting.value in _RENAMED_CLASSES:
+        new = _RENAMED_CLASSES[setting.value]
+        raise UserError(f"{setting.origin}: {setting.value} is now called {new}")
+
+
+def _given_settings(arguments: list[str]) -> Iterator[GivenSetting]:
+    rest = list(arguments)
+    while rest:
+        option, equals, text = rest.pop(0).partition("=")
+        if not option.startswith("-"):
+            continue
+        if not equals and rest and not rest[0].startswith("-"):
+            text = rest.pop(0)
+        if option in ("--config", "-c"):
+            content = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
+            for key, value in _flat(content):
+                yield GivenSetting(key, value, f"{text}: {key}")
+        else:
+            name = option.lstrip("-").rstrip("+")
+            for key, value in _flat({name: _value(text)}):
+                yield GivenSetting(key, value, f"--{key}")
+
+
+def _value(text: str) -> object:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _flat(content: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Each value with its dotted key; lists and empty mappings are values."""
+    if not isinstance(content, dict) or not content:
+        yield prefix, content
+        return
+    for key, value in content.items():
+        yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))

@@ -1,0 +1,99 @@
+"""Refuses to use an adapter with another base, other data or another split than it was trained on.
+
+What was trained would otherwise be scored as held out, and nothing would show it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from animelm.errors import UserError
+from animelm.provenance.record import BaseRecord, DataRecord, Setting, TrainingStep
+
+_SHOWN = 12  # characters of a hash
+
+
+def require_same_base(adapter: Path, steps: Sequence[TrainingStep], base: BaseRecord) -> None:
+    """Checks that an adapter is put on the base that it was trained on; the name may differ.
+
+    Args:
+        adapter: its folder, for the message.
+        steps: its record.
+        base: the base that it is put on.
+
+    Raises:
+        UserError: configuration or weights differ.
+    """
+    for step in steps:
+        for part in ("config", "weights"):
+            trained, given = (getattr(each, f"{part}_sha256") for each in (step.base, base))
+            if trained != given:
+                raise UserError(
+                    f"{adapter} was trained on the base {step.base.name} ({part} "
+                    f"{trained[:_SHOWN]}), and {base.name} is another one ({part} "
+                    f"{given[:_SHOWN]}); use the base that it was trained on"
+                )
+
+
+def require_same_data(
+    adapter: Path, steps: Sequence[TrainingStep], data: Iterable[DataRecord]
+) -> None:
+    """Checks that the data that are split here are those that the adapter was trained on.
+
+    Each source is compared with those of its role that the adapter's steps name; a role that no
+    step names is new to the adapter, and fits.
+
+    Raises:
+        UserError: a source of the same role has other content.
+    """
+    for source in data:
+        trained = [each for step in steps for each in step.data if each.role == source.role]
+        if trained and all(each.sha256 != source.sha256 for each in trained):
+            role = source.role.replace("_", " ")
+            raise UserError(
+                f"{adapter} was trained on the {role} of {trained[-1].path} "
+                f"({trained[-1].sha256[:_SHOWN]}), and {source.path} holds others "
+                f"({source.sha256[:_SHOWN]}): what was trained could be scored as held out; "
+                "use the data that it was trained on"
+            )
+
+
+def recorded_split(adapter: Path, steps: Sequence[TrainingStep]) -> dict[str, Setting]:
+    """The split settings that an adapter was trained with, those of all its steps together.
+
+    Raises:
+        UserError: two of its steps disagree.
+    """
+    split: dict[str, Setting] = {}
+    for step in steps:
+        for name, value in step.split.items():
+            if value is None:
+                continue
+            if split.setdefault(name, value) != value:
+                raise UserError(
+                    f"{adapter}: one of its steps was trained with {name}={split[name]}, and the "
+                    f"step {step.step} with {value}; no set is held out from both"
+                )
+    return split
+
+
+def require_same_split(
+    adapter: Path, steps: Sequence[TrainingStep], split: Mapping[str, Setting]
+) -> None:
+    """Checks that a split is the one that the adapter was trained with.
+
+    Args:
+        adapter: its folder, for the message.
+        steps: its record.
+        split: the settings of this run by name; None where a setting has no meaning here.
+
+    Raises:
+        UserError: a setting differs.
+    """
+    trained = recorded_split(adapter, steps)
+    for name, value in split.items():
+        if value is not None and name in trained and trained[name] != value:
+            raise UserError(
+                f"{adapter} was trained with {name}={trained[name]}, and this run has "
+                f"{name}={value}: what was trained could be scored as held out; leave {name} out "
+                "to use the adapter's"
+            )

@@ -1,0 +1,78 @@
+"""The callbacks that every run has, unless its config gives others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
+
+from animelm.errors import UserError
+from animelm.train.callbacks.adapter_checkpoint import AdapterCheckpoint
+from animelm.train.callbacks.answer_writer import AnswerWriter
+from animelm.train.callbacks.progress import TrainingProgressBar
+from animelm.train.callbacks.qa_examples import QAExamples
+from animelm.train.callbacks.router.statistics import RouterStatistics
+from animelm.train.callbacks.throughput import Throughput
+
+
+@dataclass(frozen=True)
+class Periods:
+    """How often the default callbacks act; one in trainer.callbacks replaces that of its class.
+
+    Args:
+        checkpoint: Number of optimizer steps after which a checkpoint and the adapter are written.
+            By default a checkpoint is written at the end of each epoch, and the adapter at the end
+            of training.
+        router_statistics: Number of optimizer steps after which router statistics are logged.
+
+    Raises:
+        UserError: a period is below 1.
+    """
+
+    checkpoint: int | None = None
+    router_statistics: int = 50
+
+    def __post_init__(self) -> None:
+        for name, steps in (
+            ("checkpoint", self.checkpoint),
+            ("router_statistics", self.router_statistics),
+        ):
+            if steps is not None and steps < 1:
+                raise UserError(f"every_n_steps.{name} is {steps}; expected 1 or more steps")
+
+
+def with_default_callbacks(
+    given: Sequence[Callback], periods: Periods, progress_bar: bool, checkpointing: bool
+) -> list[Callback]:
+    """Adds the default callbacks to those of a config.
+
+    The defaults are a progress bar, throughput, router statistics, examples of answers, a writer of
+    predictions, the adapter's checkpoint and Lightning's checkpoint. A given callback replaces the
+    default one of the same class; all other given callbacks are added.
+
+    Args:
+        given: the config's ``trainer.callbacks``.
+        periods: of the default callbacks.
+        progress_bar: the trainer's ``enable_progress_bar``; without it there is none by default.
+        checkpointing: its ``enable_checkpointing``; without it Lightning writes no checkpoint.
+    """
+    steps = periods.checkpoint
+    defaults: list[Callback] = [
+        Throughput(),
+        RouterStatistics(every_n_steps=periods.router_statistics),
+        QAExamples(),
+        AnswerWriter(),
+        AdapterCheckpoint(every_n_steps=steps),
+    ]
+    if progress_bar:
+        defaults.insert(0, TrainingProgressBar())
+    if checkpointing:
+        defaults.append(
+            ModelCheckpoint(every_n_train_steps=steps, save_last=True, enable_version_counter=False)
+        )
+    return [d for d in defaults if not any(_replaces(g, d) for g in given)] + list(given)
+
+
+def _replaces(given: Callback, default: Callback) -> bool:
+    # Lightning accepts only one progress bar, of whatever class.
+    kind = ProgressBar if isinstance(default, ProgressBar) else type(default)
+    return isinstance(given, kind)
