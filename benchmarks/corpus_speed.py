@@ -2,16 +2,16 @@
 
     python benchmarks/corpus_speed.py --dump DUMP.xml.bz2 --wikiextractor VENV/bin/wikiextractor
 
-Measures, each in a process of its own, on one core, with its start and its reading and writing:
+Measures, each in a separate process on one core, including its start, reading and writing:
 
-1. every page wanted: pages and MB of XML a second, and of each other tool's plain text the share
-   that our articles contain;
-2. one page in a hundred wanted, from plain XML and from multistream bzip2;
+1. every page selected: pages and MB of XML per second, and the share of each other tool's plain
+   text that our articles contain;
+2. one page in a hundred selected, from plain XML and from multistream bzip2;
 3. peak memory on dumps of growing size.
 
-Larger dumps are made of the given one: its pages again and again, each time with other titles,
-numbers and sentences. They lie in a temporary folder that is removed. The table shows CPU seconds
-and what the clock on the wall said; the last line is JSON.
+Larger dumps repeat the pages of the given one, each time with other titles, numbers and sentences,
+in a temporary folder that is removed. The table shows CPU seconds and wall-clock time; the last
+line is JSON.
 """
 
 import argparse
@@ -60,7 +60,7 @@ with open(sys.argv[2], "w", encoding="utf-8") as out:
             out.write(json.dumps({"title": title, "text": plain}, ensure_ascii=False) + "\\n")
             page.clear()
 """
-# What no reader of such a dump can do without.
+# The least work of any reader of such a dump.
 UNPACK = """
 import bz2, sys
 with bz2.open(sys.argv[1]) as file:
@@ -130,13 +130,15 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "--wikiextractor", help="path of its command, in a separate virtual environment"
     )
-    parser.add_argument("--all-megabytes", type=float, default=30, help="XML, every page wanted")
-    parser.add_argument("--one-percent-megabytes", type=float, default=200, help="XML, 1 %% wanted")
+    parser.add_argument("--all-megabytes", type=float, default=30, help="XML, every page selected")
+    parser.add_argument("--one-percent-megabytes", type=float, default=200, help="XML, 1 %% of it")
     parser.add_argument(
         "--memory-megabytes", type=float, nargs="*", default=[100, 500, 2000], help="XML"
     )
     parser.add_argument(
-        "--memory-all", action="store_true", help="peak memory with every page wanted, too (slow)"
+        "--memory-all",
+        action="store_true",
+        help="peak memory also with every page (slow)",
     )
     return parser.parse_args()
 
@@ -213,7 +215,7 @@ def timed(command: list[str], pages: int, megabytes: float) -> Run:
 
 
 def build_command(dump: Path, out: Path, *selection: str) -> list[str]:
-    """Our build, of whatever it is given: nothing is left out for its length or likeness."""
+    """The command of our build, with the filters for length, language and duplicates off."""
     lenient = ["--cleaning.minimum_characters=0", "--cleaning.language=any"]
     return [
         *(sys.executable, "-m", "animelm", "corpus", "build", f"--dump={dump}", f"--out={out}"),
@@ -223,7 +225,7 @@ def build_command(dump: Path, out: Path, *selection: str) -> list[str]:
 
 
 def measure_all(source: list[Page], folder: Path, options: argparse.Namespace) -> dict:
-    """Every page wanted."""
+    """Every page selected."""
     dump = folder / "all.xml"
     size = write_dump(varied(source, options.all_megabytes), dump)
     measured = {"ours": timed(build_command(dump, folder / "all"), *size)}
@@ -260,7 +262,7 @@ def letters(text: str) -> str:
 
 
 def contained(others: dict[str, str], ours: dict[str, str]) -> float:
-    """Share of the letters of others' sentences that stand in our article of the same title."""
+    """Share of the letters of others' sentences that our article of the same title contains."""
     found = total = 0
     for title, text in others.items():
         own = ours.get(title, "")
@@ -272,7 +274,7 @@ def contained(others: dict[str, str], ours: dict[str, str]) -> float:
 
 
 def measure_one_percent(source: list[Page], folder: Path, options: argparse.Namespace) -> dict:
-    """One page in a hundred wanted."""
+    """One page in a hundred selected."""
     measured = {}
     for name in ("plain.xml", "multistream.xml.bz2"):
         dump, out = folder / name, folder / f"out-{name}"

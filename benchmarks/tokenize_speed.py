@@ -3,10 +3,10 @@
     python benchmarks/tokenize_speed.py                   18,000 articles, made of real sentences
     python benchmarks/tokenize_speed.py --folder FOLDER   the Markdown articles of a folder
 
-Beside ours: a plain loop over ``tokenizers.encode_batch`` in one process (with a thread for each
+Compared with a plain loop over ``tokenizers.encode_batch`` in one process (with a thread for each
 core), and ``datasets.map`` with as many processes as ours. Both only tokenize; ours also checks
-every file, ends every article, writes the mapped store and packs. Each runs once, in a process of
-its own; loading the tokenizer is left out of the peers' time and is part of ours.
+every file, appends an end token to every article, writes the memory-mapped store and packs. Each
+runs once, in a separate process; loading the tokenizer counts for ours only.
 
 The last line is JSON. Memory counts the whole tree of processes.
 """
@@ -47,7 +47,7 @@ def main() -> None:
             own.mkdir()
             task = Task(base, folder, own, arguments.workers, arguments.block_size)
             measured[contender] = measure(CONTENDERS[contender], task)
-            _tell(contender, measured[contender])
+            _print_figures(contender, measured[contender])
     Console(width=120).print(_table(measured))
     print(json.dumps(_summary(measured, arguments)))
 
@@ -64,7 +64,7 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _tell(name: str, measured: Measured) -> None:
+def _print_figures(name: str, measured: Measured) -> None:
     result = measured.result
     print(
         f"{name}: {result.tokens:,} tokens in {result.seconds:.1f} s "

@@ -91,7 +91,7 @@ class KeptByLayer:
         return self.shape.tokens * (self.width * kept.itemsize + _FLOAT32)
 
     def adapter(self, name: str, inputs: int, outputs: int) -> int:
-        """What ``lora.linear`` keeps beside the projection's input.
+        """What ``lora.linear`` keeps in addition to the projection's input.
 
         That is A·x, the dropout mask, and A and B where they are converted to the compute type.
         """

@@ -165,11 +165,15 @@ def _memory_table(plan: RunPlan) -> Table:
 
 
 def _suggestions_table(plan: RunPlan) -> Table:
-    table = Table(title="Suggested changes, those that keep the result first")
+    table = Table(
+        title="Suggested changes, those that keep the result first",
+        caption="peak: after this change and all changes above",
+    )
     unit = _unit(plan)
     table.add_column("setting", overflow="fold")
-    table.add_column(f"saves alone\n({unit})", justify="right")
-    table.add_column(f"peak after this and\nall above ({unit})", justify="right")
+    # Narrow headings, so that the longest setting fits on a line of 80 columns.
+    table.add_column(f"saves\nalone\n({unit})", justify="right")
+    table.add_column(f"peak\n({unit})", justify="right")
     for suggestion in plan.suggestions:
         sizes = (_in_unit(size, unit) for size in (suggestion.saves, suggestion.peak))
         table.add_row(escape("\n".join(suggestion.options)), *sizes)

@@ -31,7 +31,7 @@ def measure(function: Callable[..., Any], *arguments: Any) -> Measured:
     """Calls ``function(*arguments)`` in a new process.
 
     Raises:
-        RuntimeError: the process failed; its own traceback stands above.
+        RuntimeError: the process failed; its traceback is printed above.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)

@@ -68,7 +68,7 @@ def test_later_configs_are_layered_on_the_first(call, tiny_base: Path, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--format=json"], "the following arguments are required: --config"),
         (["--config=cpt.yaml", "--format=xml"], "invalid choice: 'xml'"),
@@ -76,8 +76,8 @@ def test_later_configs_are_layered_on_the_first(call, tiny_base: Path, tmp_path:
         (["--config=cpt.yaml", "--model.base=nowhere/at/all"], "nowhere/at/all: no such folder"),
     ],
 )
-def test_a_mistake_is_told_in_one_message(call, arguments: list[str], told: str) -> None:
+def test_a_mistake_gives_one_message(call, arguments: list[str], message: str) -> None:
     called = call("inspect", *arguments)
     assert called.status == 2
-    assert told in called.err and not called.out
+    assert message in called.err and not called.out
     assert len(called.err.splitlines()) <= 2

@@ -31,7 +31,7 @@ def gradients(checkpoint: Path, kept: int | None) -> tuple[dict[str, torch.Tenso
 
     Args:
         checkpoint: of the base.
-        kept: bytes that layers may keep; None: they forget nothing.
+        kept: budget for stored activations; None: without checkpointing.
     """
     torch.manual_seed(0)
     settings = LoraSettings(rank=4, dropout=0.2)

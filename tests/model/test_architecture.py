@@ -55,7 +55,7 @@ def test_another_or_no_architecture_is_refused(changes: dict) -> None:
 
 @pytest.mark.parametrize("values", [[], None, 5, "text", [{}] * 99])
 def test_what_is_no_object_is_refused(values: object) -> None:
-    with pytest.raises(UserError, match=r"^some/config\.json: holds .*expected an object"):
+    with pytest.raises(UserError, match=r"^some/config\.json: found .*expected an object"):
         read_config(values, "some/config.json")
 
 

@@ -6,7 +6,7 @@ from animelm.model.precision import choose_compute_dtype
 
 
 @pytest.fixture(autouse=True)
-def forget_measurements():
+def clear_measurements():
     precision._faster_type.cache_clear()
     yield
     precision._faster_type.cache_clear()

@@ -46,7 +46,7 @@ def test_a_config_that_is_no_json_is_named(tmp_path: Path) -> None:
 
 def test_a_config_that_is_no_object_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(UserError, match=r"config\.json: holds \[\]; expected an object"):
+    with pytest.raises(UserError, match=r"config\.json: found \[\]; expected an object"):
         load_config(str(tmp_path))
 
 

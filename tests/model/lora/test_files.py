@@ -46,7 +46,7 @@ def test_a_file_that_is_cut_off_is_named(folder: Path, file: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"peft_type": "LOHA"}, "found LOHA; expected an object with peft_type LORA"),
         ({"peft_type": "NEW"}, "found NEW; expected"),
@@ -61,11 +61,11 @@ def test_a_file_that_is_cut_off_is_named(folder: Path, file: str) -> None:
     ],
 )
 def test_an_adapter_of_another_kind_is_refused(
-    folder: Path, changes: dict[str, Any], told: str
+    folder: Path, changes: dict[str, Any], message: str
 ) -> None:
     values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     (folder / CONFIG_FILE).write_text(json.dumps(values | changes), encoding="utf-8")
-    with pytest.raises(UserError, match=rf"{CONFIG_FILE}: .*{told}"):
+    with pytest.raises(UserError, match=rf"{CONFIG_FILE}: .*{message}"):
         StoredAdapter.from_folder(folder)
 
 
@@ -80,10 +80,10 @@ def test_an_adapter_without_ancestry_has_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [('[{"step": "cp', "not JSON"), ('{"a": 1}', "a list of steps"), ("[1]", "a list of steps")],
 )
-def test_an_ancestry_that_is_malformed_is_named(tmp_path: Path, text: str, told: str) -> None:
+def test_an_ancestry_that_is_malformed_is_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / ANCESTRY_FILE).write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=rf"{ANCESTRY_FILE}: .*{told}"):
+    with pytest.raises(UserError, match=rf"{ANCESTRY_FILE}: .*{message}"):
         read_ancestry(tmp_path)

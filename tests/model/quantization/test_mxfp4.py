@@ -54,7 +54,7 @@ def test_rows_that_do_not_fit_one_chunk_are_all_dequantized() -> None:
 
 def test_what_mxfp4_can_hold_is_encoded_without_change() -> None:
     packed = torch.randint(0, 256, (40, 3, 16), dtype=torch.uint8)
-    packed[..., 0] = 0x77  # the largest value stands in each block, so the scale is determined
+    packed[..., 0] = 0x77  # the largest value is in each block, so the scale is determined
     scales = torch.randint(100, 150, (40, 3), dtype=torch.uint8)
     values = dequantize_mxfp4(packed.flatten(1), scales, torch.float32)
     again = dequantize_mxfp4(encode_mxfp4(values)[0].flatten(1), scales, torch.float32)

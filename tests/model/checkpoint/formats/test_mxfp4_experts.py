@@ -112,8 +112,8 @@ def test_rows_that_are_not_whole_blocks_are_named(
     scales = torch.full((values["num_local_experts"], values["hidden_size"], 1), 127).byte()
     blocks = torch.zeros(*scales.shape, 16, dtype=torch.uint8)  # as many as are whole
     save_file({f"{name}_blocks": blocks, f"{name}_scales": scales}, tmp_path / "model.safetensors")
-    told = rf"{name}_blocks is in MXFP4.* its rows have 48 .*intermediate_size in multiples of 32"
-    with pytest.raises(UserError, match=rf"model\.safetensors: tensor {told}"):
+    message = rf"{name}_blocks is in MXFP4.* rows have 48 .*intermediate_size in multiples of 32"
+    with pytest.raises(UserError, match=rf"model\.safetensors: tensor {message}"):
         load_base(str(tmp_path), quantization)
 
 
