@@ -28,10 +28,16 @@ _RENAMED_KEYS = {
     "model.max_new_tokens": "model.generation.max_new_tokens",
     "model.max_thinking_tokens": "model.generation.max_thinking_tokens",
     "model.whole": "model.from_scratch",
+    "data.replay_folders": "data.general_folders",
+    "data.init_args.replay_folders": "data.general_folders",
+    "data.replay_records": "data.general_records",
+    "data.init_args.replay_records": "data.general_records",
+    "data.replay_share": "data.shares.general_articles, or general_questions",
+    "data.init_args.replay_share": "data.shares.general_articles, or general_questions",
 }
 _RENAMED_CLASSES = {
-    "animelm.data.corpus_module.MarkdownDataModule": "MarkdownDataModule",
-    "animelm.data.qa_module.QADataModule": "QADataModule",
+    "animelm.data.corpus_module.MarkdownDataModule": "DomainDataModule",
+    "animelm.data.qa_module.QADataModule": "DomainDataModule",
     "animelm.data.mixture_module.MixtureDataModule": "MixtureDataModule",
 }
 _ASKS_FOR_HELP = re.compile(r"-h$|--(\S+\.)?help\b|--print_config\b")

@@ -46,9 +46,12 @@ def split_articles(names: Sequence[str], share: float, seed: int) -> tuple[list[
     Raises:
         UserError: ``share`` is not in [0, 1).
     """
-    chosen = held_out_names(names, share, seed)
-    if share > 0 and not chosen and len(set(names)) > 1:
-        chosen = {hash_order(names, seed)[0]}
+    # Hashed in another form than the works of questions, which often have the same names: else the
+    # works that are never asked about would be those whose articles are held out.
+    hashed = {f"article:{name}": name for name in names}
+    chosen = {hashed[key] for key in held_out_names(hashed, share, seed)}
+    if share > 0 and not chosen and len(hashed) > 1:
+        chosen = {hashed[hash_order(hashed, seed)[0]]}
     return (
         [name for name in names if name not in chosen],
         [name for name in names if name in chosen],

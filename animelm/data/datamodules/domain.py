@@ -23,6 +23,9 @@ from animelm.data.tokenization.chat import AnswerFrom
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.data.world import rank_and_world_size
 from animelm.errors import UserError
+from animelm.sample.writer import GENERATED
+
+SAMPLE = GENERATED / "anime"
 
 
 class DomainDataModule(L.LightningDataModule):
@@ -43,7 +46,8 @@ class DomainDataModule(L.LightningDataModule):
         folder: Folder of articles on the domain: Markdown files (.md, UTF-8), also in folders below
             it, whose YAML front matter is not trained on; or Parquet files with a column text, a
             row for each article (a column title or id names it); or a dataset on the Hugging Face
-            hub as hf://datasets/owner/name.
+            hub as hf://datasets/owner/name. By default the project's own sample is used for folder
+            and records; whoever names one of the two has no other data than that.
         records: Questions and answers on the domain: JSON Lines of records or of 質問/出力 or
             question/answer pairs, CSV with the columns 質問,出力, text with 質問: and 出力: lines
             (UTF-8), or Parquet with such columns.
@@ -101,6 +105,8 @@ class DomainDataModule(L.LightningDataModule):
         cache: Path | None = None,
     ) -> None:
         super().__init__()
+        if folder is None and records is None:
+            folder, records = SAMPLE / "articles", SAMPLE / "qa.jsonl"
         if (folder if epoch == "articles" else records) is None:
             missing = "folder" if epoch == "articles" else "records"
             raise UserError(f"data.epoch is {epoch}, but data.{missing} is not set")

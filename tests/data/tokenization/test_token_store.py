@@ -84,7 +84,7 @@ def test_workers_are_given_articles_only_as_they_keep_up(
     tokenized = token_store._tokenize(Counted(), TextEncoder(tokenizer), 0, workers=2)
     next(tokenized)
     assert len(read) == 3  # two ahead of the first
-    assert [name for name, _ in tokenized] == read[1:] and len(read) == 20
+    assert [name for name, _, _ in tokenized] == read[1:] and len(read) == 20
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -117,7 +117,7 @@ def test_a_second_call_reads_the_cache(tokenizer, articles, tmp_path, monkeypatc
 
 def test_nothing_half_written_stays_behind(tokenizer, articles, tmp_path, monkeypatch):
     def fail(*_args):
-        yield "work-00.md", np.array([1, 2], dtype=np.int32)
+        yield "work-00.md", "作品0", np.array([1, 2], dtype=np.int32)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(token_store, "_tokenize", fail)
