@@ -29,7 +29,7 @@ COMMANDS = {
     "ask": ("animelm.cli.ask", "Ask a model a question, or base and adapter side by side"),
     "demo": (_EXPERIMENT, "CPT, SFT and comparison on a slice of the sample, in minutes"),
     "reproduce": (_EXPERIMENT, "The same on the whole sample, without a limit of time"),
-    "corpus": ("animelm.cli.corpus.build", "Turn a Wikipedia dump into Markdown articles"),
+    "corpus": ("animelm.cli.corpus", "Turn a Wikipedia dump into Markdown articles"),
     "sample": ("animelm.cli.sample", "Write articles and questions from the tables of facts"),
     "base": ("animelm.cli.base", "Make the embedded base again: corpus, tokenizer, training"),
 }

@@ -41,16 +41,16 @@ def test_streams_that_end_within_a_page_are_read_over(index: Callable):
 def test_only_the_streams_with_chosen_pages_are_unpacked(index: Callable, monkeypatch):
     made = index(multistream([Spec(f"題{n}", "あ" * 5000) for n in range(40)], 1))
     origins = []
-    from animelm.corpus import seek
+    from animelm.corpus.dump import random_access
 
-    original = seek.unpacked
+    original = random_access.unpacked
 
     def counted(segment):
         for chunk in original(segment):
             origins.append(chunk.origin)
             yield chunk
 
-    monkeypatch.setattr(seek, "unpacked", counted)
+    monkeypatch.setattr(random_access, "unpacked", counted)
     places = [(page.offset, page.length) for page in made.pages()]
     list(made.seek_table.read([places[3], places[30]]))
     assert len(set(origins)) <= 4
