@@ -15,7 +15,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from animelm.errors import UserError
-from animelm.sample.articles import write_article
+from animelm.sample.articles import write_articles
 from animelm.sample.facts import by_subject, load_facts
 from animelm.sample.invented import copying_drills, name_drills, reading_records
 from animelm.sample.questions import write_questions
@@ -26,6 +26,7 @@ _DRILLS = 6_000
 _NAME_DRILLS = 2_500
 _PASSAGE_CHARACTERS = 400
 _SHORTEST_PASSAGE = 60
+_REVISIONS = 12  # of each general article
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,9 @@ def write_base_corpus(
         reading=folder / "reading.jsonl",
     )
     facts = load_facts("general")
-    articles = enumerate(by_subject(facts).values(), start=1)
-    _write_folder(
-        corpus.articles, {f"{i:04}.md": write_article(i, rows).text for i, rows in articles}
-    )
+    subjects = enumerate(by_subject(facts).values(), start=1)
+    articles = (a for i, rows in subjects for a in write_articles(i, rows, _REVISIONS))
+    _write_folder(corpus.articles, _numbered(article.text for article in articles))
     _write_lines(corpus.questions, write_questions(facts, "general"))
     _write_lines(corpus.reading, reading_records(reading, seed))
     _write_folder(corpus.drills, _numbered(copying_drills(_DRILLS, seed)))

@@ -51,7 +51,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     for domain in ("anime", "general"):
         articles = folder / domain / "articles"
         articles.mkdir(parents=True)
-        for path in sorted((GENERATED / domain / "articles").glob("*.md"))[:_WORKS]:
+        for path in sorted((GENERATED / domain / "articles").glob("*-01.md"))[:_WORKS]:
             shutil.copy(path, articles)
         lines = (GENERATED / domain / "qa.jsonl").read_text(encoding="utf-8").splitlines()
         works = list(dict.fromkeys(json.loads(line)["work"] for line in lines))[:_WORKS]
