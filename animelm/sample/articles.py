@@ -24,12 +24,19 @@ class Article:
     Attributes:
         title: the subject.
         revision: its number, from 1.
-        text: the whole file, with front matter.
+        front_matter: YAML between two lines of dashes.
+        body: the Markdown below it.
     """
 
     title: str
     revision: int
-    text: str
+    front_matter: str
+    body: str
+
+    @property
+    def text(self) -> str:
+        """The whole file."""
+        return f"{self.front_matter}\n{self.body}\n"
 
 
 def write_articles(page_id: int, facts: list[Fact], revisions: int) -> list[Article]:
@@ -42,7 +49,7 @@ def write_articles(page_id: int, facts: list[Fact], revisions: int) -> list[Arti
     """
     subject = facts[0].subject
     return [
-        Article(subject, number, f"{_front_matter(page_id, number, facts)}\n{body}\n")
+        Article(subject, number, _front_matter(page_id, number, facts), body)
         for number, body in enumerate(article_bodies(facts, revisions), start=1)
     ]
 

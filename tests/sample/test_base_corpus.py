@@ -20,6 +20,7 @@ from animelm.sample.base_corpus import (
     write_base_corpus,
 )
 from animelm.sample.facts import by_subject
+from animelm.sample.writer import GENERATED
 
 # Names of the anime table that mean something else in the general facts, with the one subject that
 # they stand under: the novelist whose name the hero of a work bears, and the painter ジェリコー.
@@ -137,6 +138,14 @@ def test_the_articles_are_those_of_the_general_table_alone(corpus, general):
     assert len(titles) == len(by_subject(general))
     assert {record["domain"] for record in read_lines(corpus.questions)} == {"general"}
     assert {record["domain"] for record in read_lines(corpus.reading)} == {"general"}
+
+
+def test_no_general_article_of_the_sample_is_among_them(corpus):
+    shipped = (GENERATED / "general" / "articles").iterdir()
+    texts = {frontmatter.load(path).content for path in shipped}
+    read = {frontmatter.load(path).content for path in corpus.articles.iterdir()}
+    assert len(read) > 1_000
+    assert not read & texts
 
 
 def test_a_passage_that_names_an_anime_work_or_a_protagonist_is_left_out(plain_text):
