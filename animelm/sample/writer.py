@@ -18,7 +18,7 @@ from animelm.sample.questions import write_questions
 
 GENERATED = Path(__file__).parent / "generated"
 # What is to be learned needs more wordings than what is only rehearsed.
-REVISIONS: dict[Domain, int] = {"anime": 12, "general": 2}
+REVISIONS: dict[Domain, int] = {"anime": 24, "general": 2}
 
 
 @dataclass(frozen=True)
