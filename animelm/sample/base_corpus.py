@@ -15,10 +15,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 from animelm.errors import UserError
-from animelm.sample.articles import write_article
-from animelm.sample.facts import by_subject, load_facts
+from animelm.sample.articles import write_articles
+from animelm.sample.facts import Fact, by_subject, load_facts
 from animelm.sample.invented import copying_drills, name_drills, reading_records
 from animelm.sample.questions import write_questions
+from animelm.sample.writer import REVISIONS
 
 JSQUAD = Path("qa/jsquad-v1.3-valid.json")
 COUNTRY_PAGES = Path("dumps/jawiki-countries.xml.bz2")
@@ -26,6 +27,7 @@ _DRILLS = 6_000
 _NAME_DRILLS = 2_500
 _PASSAGE_CHARACTERS = 400
 _SHORTEST_PASSAGE = 60
+_REVISIONS = 12  # of each general article, beside those of the sample
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class BaseCorpus:
     """What ``write_base_corpus`` wrote.
 
     Attributes:
-        articles: folder of Markdown on the general facts.
+        articles: folder of Markdown on the general facts, none of it in the sample.
         plain: folder of Markdown with plain Japanese; None without a source of it.
         drills: folder of texts that repeat random kanji: the first lesson.
         names: folder of texts that repeat invented names.
@@ -73,10 +75,7 @@ def write_base_corpus(
         reading=folder / "reading.jsonl",
     )
     facts = load_facts("general")
-    articles = enumerate(by_subject(facts).values(), start=1)
-    _write_folder(
-        corpus.articles, {f"{i:04}.md": write_article(i, rows).text for i, rows in articles}
-    )
+    _write_folder(corpus.articles, _numbered(_unshipped_articles(facts)))
     _write_lines(corpus.questions, write_questions(facts, "general"))
     _write_lines(corpus.reading, reading_records(reading, seed))
     _write_folder(corpus.drills, _numbered(copying_drills(_DRILLS, seed)))
@@ -84,6 +83,16 @@ def write_base_corpus(
     if plain_text and corpus.plain:
         _write_folder(corpus.plain, _numbered(plain_passages(plain_text)))
     return corpus
+
+
+def _unshipped_articles(facts: list[Fact]) -> Iterator[str]:
+    """Articles that are not in the sample, whose perplexity is then that of text never read."""
+    shipped = REVISIONS["general"]
+    for number, rows in enumerate(by_subject(facts).values(), start=1):
+        articles = write_articles(number, rows, shipped + _REVISIONS)
+        # With few facts to tell, a later revision may read as one of the sample's.
+        known = {article.body for article in articles[:shipped]}
+        yield from (article.text for article in articles if article.body not in known)
 
 
 def real_texts(corpus: BaseCorpus) -> Iterator[str]:

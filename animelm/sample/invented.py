@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from animelm.sample.facts import Fact
 from animelm.sample.questions import write_questions
-from animelm.sample.wordings import fill, load_relations
+from animelm.sample.wordings import telling_sentences
 
 # The order of these lists is part of what a seed draws.
 _KATAKANA = [
@@ -221,11 +221,9 @@ def name_drills(count: int, seed: int) -> Iterator[str]:
 
 
 def _passage_sentences(inventor: Inventor, facts: list[Fact]) -> list[str]:
-    relations = load_relations()
     sentences = []
     for fact in facts:
-        relation = relations[fact.relation]
-        choices = (*relation.statements, *relation.answers["forward"], *relation.answers["reverse"])
-        sentences.append(fill(inventor.random.choice(choices), fact, relation))
+        value_first = inventor.random.random() < 0.5
+        sentences.append(inventor.random.choice(telling_sentences(fact, value_first)))
     inventor.random.shuffle(sentences)
     return sentences

@@ -68,8 +68,14 @@ def fill(sentence: str, fact: Fact, relation: Relation) -> str:
     return sentence.format(s=fact.subject, v=fact.value, kind=relation.kind)
 
 
-def telling_sentences(fact: Fact) -> list[str]:
-    """Every sentence of the project that states the fact."""
+def telling_sentences(fact: Fact, value_first: bool) -> list[str]:
+    """The project's sentences that state the fact.
+
+    Args:
+        value_first: those that name the value before the subject; else those that name the subject
+            first.
+    """
     relation = load_relations()[fact.relation]
     sentences = (*relation.statements, *relation.answers["forward"], *relation.answers["reverse"])
-    return list(dict.fromkeys(fill(sentence, fact, relation) for sentence in sentences))
+    chosen = [s for s in sentences if (s.index("{v}") < s.index("{s}")) == value_first]
+    return list(dict.fromkeys(fill(sentence, fact, relation) for sentence in chosen))

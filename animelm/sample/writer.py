@@ -1,6 +1,7 @@
 """Writes the sample to disk: articles and questions of both domains.
 
-``anime/articles/*.md``, ``anime/qa.jsonl``, ``general/articles/*.md``, ``general/qa.jsonl``
+``anime/articles/*.md``, ``anime/qa.jsonl``, ``general/articles/*.md``, ``general/qa.jsonl``; an
+article ``0007-03.md`` is the third revision of the seventh subject's.
 """
 
 import hashlib
@@ -10,11 +11,13 @@ from pathlib import Path
 
 from animelm.errors import UserError
 from animelm.files import recover_folder, whole_folder
-from animelm.sample.articles import write_article
+from animelm.sample.articles import write_articles
 from animelm.sample.facts import Domain, Fact, by_subject, load_facts
 from animelm.sample.questions import write_questions
 
 GENERATED = Path(__file__).parent / "generated"
+# What is to be learned needs more wordings than what is only rehearsed.
+REVISIONS: dict[Domain, int] = {"anime": 24, "general": 2}
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,10 @@ def _write_domain(folder: Path, domain: Domain, facts: list[Fact]) -> int:
     with whole_folder(folder / domain) as partial:
         (partial / "articles").mkdir()
         for number, rows in enumerate(by_subject(facts).values(), start=1):
-            # A number is a safe file name for any title; the title stands in the front matter.
-            path = partial / "articles" / f"{number:04}.md"
-            path.write_text(write_article(number, rows).text, encoding="utf-8")
+            # A number is a safe file name for any title; the front matter has the title.
+            for article in write_articles(number, rows, REVISIONS[domain]):
+                path = partial / "articles" / f"{number:04}-{article.revision:02}.md"
+                path.write_text(article.text, encoding="utf-8")
         with (partial / "qa.jsonl").open("w", encoding="utf-8") as lines:
             lines.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     return len(records)

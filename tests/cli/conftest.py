@@ -51,8 +51,9 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     for domain in ("anime", "general"):
         articles = folder / domain / "articles"
         articles.mkdir(parents=True)
-        for path in sorted((GENERATED / domain / "articles").glob("*.md"))[:_WORKS]:
-            shutil.copy(path, articles)
+        for number in range(1, _WORKS + 1):
+            for path in (GENERATED / domain / "articles").glob(f"{number:04}-0[1-4].md"):
+                shutil.copy(path, articles)
         lines = (GENERATED / domain / "qa.jsonl").read_text(encoding="utf-8").splitlines()
         works = list(dict.fromkeys(json.loads(line)["work"] for line in lines))[:_WORKS]
         kept = [line for line in lines if json.loads(line)["work"] in works]

@@ -31,7 +31,7 @@ def test_reproduce_trains_and_compares_on_the_sample_that_it_writes(
 ) -> None:
     experiment.reproduce(tmp_path / "run", works=4)
     sample = tmp_path / "run" / "sample"
-    assert len(list((sample / "anime" / "articles").glob("*.md"))) == 4
+    assert len(list((sample / "anime" / "articles").glob("*-01.md"))) == 4
     cpt, sft, compared = (handed_on[step] for step in ("cpt", "sft", "compare"))
     assert cpt["--data.folder"] == str(sample / "anime" / "articles") == str(compared.articles)
     assert sft["--data.records"] == str(sample / "anime" / "qa.jsonl") == str(compared.records)

@@ -5,12 +5,13 @@ import json
 import re
 from dataclasses import fields
 
+import frontmatter
 import pytest
 import yaml
 
 from animelm.errors import UserError
 from animelm.sample import base_corpus
-from animelm.sample.articles import write_article
+from animelm.sample.articles import write_articles
 from animelm.sample.base_corpus import (
     COUNTRY_PAGES,
     JSQUAD,
@@ -19,6 +20,7 @@ from animelm.sample.base_corpus import (
     write_base_corpus,
 )
 from animelm.sample.facts import by_subject
+from animelm.sample.writer import GENERATED
 
 # Names of the anime table that mean something else in the general facts, with the one subject that
 # they stand under: the novelist whose name the hero of a work bears, and the painter ジェリコー.
@@ -83,7 +85,7 @@ def text_of(record):
 
 
 def test_the_search_finds_every_name_of_the_anime_table(anime, anime_names, names_in):
-    articles = [write_article(1, rows).text for rows in by_subject(anime).values()]
+    articles = [write_articles(1, rows, 1)[0].text for rows in by_subject(anime).values()]
     assert set().union(*map(names_in, articles)) == anime_names
 
 
@@ -92,7 +94,7 @@ def test_the_general_articles_and_questions_name_no_anime_work_and_no_protagonis
     articles = [path.read_text(encoding="utf-8") for path in sorted(corpus.articles.iterdir())]
     assert len(articles) >= 200
     for text in articles:
-        title = text.partition("\n# ")[2].partition("\n")[0]
+        title = frontmatter.loads(text)["title"]
         found |= {(name, title) for name in names_in(text)}
     questions = read_lines(corpus.questions)
     assert len(questions) > 10_000
@@ -136,6 +138,14 @@ def test_the_articles_are_those_of_the_general_table_alone(corpus, general):
     assert len(titles) == len(by_subject(general))
     assert {record["domain"] for record in read_lines(corpus.questions)} == {"general"}
     assert {record["domain"] for record in read_lines(corpus.reading)} == {"general"}
+
+
+def test_no_general_article_of_the_sample_is_among_them(corpus):
+    shipped = (GENERATED / "general" / "articles").iterdir()
+    texts = {frontmatter.load(path).content for path in shipped}
+    read = {frontmatter.load(path).content for path in corpus.articles.iterdir()}
+    assert len(read) > 1_000
+    assert not read & texts
 
 
 def test_a_passage_that_names_an_anime_work_or_a_protagonist_is_left_out(plain_text):

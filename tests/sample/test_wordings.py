@@ -67,10 +67,21 @@ def test_no_placeholder_is_left_open(relation):
 
 
 @every_relation
-def test_a_fact_is_told_in_different_sentences_the_form_alone_in_few(relation):
+@pytest.mark.parametrize("value_first", [False, True])
+def test_a_fact_is_told_in_different_sentences_the_form_alone_in_few(relation, value_first):
     fact = Fact(SUBJECT, "-", relation.name, (VALUE, "other spelling"), "-")
-    sentences = telling_sentences(fact)
-    assert len(set(sentences)) == len(sentences) >= (2 if relation.name == "form" else 5)
+    sentences = telling_sentences(fact, value_first)
+    assert len(set(sentences)) == len(sentences) >= (2 if relation.name == "form" else 3)
+    for sentence in sentences:
+        assert (sentence.index(VALUE) < sentence.index(SUBJECT)) == value_first
+
+
+@every_relation
+def test_no_sentence_of_an_article_is_the_wording_of_a_question(relation):
+    told = {*relation.statements, *relation.answers["forward"], *relation.answers["reverse"]}
+    asked = {q for questions in relation.questions.values() for q in questions}
+    assert not told & asked
+    assert not any("?" in sentence or sentence.endswith("ですか。") for sentence in told)
 
 
 def test_a_wording_is_named_by_relation_direction_and_place():
@@ -89,4 +100,4 @@ def test_titles_and_values_pass_unharmed(relation, title, value):
 @pytest.mark.parametrize("title", ["{v}", "{0}", "{{s}}", "100%", "%s", "%(v)d", "}{", "\\1", "$s"])
 def test_a_title_that_looks_like_a_placeholder_stays_as_it_is(title):
     fact = Fact(title, "アニメ", "protagonist", ("{s}",), "-")
-    assert f"「{title}」の主人公は{{s}}です。" in telling_sentences(fact)
+    assert f"「{title}」の主人公は{{s}}です。" in telling_sentences(fact, value_first=False)

@@ -36,11 +36,11 @@ class Watch(L.Callback):
 
 
 def write_sample(folder: Path) -> None:
-    """Twelve articles, more blocks than a run takes, so that it ends within one epoch; questions.
+    """Articles, more blocks than a run takes, so that it ends within one epoch; questions.
 
     The folders anime and general each receive articles and qa.jsonl.
     """
-    for name, count in (("anime", 8), ("general", 4)):
+    for name, count in (("anime", 48), ("general", 32)):
         (folder / name / "articles").mkdir(parents=True)
         for path in sorted((GENERATED / name / "articles").glob("*.md"))[:count]:
             shutil.copy(path, folder / name / "articles")
