@@ -1,17 +1,20 @@
-"""compare: compares base, CPT and CPT+SFT."""
+"""compare: compares base, CPT, SFT without CPT, and CPT + SFT."""
+
+from pathlib import Path
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from animelm.cli.configs import find_configs
 from animelm.evaluate.compare import CompareSettings, compare
-from animelm.evaluate.summary import Summary
+from animelm.evaluate.summary import Summary, write_summary
+from animelm.report.comparison_picture import save_comparison_picture
 from animelm.report.table import summary_tables
 
 _DESCRIPTION = """\
-Compares base, CPT and CPT+SFT on the same held-out questions, and by their perplexity on held-out
-articles. Prints tables with 95 % intervals; writes every answer to results.jsonl, and
-summary.json."""
+Compares base, CPT, SFT without CPT, and CPT + SFT on the same held-out questions, and by their
+perplexity on held-out articles. Prints tables with 95 % intervals; writes every answer to
+results.jsonl, the figures to summary.json and a picture of them to comparison.svg."""
 
 
 def run(command: str, arguments: list[str]) -> None:
@@ -28,12 +31,18 @@ def run(command: str, arguments: list[str]) -> None:
     compare_and_print(CompareSettings(**parsed.as_dict()))
 
 
-def compare_and_print(settings: CompareSettings) -> Summary:
+def compare_and_print(settings: CompareSettings) -> None:
     """Runs the comparison, and prints its tables and the paths of its files."""
     summary = compare(settings)
-    console = Console()
-    console.print(summary_tables(summary))
+    print_and_save(summary, settings.output)
     # Not through the console, which would break a long path over two lines.
     print(f"Answers: {settings.output / 'results.jsonl'}")
-    print(f"Summary: {settings.output / 'summary.json'}")
-    return summary
+
+
+def print_and_save(summary: Summary, folder: Path) -> None:
+    """Prints the tables of a comparison, and writes summary.json and comparison.svg."""
+    Console().print(summary_tables(summary))
+    write_summary(folder / "summary.json", summary)
+    save_comparison_picture(folder / "comparison.svg", summary)
+    print(f"Picture: {folder / 'comparison.svg'}")
+    print(f"Summary: {folder / 'summary.json'}")

@@ -1,29 +1,93 @@
-"""demo and reproduce: CPT, SFT and comparison in one command."""
+"""demo and reproduce: CPT, SFT, the control without CPT, and their comparison in one command."""
 
+import json
 import shutil
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 from jsonargparse import auto_cli
 from rich.console import Console
 
-from animelm.cli.compare import compare_and_print
+import animelm
+from animelm.cli.compare import compare_and_print, print_and_save
 from animelm.cli.configs import find_configs
 from animelm.cli.trainer import run as run_trainer
 from animelm.errors import UserError
+from animelm.evaluate.results import read_results
 from animelm.evaluate.settings import CompareSettings
+from animelm.evaluate.summary import pool_summaries, read_summary
 from animelm.sample.writer import GENERATED, write_sample
 
-# Two passes over the questions are enough for the demo's 36 works; with 238 works two facts in five
-# were not learned. General answers get worse while the learning rate is high, and recover later.
-_MORE_PASSES = ["--trainer.max_epochs=4", "--data.replay_share=0.25"]
-# What a run writes into its folder; ``reproduce`` also writes ``sample``.
-_WRITTEN = ("cpt", "sft", "results.jsonl", "summary.json")
-# An empty file that marks the folder as written by this command, because a user's own runs may also
-# be called cpt and sft.
-_MARK = ".replaced-by-the-next-run"
+# What a run writes into its folder; ``reproduce`` also writes ``sample`` and a folder per seed.
+_WRITTEN = ("cpt", "sft", "sft_only", "results.jsonl", "summary.json", "comparison.svg")
+# Marks the folder as written by this command, because a user's own runs may also be called cpt and
+# sft; holds the settings of the run.
+_MARK = ".written-by-animelm.json"
+# The control learns from questions alone what CPT + SFT learns from articles and questions.
+_WITHOUT_CPT = [
+    "--model.adapter.init_from=null",
+    "--model.step_name=sft",
+    "--data.shares.articles=0",
+]
+
+
+@dataclass(frozen=True)
+class _Experiment:
+    """Where an experiment is written, and what it trains on."""
+
+    output: Path
+    sample: Path
+    seed: int
+    questions_per_set: int | None
+
+    def run(self) -> None:
+        """Trains what has not been trained yet, and compares."""
+        begin = time.monotonic()
+        console = Console()
+        console.rule("1 of 4: continual pre-training on articles")
+        self._fit("cpt", "cpt.yaml", [])
+        console.rule("2 of 4: fine-tuning on questions and answers")
+        start = f"--model.adapter.init_from={self.output / 'cpt' / 'adapter'}"
+        self._fit("sft", "sft.yaml", [start])
+        console.rule("3 of 4: the control, fine-tuning without continual pre-training")
+        self._fit("sft_only", "sft.yaml", _WITHOUT_CPT)
+        console.rule("4 of 4: what was learned, what was forgotten")
+        compare_and_print(self._comparison(time.monotonic() - begin))
+
+    def _fit(self, name: str, config: str, options: list[str]) -> None:
+        folder = self.output / name
+        if (folder / "adapter").is_dir():
+            Console().print(f"{folder / 'adapter'} was trained by an earlier run")
+            return
+        data = [
+            f"--data.folder={self.sample / 'anime' / 'articles'}",
+            f"--data.records={self.sample / 'anime' / 'qa.jsonl'}",
+            f"--data.general_folders=[{self.sample / 'general' / 'articles'}]",
+            f"--data.general_records={self.sample / 'general' / 'qa.jsonl'}",
+            f"--data.seed={self.seed}",
+            f"--seed_everything={self.seed}",
+        ]
+        output = f"--trainer.default_root_dir={folder}"
+        run_trainer("fit", [f"--config={config}", output, *data, *options])
+
+    def _comparison(self, seconds_before: float) -> CompareSettings:
+        [config] = find_configs(["--config=compare.yaml"])
+        text = Path(config.partition("=")[2]).read_text(encoding="utf-8")
+        return replace(
+            CompareSettings(**yaml.safe_load(text)),
+            cpt_adapter=self.output / "cpt" / "adapter",
+            sft_adapter=self.output / "sft" / "adapter",
+            sft_only_adapter=self.output / "sft_only" / "adapter",
+            records=self.sample / "anime" / "qa.jsonl",
+            general_records=self.sample / "general" / "qa.jsonl",
+            articles=self.sample / "anime" / "articles",
+            general_articles=self.sample / "general" / "articles",
+            questions_per_set=self.questions_per_set,
+            output=self.output,
+            seconds_before=seconds_before,
+        )
 
 
 def run(command: str, arguments: list[str]) -> None:
@@ -32,41 +96,67 @@ def run(command: str, arguments: list[str]) -> None:
     auto_cli(function, args=arguments, prog=f"python -m animelm {command}")
 
 
-def demo(output: Path = Path("runs/demo")) -> None:
-    """CPT, SFT and comparison on the project's sample of 48 works.
+def demo(output: Path = Path("runs/demo"), seed: int = 0) -> None:
+    """CPT, SFT, the control without CPT, and their comparison on the project's sample.
 
     A quarter of the works is never asked about in training.
 
     Args:
         output: Folder for adapters, logs and results. An earlier demo in it is replaced.
+        seed: Decides what is held out, the initial adapter and the order of training.
 
     Raises:
         UserError: the folder holds something that was not written by a demo.
     """
-    _make_empty(output, _WRITTEN)
-    _experiment(output, GENERATED, questions_per_set=300, fine_tuning=[])
+    _require_own(output, _WRITTEN)
+    _make_empty(output)
+    _mark(output, {"command": "demo"})
+    _Experiment(output, GENERATED, seed, questions_per_set=300).run()
 
 
-def reproduce(output: Path = Path("runs/reproduce"), works: int | None = None) -> None:
-    """CPT, SFT and comparison on the whole sample of 318 works.
+def reproduce(
+    output: Path = Path("runs/reproduce"),
+    works: int | None = None,
+    seeds: list[int] = [0],  # noqa: B006 (never changed)
+) -> None:
+    """CPT, SFT, the control without CPT, and their comparison on the whole sample of 318 works.
 
-    Every held-out question is asked.
+    Every held-out question is asked. What an earlier call with the same settings has finished is
+    not done again, so that an interrupted run continues and seeds can be added.
 
     Args:
-        output: Folder for the sample, adapters, logs and results. An earlier run in it is
-            replaced.
+        output: Folder for the sample, adapters, logs and results.
         works: Number of works to use. By default all works are used.
+        seeds: Each decides what is held out, the initial adapter and the order of training. The
+            summary is taken over the results of all seeds.
 
     Raises:
-        UserError: the folder holds something that was not written by ``reproduce``.
+        UserError: the folder holds something that was not written by ``reproduce``, or the results
+            of other settings.
     """
-    _make_empty(output, (*_WRITTEN, "sample"))
-    write_sample(output / "sample", works)
-    _experiment(output, output / "sample", questions_per_set=None, fine_tuning=_MORE_PASSES)
+    names = [f"seed-{seed}" for seed in seeds]
+    others = [path.name for path in output.glob("seed-*")] if output.is_dir() else []
+    _require_own(output, (*_WRITTEN, "sample", *others))
+    _continue(output, {"command": "reproduce", "works": works, "animelm": animelm.__version__})
+    if not (output / "sample" / "general").is_dir():
+        write_sample(output / "sample", works)
+    for seed, name in zip(seeds, names, strict=True):
+        if not (output / name / "summary.json").is_file():
+            _Experiment(output / name, output / "sample", seed, questions_per_set=None).run()
+    folders = [output / name for name in names]
+    summary = pool_summaries(
+        [read_summary(folder / "summary.json") for folder in folders],
+        [result for folder in folders for result in read_results(folder / "results.jsonl")],
+    )
+    print_and_save(summary, output)
 
 
-def _make_empty(folder: Path, names: tuple[str, ...]) -> None:
-    """Makes the folder, and removes an earlier run unless the folder also holds other files."""
+def _require_own(folder: Path, names: tuple[str, ...]) -> None:
+    """Checks that a folder holds nothing but what this command has written.
+
+    Raises:
+        UserError: it does.
+    """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output {folder}: expected a folder")
     mark = folder / _MARK
@@ -75,12 +165,14 @@ def _make_empty(folder: Path, names: tuple[str, ...]) -> None:
     if foreign:
         raise UserError(
             f"--output {folder}: holds {foreign[0]}, which was not written by this command; "
-            "expected a new folder, or the folder of an earlier run, which is replaced"
+            "expected a new folder, or the folder of an earlier run"
         )
+
+
+def _make_empty(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        mark.touch()
-        for path in found:
+        for path in folder.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -89,51 +181,23 @@ def _make_empty(folder: Path, names: tuple[str, ...]) -> None:
         raise UserError(f"{error.filename}: cannot be replaced: {error.strerror}") from error
 
 
-def _experiment(
-    output: Path, sample: Path, questions_per_set: int | None, fine_tuning: list[str]
-) -> None:
-    begin = time.monotonic()
-    console = Console()
-    anime, general = sample / "anime", sample / "general"
-    console.rule("1 of 3: continual pre-training on articles")
-    _fit(
-        output / "cpt",
-        "cpt.yaml",
-        [
-            f"--data.folder={anime / 'articles'}",
-            f"--data.replay_folders=[{general / 'articles'}]",
-        ],
-    )
-    console.rule("2 of 3: fine-tuning on questions and answers")
-    _fit(
-        output / "sft",
-        "sft.yaml",
-        [
-            f"--model.adapter.init_from={output / 'cpt' / 'adapter'}",
-            f"--data.records={anime / 'qa.jsonl'}",
-            f"--data.replay_records={general / 'qa.jsonl'}",
-            *fine_tuning,
-        ],
-    )
-    console.rule("3 of 3: what was learned, what was forgotten")
-    [config] = find_configs(["--config=compare.yaml"])
-    settings = CompareSettings(
-        **yaml.safe_load(Path(config.partition("=")[2]).read_text(encoding="utf-8"))
-    )
-    settings = replace(
-        settings,
-        cpt_adapter=output / "cpt" / "adapter",
-        sft_adapter=output / "sft" / "adapter",
-        records=anime / "qa.jsonl",
-        general_records=general / "qa.jsonl",
-        articles=anime / "articles",
-        general_articles=general / "articles",
-        questions_per_set=questions_per_set,
-        output=output,
-        seconds_before=time.monotonic() - begin,
-    )
-    compare_and_print(settings)
+def _continue(folder: Path, settings: dict[str, object]) -> None:
+    """Marks a new folder, or checks that an earlier run had the same settings."""
+    mark = folder / _MARK
+    if mark.is_file():
+        earlier = json.loads(mark.read_text(encoding="utf-8"))
+        for name, value in settings.items():
+            if earlier.get(name) != value:
+                raise UserError(
+                    f"--output {folder}: holds a run with {name}={earlier.get(name)}, and this "
+                    f"one has {name}={value}; name another folder, or delete this one"
+                )
+    _mark(folder, settings)
 
 
-def _fit(folder: Path, config: str, options: list[str]) -> None:
-    run_trainer("fit", [f"--config={config}", f"--trainer.default_root_dir={folder}", *options])
+def _mark(folder: Path, settings: dict[str, object]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _MARK).write_text(json.dumps(settings), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--output {folder}: cannot be written: {error.strerror}") from error

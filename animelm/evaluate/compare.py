@@ -32,7 +32,6 @@ from animelm.evaluate.summary import (
     Summary,
     paired_differences,
     summarize_model,
-    write_summary,
 )
 from animelm.files import make_folder
 from animelm.model.architecture import CausalLM
@@ -55,7 +54,7 @@ _FINE_TUNED = ("sft_only", "sft")
 
 
 def compare(settings: CompareSettings) -> Summary:
-    """Runs the comparison; writes results.jsonl and summary.json, each whole or not at all.
+    """Runs the comparison; writes results.jsonl, whole or not at all.
 
     Raises:
         UserError: a file or folder is missing or malformed, an adapter does not fit the base,
@@ -93,7 +92,6 @@ def compare(settings: CompareSettings) -> Summary:
     write_results(
         settings.output / "results.jsonl", (result for rows in results.values() for result in rows)
     )
-    write_summary(settings.output / "summary.json", summary)
     return summary
 
 

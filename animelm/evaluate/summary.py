@@ -3,12 +3,13 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from animelm.data.held_out import QUESTION_SETS
+from animelm.errors import UserError
 from animelm.evaluate.bootstrap import Interval, bootstrap_interval, paired_difference
 from animelm.evaluate.perplexity import Perplexity
 from animelm.evaluate.results import Result
@@ -84,6 +85,92 @@ class Summary:
         for model in values["models"].values():
             model.update(model.pop("sets"))
         return values
+
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> "Summary":
+        """The comparison that ``to_json`` gave.
+
+        Raises:
+            KeyError, TypeError: it is not one.
+        """
+        models = {
+            name: ModelSummary(
+                {each: _read_scores(model[each]) for each in QUESTION_SETS},
+                model["perplexity_anime"],
+                model["perplexity_general"],
+            )
+            for name, model in values["models"].items()
+        }
+        differences = {
+            pair: {
+                name: Difference(each["accuracy"], _read_bounds(each["ci95"]))
+                for name, each in sets.items()
+            }
+            for pair, sets in values["differences"].items()
+        }
+        return Summary(
+            models,
+            differences,
+            values["seconds"],
+            values["trainable_parameters_per_target"],
+            tuple(values["seeds"]),
+        )
+
+
+def _read_scores(values: dict[str, Any]) -> SetScores:
+    directions = {name: MeanScores(**each) for name, each in values["directions"].items()}
+    return SetScores(**{**values, "ci95": _read_bounds(values["ci95"]), "directions": directions})
+
+
+def _read_bounds(values: list[float] | None) -> Bounds | None:
+    return None if values is None else (values[0], values[1])
+
+
+def read_summary(path: Path) -> Summary:
+    """Reads summary.json.
+
+    Raises:
+        UserError: it cannot be read, or is not the summary of a comparison.
+    """
+    try:
+        return Summary.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not the summary of a comparison ({error!r})") from error
+
+
+def pool_summaries(summaries: Sequence[Summary], results: Sequence[Result]) -> Summary:
+    """One comparison out of several with other seeds.
+
+    Scores and intervals are taken over the answers of all of them, and perplexities are means.
+
+    Args:
+        summaries: one per seed; all compare the same models.
+        results: the answers of all seeds.
+    """
+    seeds = tuple(seed for summary in summaries for seed in summary.seeds)
+    by_model = {
+        name: [result for result in results if result.model == name] for name in summaries[0].models
+    }
+    models = {
+        name: replace(
+            summarize_model(rows, seeds[0], None, None),
+            perplexity_anime=_mean([s.models[name].perplexity_anime for s in summaries]),
+            perplexity_general=_mean([s.models[name].perplexity_general for s in summaries]),
+        )
+        for name, rows in by_model.items()
+    }
+    return Summary(
+        models,
+        paired_differences(by_model, seeds[0]),
+        math.fsum(summary.seconds for summary in summaries),
+        summaries[0].trainable_parameters_per_target,
+        seeds,
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
 
 
 def write_summary(path: Path, summary: Summary) -> None:

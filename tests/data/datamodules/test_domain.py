@@ -164,7 +164,9 @@ def test_a_work_whose_article_is_held_out_is_not_called_only_read(
             break
     questions = make_module(folder=folder, validation_share=0.4, seed=seed).data.questions
     sets = [part.get("anime_only_read", []) for part in (questions.dev, questions.test)]
-    assert {record.work for records in sets for record in records} == only_read - unread != only_read
+    assert (
+        {record.work for records in sets for record in records} == only_read - unread != only_read
+    )
 
 
 def test_revisions_of_one_article_are_held_out_together(make_module, articles, tokenizer):
