@@ -32,7 +32,7 @@ def adapters(base: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
             if "lora_B" in path:
                 torch.nn.init.normal_(parameter, std=0.5)
         folders[name] = tmp_path_factory.mktemp(name) / "adapter"
-        save_adapter(model, folders[name], [])
+        save_adapter(model, folders[name])
     return folders
 
 
