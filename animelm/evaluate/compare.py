@@ -142,7 +142,7 @@ class _ModelRun:
         self._task = progress.add_task(name, total=evaluation.steps)
 
     def answers(self, seed: int) -> list[Result]:
-        """Answers every question and scores the answers."""
+        """Answers every question and scores the answers, in the order of the evaluation set."""
         answer_from = resolve_answer_from(
             self._settings.answer_from, fine_tuned=self._name in _FINE_TUNED
         )
@@ -155,9 +155,17 @@ class _ModelRun:
             max_thinking_tokens=self._settings.max_thinking_tokens,
         )
         score = self._evaluation.distractors.score
-        return [
-            make_result(self._name, answer, score(answer.output, answer.record), seed)
+        # Batches are ordered by the length of their prompts, which retrieval makes longer.
+        results = {
+            (answer.held_out_set, answer.record.id): make_result(
+                self._name, answer, score(answer.output, answer.record), seed
+            )
             for answer in answers
+        }
+        return [
+            results[name, record.id]
+            for name, records in self._evaluation.questions.items()
+            for record in records
         ]
 
     def perplexity(self, name: str) -> Perplexity | None:
