@@ -104,7 +104,8 @@ def _models(settings: CompareSettings) -> dict[str, Path | None]:
 def require_trained_split(settings: CompareSettings) -> SplitSettings:
     """The split with which all adapters of a comparison were trained.
 
-    An adapter without a record, from another tool, is compared with the settings as given.
+    An adapter without a record, from another tool, is compared with the settings as given. Where no
+    adapter has rehearsed anything general, no general subject counts as rehearsed.
 
     Raises:
         UserError: an adapter is missing, or was trained on another base, other data or with another
@@ -121,8 +122,11 @@ def require_trained_split(settings: CompareSettings) -> SplitSettings:
             require_same_base(folder, steps, base)
             require_same_data(folder, steps, data)
             require_same_split(folder, steps, settings.given_split)
+    values = asdict(DEFAULT_SPLIT)
+    if all(records.values()):  # also without adapters
+        values["held_out_subjects"] = None
     given = {name: value for name, value in settings.given_split.items() if value is not None}
-    return SplitSettings(**{**asdict(DEFAULT_SPLIT), **recorded, **given})
+    return SplitSettings(**{**values, **recorded, **given})
 
 
 class _ModelRun:

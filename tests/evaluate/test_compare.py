@@ -153,6 +153,7 @@ def test_all_models_answer_the_same_questions_in_this_order(
 
 def test_nothing_is_asked_that_recipes_were_chosen_on(settings: CompareSettings) -> None:
     settings.cpt_adapter = settings.sft_adapter = None
+    settings.held_out_subjects = 0.25
     compare(settings)
     split = DomainData(settings.data_paths, load_tokenizer(settings.base), DEFAULT_SPLIT).questions
     asked = {result.id for result in read_results(settings.output / "results.jsonl")}
@@ -282,6 +283,19 @@ def test_an_adapter_without_a_record_is_compared_as_given(settings: CompareSetti
     settings.seed = 3
     expected = replace(DEFAULT_SPLIT, seed=3, validation_share=0.34)
     assert require_trained_split(settings) == expected
+
+
+def test_where_nothing_was_rehearsed_no_subject_is_called_rehearsed(
+    recorded: CompareSettings, tmp_path: Path
+) -> None:
+    without_replay = replace(TRAINED, held_out_subjects=None)
+    for name in ("cpt", "sft"):
+        _record(recorded, tmp_path / "runs" / name, name, split=without_replay)
+    assert require_trained_split(recorded) == without_replay
+    _record(recorded, tmp_path / "runs" / "sft", "sft")  # with replay
+    assert require_trained_split(recorded) == TRAINED
+    recorded.cpt_adapter = recorded.sft_adapter = None  # the base has rehearsed nothing
+    assert require_trained_split(recorded) == replace(DEFAULT_SPLIT, held_out_subjects=None)
 
 
 def _refused(settings: CompareSettings, monkeypatch: pytest.MonkeyPatch, message: str) -> None:
