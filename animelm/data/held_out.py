@@ -112,7 +112,7 @@ def split_questions(
     own = split_qa(anime, wordings, settings.held_out_works or 0.0, settings.seed)
     replay, rehearsed, unrehearsed, subjects = _split_general(general, wordings, settings)
     # A file of general questions may ask about anime as well.
-    asked_nowhere = Mentions(record.work for record in own.only_read)
+    asked_nowhere = Mentions({record.work for record in own.only_read})
     replay = [record for record in replay if not _names(asked_nowhere, record)]
     facts = {record.fact for record in replay}
     trained = _Trained([*own.train, *replay])
@@ -120,7 +120,8 @@ def split_questions(
         UNSEEN_WORDING: own.unseen_wording,
         ONLY_READ: list(filter(trained.has_no_fact_of, own.only_read)),
         REHEARSED: [record for record in rehearsed if record.fact in facts],
-        UNREHEARSED: list(filter(trained.has_no_fact_of, unrehearsed)),
+        # Of a work on anime, articles are read even where nothing asks about it.
+        UNREHEARSED: list(filter(_Trained([*anime, *replay]).has_no_fact_of, unrehearsed)),
     }
     dev: dict[str, list[QARecord]] = {}
     test: dict[str, list[QARecord]] = {}

@@ -85,9 +85,9 @@ def split_qa(
 
     For each fact and direction, the first ``max(1, round(share × count))`` wordings in hash order
     are held out, but never all. Since the order depends on the wording alone, all facts of a
-    relation hold out the same wordings. Works whose names differ in punctuation, width or case alone
-    are one. A question that is also trained on, word for word, for another fact is removed from both
-    held-out sets.
+    relation hold out the same wordings. Works whose names differ only in punctuation, width or case
+    are one. A question that is also trained on, word for word, for another fact is removed from
+    both held-out sets.
 
     Raises:
         UserError: a share is not in [0, 1).

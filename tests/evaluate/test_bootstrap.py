@@ -105,7 +105,7 @@ def test_interval_does_not_depend_on_the_order(pairs: list, random) -> None:
 
 
 def test_pairing_takes_the_difficulty_of_the_works_out() -> None:
-    """A model better by about 0.1 on every work: clear when paired, though works differ far more."""
+    """A model better by about 0.1 on every work: clear when paired, though works differ more."""
     rng = np.random.default_rng(0)
     difficulty = np.repeat(rng.random(20) * 0.8, 5)
     works = [str(i // 5) for i in range(100)]
