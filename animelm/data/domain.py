@@ -152,10 +152,11 @@ class DomainData:
         Raises:
             UserError: a question is longer.
         """
+        held_out = self._held_out_titles()
         return {
-            "articles": _articles_of(self.articles),
+            "articles": _articles_of(self.articles, held_out),
             "questions": self._pairs(self.questions.train, block_size),
-            "general_articles": _articles_of(self.general_articles, self._naming()),
+            "general_articles": _articles_of(self.general_articles, held_out, self._naming()),
             "general_questions": self._pairs(self.questions.replay, block_size),
         }
 
@@ -164,11 +165,14 @@ class DomainData:
             return None
         return ArticleCorpus(folders, self.chat.tokenizer, self.split, self._workers, self._cache)
 
+    def _held_out_titles(self) -> set[str]:
+        """Titles held out of any folder: another folder may hold the same article."""
+        corpora = (self.articles, self.general_articles)
+        return {title for corpus in corpora if corpus for title in corpus.held_out_titles}
+
     def _unread(self) -> set[str]:
         """Works whose article is held out, so that training has not read it."""
-        if self.articles is None:
-            return set()
-        titles = {text_key(self.articles.titles[i]) for i in self.articles.validation[0]}
+        titles = self.articles.held_out_titles if self.articles else set()
         return {record.work for record in self.records if text_key(record.work) in titles}
 
     def _naming(self) -> set[int]:
@@ -194,9 +198,15 @@ def _lengths(documents: Sequence[Document]) -> NDArray[np.int64]:
     return np.array([len(document) for document in documents], dtype=np.int64)
 
 
-def _articles_of(corpus: ArticleCorpus | None, without: Collection[int] = ()) -> TrainingSource:
+def _articles_of(
+    corpus: ArticleCorpus | None, held_out: Collection[str], without: Collection[int] = ()
+) -> TrainingSource:
+    """The training articles of a corpus, without some titles and without some numbers."""
     if corpus is None:
         return TrainingSource([], _lengths([]), np.arange(0))
-    numbers = np.concatenate(corpus.train)
-    kept = np.array([number for number in numbers if number not in without], dtype=np.int64)
-    return TrainingSource(corpus.documents, corpus.lengths, kept)
+    kept = [
+        number
+        for number in np.concatenate(corpus.train)
+        if number not in without and text_key(corpus.titles[number]) not in held_out
+    ]
+    return TrainingSource(corpus.documents, corpus.lengths, np.array(kept, dtype=np.int64))

@@ -94,11 +94,12 @@ def split_questions(
 
     - ``anime_unseen_wording``: wordings never trained on, of facts that are.
     - ``anime_only_read``: works that training never asks about; they occur in articles only.
-    - ``general_rehearsed``: wordings never trained on, of general facts that replay rehearses.
-    - ``general_unrehearsed``: questions on general subjects that nothing in training names.
+    - ``general_rehearsed``: wordings never trained on, of general facts that replay draws from.
+    - ``general_unrehearsed``: questions on general subjects that no general text or question in
+      training names.
 
-    No question of these sets is trained on, whatever its punctuation, width and case. The works of
-    each set are divided into dev and test.
+    No question of these sets is trained on, whatever its punctuation, width and case; of the second
+    and the fourth set, no fact is. The works of each set are divided into dev and test.
 
     Args:
         anime: records on anime.
@@ -109,33 +110,58 @@ def split_questions(
     """
     wordings = settings.held_out_wordings or 0.0
     own = split_qa(anime, wordings, settings.held_out_works or 0.0, settings.seed)
-    asked_nowhere = {record.work for record in own.only_read}
+    replay, rehearsed, unrehearsed, subjects = _split_general(general, wordings, settings)
     # A file of general questions may ask about anime as well.
-    others = [record for record in general if record.work not in asked_nowhere]
-    replay, rehearsed, unrehearsed, subjects = _split_general(others, wordings, settings)
-    trained = {text_key(record.question) for record in (*own.train, *replay)}
+    asked_nowhere = Mentions({record.work for record in own.only_read})
+    replay = [record for record in replay if not _names(asked_nowhere, record)]
+    facts = {record.fact for record in replay}
+    trained = _Trained([*own.train, *replay])
     sets = {
         UNSEEN_WORDING: own.unseen_wording,
-        ONLY_READ: [record for record in own.only_read if record.work not in unread],
-        REHEARSED: rehearsed,
-        UNREHEARSED: unrehearsed,
+        ONLY_READ: list(filter(trained.has_no_fact_of, own.only_read)),
+        REHEARSED: [record for record in rehearsed if record.fact in facts],
+        # Of a work on anime, articles are read even where nothing asks about it.
+        UNREHEARSED: list(filter(_Trained([*anime, *replay]).has_no_fact_of, unrehearsed)),
     }
     dev: dict[str, list[QARecord]] = {}
     test: dict[str, list[QARecord]] = {}
     for name, records in sets.items():
-        untrained = [record for record in records if text_key(record.question) not in trained]
-        chosen = _dev_units(untrained, settings)
+        # Before anything is left out, so that a run with other articles divides them alike.
+        chosen = _dev_units(records, settings)
+        asked = [r for r in records if not trained.has_question_of(r)]
+        if name == ONLY_READ:
+            asked = [record for record in asked if record.work not in unread]
         for part, inside in ((dev, True), (test, False)):
-            members = [r for r in untrained if (r.work in chosen or r.fact in chosen) == inside]
+            members = [r for r in asked if (r.work in chosen or r.fact in chosen) == inside]
             if members:
                 part[name] = members
     return QuestionSplit(own.train, replay, dev, test, subjects)
 
 
+class _Trained:
+    """What the questions of training ask."""
+
+    def __init__(self, records: Sequence[QARecord]) -> None:
+        self._questions = {text_key(record.question) for record in records}
+        self._facts = {record.fact for record in records}
+        self._works = {text_key(record.work) for record in records}
+
+    def has_question_of(self, record: QARecord) -> bool:
+        return text_key(record.question) in self._questions
+
+    def has_no_fact_of(self, record: QARecord) -> bool:
+        """Whether neither the fact nor another fact of its work is asked about."""
+        return record.fact not in self._facts and text_key(record.work) not in self._works
+
+
+def _names(subjects: Mentions, record: QARecord) -> bool:
+    return any(map(subjects.any_in, (record.work, record.question, *record.answers)))
+
+
 def _split_general(
     records: Sequence[QARecord], wordings: float, settings: SplitSettings
 ) -> tuple[list[QARecord], list[QARecord], list[QARecord], frozenset[str]]:
-    """Records to replay, held out and rehearsed, held out and unrehearsed; unrehearsed subjects."""
+    """Records to replay, held-out wordings of the others, held out and unrehearsed; subjects."""
     if settings.held_out_subjects is None:
         split = split_qa(records, wordings, 0.0, settings.seed)
         # Nothing is replayed, so facts without a held-out wording can be asked as well.
@@ -146,10 +172,8 @@ def _split_general(
     subjects = frozenset(held_out_names(works, settings.held_out_subjects, settings.seed))
     split = split_qa(records, wordings, settings.held_out_subjects, settings.seed)
     mentions = Mentions(subjects)
-    replay = [r for r in split.train if not any(map(mentions.any_in, (r.question, *r.answers)))]
-    facts = {record.fact for record in replay}
-    rehearsed = [record for record in split.unseen_wording if record.fact in facts]
-    return replay, rehearsed, split.only_read, subjects
+    replay = [record for record in split.train if not _names(mentions, record)]
+    return replay, split.unseen_wording, split.only_read, subjects
 
 
 def _dev_units(records: Sequence[QARecord], settings: SplitSettings) -> set[str]:

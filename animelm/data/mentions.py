@@ -1,5 +1,6 @@
 """Which texts name one of some subjects."""
 
+import unicodedata
 from collections.abc import Iterable
 
 import ahocorasick
@@ -12,8 +13,9 @@ _QUOTES = ("「{}」", "『{}』")
 class Mentions:
     """Finds names in texts, all of them in one pass (Aho–Corasick).
 
-    A name is found inside a longer word as well (リン in ベルリン): this class serves to keep a
-    subject out of training, where a text too few does no harm.
+    Width and case make no difference. A name is found inside a longer word as well (リン in
+    ベルリン): this class serves to keep a subject out of training, where a text too few does no
+    harm.
 
     Args:
         names: the names; one of a single character is found in 「」 or 『』 only.
@@ -21,7 +23,7 @@ class Mentions:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._automaton = ahocorasick.Automaton()
-        for name in names:
+        for name in map(_folded, names):
             forms = [name] if len(name) > _SHORT else [quotes.format(name) for quotes in _QUOTES]
             for form in forms:
                 self._automaton.add_word(form, name)
@@ -30,4 +32,8 @@ class Mentions:
 
     def any_in(self, text: str) -> bool:
         """Whether ``text`` contains one of the names."""
-        return not self._empty and next(self._automaton.iter(text), None) is not None
+        return not self._empty and next(self._automaton.iter(_folded(text)), None) is not None
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()

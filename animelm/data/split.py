@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from animelm.corpus.cleaning.text_key import text_key
 from animelm.data.sources.qa import QARecord
 from animelm.errors import UserError
 
@@ -84,20 +85,22 @@ def split_qa(
 
     For each fact and direction, the first ``max(1, round(share × count))`` wordings in hash order
     are held out, but never all. Since the order depends on the wording alone, all facts of a
-    relation hold out the same wordings. A question that is also trained on, word for word, for
-    another fact is removed from both held-out sets.
+    relation hold out the same wordings. Works whose names differ only in punctuation, width or case
+    are one. A question that is also trained on, word for word, for another fact is removed from
+    both held-out sets.
 
     Raises:
         UserError: a share is not in [0, 1).
     """
     check_share("held_out_wordings", held_out_wordings)
     check_share("held_out_works", held_out_works)
-    works = held_out_names((record.work for record in records), held_out_works, seed)
+    chosen_works = held_out_names((record.work for record in records), held_out_works, seed)
+    works = set(map(text_key, chosen_works))
     wordings = _held_out_wordings(records, held_out_wordings, seed)
     split = QASplit([], [], [])
     for record in records:
         chosen = wordings[record.fact, record.direction]
-        if record.work not in works:
+        if text_key(record.work) not in works:
             target = split.unseen_wording if record.wording in chosen else split.train
             target.append(record)
         elif record.wording in chosen or not chosen:

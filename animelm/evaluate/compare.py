@@ -104,7 +104,8 @@ def _models(settings: CompareSettings) -> dict[str, Path | None]:
 def require_trained_split(settings: CompareSettings) -> SplitSettings:
     """The split with which all adapters of a comparison were trained.
 
-    An adapter without a record, from another tool, is compared with the settings as given.
+    An adapter without a record, from another tool, is compared with the settings as given. Where no
+    adapter has rehearsed anything general, no general subject counts as rehearsed.
 
     Raises:
         UserError: an adapter is missing, or was trained on another base, other data or with another
@@ -121,8 +122,11 @@ def require_trained_split(settings: CompareSettings) -> SplitSettings:
             require_same_base(folder, steps, base)
             require_same_data(folder, steps, data)
             require_same_split(folder, steps, settings.given_split)
+    values = asdict(DEFAULT_SPLIT)
+    if all(records.values()):  # also without adapters
+        values["held_out_subjects"] = None
     given = {name: value for name, value in settings.given_split.items() if value is not None}
-    return SplitSettings(**{**asdict(DEFAULT_SPLIT), **recorded, **given})
+    return SplitSettings(**{**values, **recorded, **given})
 
 
 class _ModelRun:
@@ -142,7 +146,7 @@ class _ModelRun:
         self._task = progress.add_task(name, total=evaluation.steps)
 
     def answers(self, seed: int) -> list[Result]:
-        """Answers every question and scores the answers."""
+        """Answers every question and scores the answers, in the order of the evaluation set."""
         answer_from = resolve_answer_from(
             self._settings.answer_from, fine_tuned=self._name in _FINE_TUNED
         )
@@ -155,9 +159,17 @@ class _ModelRun:
             max_thinking_tokens=self._settings.max_thinking_tokens,
         )
         score = self._evaluation.distractors.score
-        return [
-            make_result(self._name, answer, score(answer.output, answer.record), seed)
+        # Batches are ordered by the length of their prompts, which retrieval makes longer.
+        results = {
+            (answer.held_out_set, answer.record.id): make_result(
+                self._name, answer, score(answer.output, answer.record), seed
+            )
             for answer in answers
+        }
+        return [
+            results[name, record.id]
+            for name, records in self._evaluation.questions.items()
+            for record in records
         ]
 
     def perplexity(self, name: str) -> Perplexity | None:

@@ -71,7 +71,9 @@ class EvaluationSet:
         paths = self.data.paths
         folders = [*([paths.articles] if paths.articles else []), *paths.general_articles]
         articles = (article for folder in folders for article in open_articles(folder))
-        return {text_key(article.title()): article.read() for article in articles}
+        asked = {text_key(r.work) for records in self.questions.values() for r in records}
+        titled = ((text_key(article.title()), article) for article in articles)
+        return {title: article.read() for title, article in titled if title in asked}
 
 
 def prepare_evaluation(

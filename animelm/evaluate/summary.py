@@ -91,7 +91,7 @@ class Summary:
         """The comparison that ``to_json`` gave.
 
         Raises:
-            KeyError, TypeError: it is not one.
+            AttributeError, KeyError, TypeError: it is not one.
         """
         models = {
             name: ModelSummary(
@@ -134,7 +134,7 @@ def read_summary(path: Path) -> Summary:
     """
     try:
         return Summary.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not the summary of a comparison ({error!r})") from error
 
 
@@ -169,8 +169,9 @@ def pool_summaries(summaries: Sequence[Summary], results: Sequence[Result]) -> S
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None where one of the values is, which may have been infinite."""
     known = [value for value in values if value is not None]
-    return math.fsum(known) / len(known) if known else None
+    return math.fsum(known) / len(known) if len(known) == len(values) else None
 
 
 def write_summary(path: Path, summary: Summary) -> None:

@@ -3,8 +3,9 @@
 What was trained would otherwise be scored as held out, and nothing would show it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 
 from animelm.errors import UserError
@@ -36,18 +37,18 @@ def require_same_base(adapter: Path, steps: Sequence[TrainingStep], base: BaseRe
 
 
 def require_same_data(
-    adapter: Path, steps: Sequence[TrainingStep], data: Iterable[DataRecord]
+    adapter: Path, steps: Sequence[TrainingStep], data: Sequence[DataRecord]
 ) -> None:
     """Checks that the data that are split here are those that the adapter was trained on.
 
-    Each source is compared with those of its role that the adapter's steps name; a role that no
-    step names is new to the adapter, and fits.
+    Every step must have had each source, or none of its role: what is held out of a source may be
+    trained on in another one. A role that no step names is new to the adapter, and fits.
 
     Raises:
         UserError: a source of the same role has other content.
     """
-    for source in data:
-        trained = [each for step in steps for each in step.data if each.role == source.role]
+    for step, source in product(steps, data):
+        trained = [each for each in step.data if each.role == source.role]
         if trained and all(each.sha256 != source.sha256 for each in trained):
             role = source.role.replace("_", " ")
             raise UserError(

@@ -77,6 +77,73 @@ def test_works_whose_article_is_held_out_are_not_called_only_read(make_records):
     assert left == held_out - set(unread)
 
 
+def only_read_work(anime: Sequence[QARecord]) -> str:
+    return min(works(of_set(split_questions(anime, [], SETTINGS), "anime_only_read")))
+
+
+def test_a_general_question_that_names_a_work_that_was_only_read_is_not_trained(make_records):
+    anime, general = make_records(8, 4), make_records(8, 4, "general")
+    work = only_read_work(anime)
+    naming = [
+        replace(r, id=f"{r.id}-on", fact=f"{r.work}/on", question=f"{work}と{r.question}")
+        for r in general
+    ]
+    questions = split_questions(anime, [*general, *naming], SETTINGS)
+    assert questions.replay and not any(work in record.question for record in questions.replay)
+    assert questions.unrehearsed == split_questions(anime, general, SETTINGS).unrehearsed
+
+
+def test_general_questions_on_works_of_the_domain_change_no_subject_and_are_not_unrehearsed(
+    make_records,
+):
+    """A run without the questions on the domain must leave out the same subjects."""
+    anime, general = make_records(8, 4), make_records(8, 4, "general")
+    about = [replace(r, id=f"{r.id}-again", question=f"再び{r.question}") for r in anime]
+    together = [*general, *about]
+    questions = split_questions(anime, together, SETTINGS)
+    alone = split_questions([], together, SETTINGS)
+    assert questions.unrehearsed == alone.unrehearsed
+    assert works(anime) & questions.unrehearsed
+    assert not works(of_set(questions, "general_unrehearsed")) & works(anime)
+
+
+def test_a_work_under_another_spelling_is_the_same_work(make_records):
+    anime = make_records(8, 4)
+    work = only_read_work(anime)
+    spelled = [
+        replace(r, id=f"{r.id}-wide", work=f"「{r.work.upper()}」", question=f"再び{r.question}")
+        for r in anime
+        if r.work == work
+    ]
+    split = split_questions([*anime, *spelled], [], SETTINGS)
+    trained = {text_key(record.work) for record in split.train}
+    assert not {text_key(name) for name in works(of_set(split, "anime_only_read"))} & trained
+
+
+def test_a_fact_that_is_trained_under_another_work_is_not_only_read(make_records):
+    anime = make_records(8, 4)
+    work = only_read_work(anime)
+    [other, *_] = sorted(works(split_questions(anime, [], SETTINGS).train))
+    shared = [
+        replace(r, id=f"{r.id}-shared", work=other, question=f"再び{r.question}")
+        for r in anime
+        if r.work == work
+    ]
+    questions = split_questions([*anime, *shared], [], SETTINGS)
+    facts = {record.fact for record in questions.train}
+    assert f"{work}/protagonist" in facts
+    assert not {record.fact for record in of_set(questions, "anime_only_read")} & facts
+
+
+def test_dev_stays_dev_where_other_articles_are_held_out(make_records):
+    anime = make_records(64, 4)
+    whole = split_questions(anime, [], SETTINGS)
+    dev = works(whole.dev["anime_only_read"])
+    unread = sorted(works(whole.test["anime_only_read"]))[:8]
+    part = split_questions(anime, [], SETTINGS, unread)
+    assert works(part.dev["anime_only_read"]) == dev
+
+
 def test_dev_and_test_share_no_work(make_records):
     questions = split_questions(make_records(16, 4), make_records(16, 4, "general"), SETTINGS)
     assert set(questions.dev) == set(questions.test) == set(QUESTION_SETS)
@@ -170,9 +237,16 @@ def test_nothing_that_is_asked_as_held_out_is_trained(
     keys = {text_key(record.question) for record in trained}
     for name in QUESTION_SETS:
         assert all(text_key(record.question) not in keys for record in of_set(split, name))
-    assert not works(of_set(split, "anime_only_read")) & works(trained)
+    works_trained = {text_key(record.work) for record in trained}
+    facts_trained = {record.fact for record in trained}
+    for name in ("anime_only_read", "general_unrehearsed"):
+        for record in of_set(split, name):
+            assert text_key(record.work) not in works_trained
+            assert record.fact not in facts_trained
     facts = {record.fact for record in split.train}
     assert {record.fact for record in of_set(split, "anime_unseen_wording")} <= facts
+    replayed = {record.fact for record in split.replay}
+    assert {record.fact for record in of_set(split, "general_rehearsed")} <= replayed
     assert works(of_set(split, "general_unrehearsed")) <= split.unrehearsed
     for record in split.replay:
         assert record.work not in split.unrehearsed

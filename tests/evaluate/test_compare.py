@@ -1,38 +1,49 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 import torch
 from jsonargparse import ArgumentParser
 
+from animelm.data.domain import DomainData
+from animelm.data.held_out import DEFAULT_SPLIT, QUESTION_SETS, SplitSettings
 from animelm.data.sources.qa import QARecord
+from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.errors import UserError
 from animelm.evaluate import compare as compare_module
-from animelm.evaluate.compare import CompareSettings, compare, with_adapter
+from animelm.evaluate.compare import (
+    CompareSettings,
+    compare,
+    require_trained_split,
+    with_adapter,
+)
 from animelm.evaluate.generate import load_for_inference
 from animelm.evaluate.results import read_results
 from animelm.model.checkpoint.load import load_base
 from animelm.model.lora.adapters import LoraSettings, add_adapter, save_adapter
 from animelm.model.lora.targets import DEFAULT_TARGETS
+from animelm.provenance.fingerprints import record_base, record_paths
+from animelm.provenance.record import BaseRecord, TrainingStep, write_record
 
 WORKS = 8
 
 
 @pytest.fixture(scope="module")
 def adapters(base: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two adapters that change the model, each in another way."""
+    """Three adapters that change the model, each in another way."""
     folders = {}
-    for seed, name in enumerate(("cpt", "sft")):
+    for seed, name in enumerate(("cpt", "sft", "sft_only")):
         torch.manual_seed(seed)
         model = add_adapter(load_base(base, "nf4"), LoraSettings(rank=2, alpha=8))
         for path, parameter in model.named_parameters():
             if "lora_B" in path:
                 torch.nn.init.normal_(parameter, std=0.5)
         folders[name] = tmp_path_factory.mktemp(name) / "adapter"
-        save_adapter(model, folders[name], [])
+        save_adapter(model, folders[name])
     return folders
 
 
@@ -59,7 +70,10 @@ def _write_records(path: Path, make_record: Callable[..., QARecord], domain: str
 def _write_articles(folder: Path, subject: str) -> Path:
     folder.mkdir()
     for number in range(6):
-        text = f"# {subject}{number}\n\n{subject}{number}の主人公はエドワードである。\n"
+        title = f"{subject}{number}"
+        text = f"---\ntitle: {title}\n---\n# {title}\n\n" + "主人公はエドワード。" * (
+            1 + number % 3
+        )
         (folder / f"{number}.md").write_text(text, encoding="utf-8")
     return folder
 
@@ -76,8 +90,8 @@ def settings(
         cpt_adapter=adapters["cpt"],
         sft_adapter=adapters["sft"],
         general_records=tmp_path / "general.jsonl",
-        articles=_write_articles(tmp_path / "articles", "作品"),
-        general_articles=_write_articles(tmp_path / "general", "国"),
+        articles=_write_articles(tmp_path / "articles", "anime"),
+        general_articles=_write_articles(tmp_path / "general", "general"),
         validation_share=0.34,
         block_size=64,
         max_new_tokens=6,
@@ -87,8 +101,14 @@ def settings(
     )
 
 
-def test_three_models_answer_the_same_questions(
-    settings: CompareSettings, monkeypatch: pytest.MonkeyPatch
+def _asked(settings: CompareSettings) -> dict[str, list[QARecord]]:
+    """The test part of each held-out set."""
+    data = DomainData(settings.data_paths, load_tokenizer(settings.base), DEFAULT_SPLIT)
+    return data.questions.test
+
+
+def test_all_models_answer_the_same_questions_in_this_order(
+    settings: CompareSettings, adapters: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads: list[str] = []
 
@@ -98,31 +118,47 @@ def test_three_models_answer_the_same_questions(
 
     monkeypatch.setattr(compare_module, "load_for_inference", counted)
     settings.seconds_before = 1000.0
+    settings.held_out_subjects = 0.25
+    settings.sft_only_adapter, settings.retrieval = adapters["sft_only"], True
+    models = ["base", "cpt", "sft_only", "sft", "retrieval"]
     summary = compare(settings)
     assert len(loads) == 1
-    assert list(summary.models) == ["base", "cpt", "sft"]
+    assert list(summary.models) == models
 
-    written = json.loads((settings.output / "summary.json").read_text(encoding="utf-8"))
     results = read_results(settings.output / "results.jsonl")
-    asked = {"anime_unseen_wording": 12, "anime_only_read": 4, "general": 16}
-    assert len(results) == 3 * sum(asked.values())
-    for model in ("base", "cpt", "sft"):
-        for name, count in asked.items():
-            scores = written["models"][model][name]
-            assert scores["n"] == count
-            assert 0 <= scores["ci95"][0] <= scores["accuracy"] <= scores["ci95"][1] <= 1
-            assert set(scores["directions"]) == {"forward", "reverse"}
-        assert written["models"][model]["perplexity_anime"] > 1
-        assert written["models"][model]["perplexity_general"] > 1
-    assert written["seconds"] > 1000
-    assert set(written["differences"]) == {"cpt-base", "sft-base", "sft-cpt"}
-    trained = written["trainable_parameters_per_target"]
+    asked = _asked(settings)
+    assert set(asked) == set(QUESTION_SETS)
+    for model in models:
+        for name, records in asked.items():
+            rows = [r.id for r in results if (r.model, r.held_out_set) == (model, name)]
+            assert sorted(rows) == sorted(record.id for record in records)
+            scores = summary.models[model].sets[name]
+            assert (scores.n, scores.works) == (len(records), len({r.work for r in records}))
+            assert set(scores.directions) == {"forward", "reverse"}
+        assert (summary.models[model].perplexity_anime or 0) > 1
+        assert (summary.models[model].perplexity_general or 0) > 1
+    assert summary.seconds > 1000
+    assert summary.seeds == (0,)
+    assert set(summary.differences) == {
+        f"{later}-{earlier}" for earlier, later in combinations(models, 2)
+    }
+    trained = summary.trainable_parameters_per_target
     assert {name for label in trained for name in label.split("+")} == set(DEFAULT_TARGETS)
     assert all(trained.values())
-    assert sorted(p.name for p in settings.output.iterdir()) == ["results.jsonl", "summary.json"]
+    assert [path.name for path in settings.output.iterdir()] == ["results.jsonl"]
 
-    outputs = {m: [r.output for r in results if r.model == m] for m in ("base", "cpt", "sft")}
-    assert outputs["base"] != outputs["cpt"] != outputs["sft"] != outputs["base"]
+    outputs = {model: [r.output for r in results if r.model == model] for model in models}
+    assert len(set(map(tuple, outputs.values()))) == len(models)
+
+
+def test_nothing_is_asked_that_recipes_were_chosen_on(settings: CompareSettings) -> None:
+    settings.cpt_adapter = settings.sft_adapter = None
+    settings.held_out_subjects = 0.25
+    compare(settings)
+    split = DomainData(settings.data_paths, load_tokenizer(settings.base), DEFAULT_SPLIT).questions
+    asked = {result.id for result in read_results(settings.output / "results.jsonl")}
+    dev = {record.id for records in split.dev.values() for record in records}
+    assert dev and asked and not asked & dev
 
 
 def test_each_model_answers_as_it_does_alone(settings: CompareSettings) -> None:
@@ -152,7 +188,7 @@ def test_without_adapters_the_base_alone_is_measured(settings: CompareSettings) 
     settings.articles = settings.general_articles = None
     summary = compare(settings)
     assert list(summary.models) == ["base"]
-    assert summary.models["base"].sets["general"].n == 0
+    assert summary.models["base"].sets["general_unrehearsed"].n == 0
     assert summary.models["base"].perplexity_anime is None
     assert summary.trainable_parameters_per_target == {}
 
@@ -166,7 +202,7 @@ def test_a_comparison_that_fails_leaves_no_summary(
     settings.questions_per_set = 1
     with pytest.raises(UserError, match=r"broken: no adapter_config\.json"):
         compare(settings)
-    assert list(settings.output.iterdir()) == []
+    assert not settings.output.exists() or list(settings.output.iterdir()) == []
 
 
 def test_an_output_that_cannot_be_written_is_reported_before_the_base_is_loaded(
@@ -186,8 +222,8 @@ def test_what_is_missing_is_reported_before_anything_is_answered(
     settings.sft_adapter = tmp_path / "nowhere"
     with pytest.raises(UserError, match="nowhere"):
         compare(settings)
+    settings.cpt_adapter = settings.sft_adapter = settings.general_records = None
     settings.held_out_wordings = settings.held_out_works = 0.0
-    settings.general_records = None
     with pytest.raises(UserError, match="no question is held out"):
         compare(settings)
 
@@ -203,6 +239,119 @@ def test_a_tokenizer_that_the_base_has_no_rows_for_is_reported_before_the_base_i
     settings.base = str(folder)
     with pytest.raises(UserError, match="its embedding has 99 rows"):
         compare(settings)
+
+
+@pytest.fixture
+def recorded(
+    settings: CompareSettings, adapters: dict[str, Path], tmp_path: Path
+) -> CompareSettings:
+    """Adapters of CPT and SFT with the record of a training on the data of the comparison."""
+    for name in ("cpt", "sft"):
+        folder = tmp_path / "runs" / name
+        shutil.copytree(adapters[name], folder)
+        setattr(settings, f"{name}_adapter", folder)
+        _record(settings, folder, name)
+    settings.validation_share = None
+    return settings
+
+
+TRAINED = replace(DEFAULT_SPLIT, seed=7, held_out_works=0.5, validation_share=0.34)
+
+
+def _record(
+    settings: CompareSettings,
+    folder: Path,
+    step: str,
+    base: BaseRecord | None = None,
+    split: SplitSettings = TRAINED,
+) -> None:
+    """Writes the record of a run of one step on the comparison's data."""
+    base = base or record_base(settings.base)
+    data = record_paths(settings.data_paths)
+    write_record(folder, [TrainingStep(step, "0.1.0", 1, base, data, split)])
+
+
+def test_the_split_is_the_one_that_the_adapters_were_trained_with(
+    recorded: CompareSettings,
+) -> None:
+    assert require_trained_split(recorded) == TRAINED
+    recorded.seed = 7  # what agrees may be given
+    assert require_trained_split(recorded) == TRAINED
+
+
+def test_an_adapter_without_a_record_is_compared_as_given(settings: CompareSettings) -> None:
+    settings.seed = 3
+    expected = replace(DEFAULT_SPLIT, seed=3, validation_share=0.34)
+    assert require_trained_split(settings) == expected
+
+
+def test_where_nothing_was_rehearsed_no_subject_is_called_rehearsed(
+    recorded: CompareSettings, tmp_path: Path
+) -> None:
+    without_replay = replace(TRAINED, held_out_subjects=None)
+    for name in ("cpt", "sft"):
+        _record(recorded, tmp_path / "runs" / name, name, split=without_replay)
+    assert require_trained_split(recorded) == without_replay
+    _record(recorded, tmp_path / "runs" / "sft", "sft")  # with replay
+    assert require_trained_split(recorded) == TRAINED
+    recorded.cpt_adapter = recorded.sft_adapter = None  # the base has rehearsed nothing
+    assert require_trained_split(recorded) == replace(DEFAULT_SPLIT, held_out_subjects=None)
+
+
+def _refused(settings: CompareSettings, monkeypatch: pytest.MonkeyPatch, message: str) -> None:
+    """Checks that a comparison is refused before the base is loaded."""
+    monkeypatch.setattr(compare_module, "load_for_inference", pytest.fail)
+    with pytest.raises(UserError, match=message):
+        compare(settings)
+    assert not settings.output.exists()
+
+
+def test_an_adapter_of_another_base_is_refused_with_both_named(
+    recorded: CompareSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = replace(record_base(recorded.base), name="another/base", weights_sha256="x" * 64)
+    _record(recorded, tmp_path / "runs" / "sft", "sft", base=other)
+    _refused(
+        recorded,
+        monkeypatch,
+        rf"runs/sft was trained on the base another/base .*x{{12}}\), and {recorded.base} is",
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "role"),
+    [
+        ("anime.jsonl", "questions"),
+        ("general.jsonl", "general questions"),
+        ("articles/0.md", "articles"),
+        ("general/0.md", "general articles"),
+    ],
+)
+def test_an_adapter_of_other_data_is_refused_with_both_named(
+    recorded: CompareSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    file: str,
+    role: str,
+) -> None:
+    changed = tmp_path / file
+    text = changed.read_text(encoding="utf-8").replace("主人公", "主役")
+    changed.write_text(text, encoding="utf-8")
+    _refused(recorded, monkeypatch, rf"runs/cpt was trained on the {role} of .* holds others")
+
+
+def test_another_split_is_refused_with_both_values(
+    recorded: CompareSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded.held_out_works = 0.25
+    _refused(recorded, monkeypatch, r"runs/cpt .* held_out_works=0\.5, .* held_out_works=0\.25")
+
+
+def test_adapters_of_two_splits_are_refused_with_both_values(
+    recorded: CompareSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _record(recorded, tmp_path / "runs" / "sft", "sft", split=replace(TRAINED, seed=8))
+    _refused(recorded, monkeypatch, r"runs/cpt was trained with seed=7, .*runs/sft with seed=8")
 
 
 def test_settings_are_built_from_yaml(tmp_path: Path) -> None:

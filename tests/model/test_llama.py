@@ -121,14 +121,14 @@ def test_an_adapter_is_saved_and_loaded(base: Path, tmp_path: Path) -> None:
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter)
-    save_adapter(model, tmp_path, [])
+    save_adapter(model, tmp_path)
     again = load_adapter(load_base(str(base), "nf4"), tmp_path, trainable=False)
     assert isinstance(again, PeftModel)
     torch.testing.assert_close(logits(again.eval()), logits(model.eval()))
 
 
 def test_an_adapter_of_gpt_oss_is_refused(base: Path, checkpoint: Path, tmp_path: Path) -> None:
-    save_adapter(add_adapter(load_base(str(checkpoint)), LoraSettings(rank=2)), tmp_path, [])
+    save_adapter(add_adapter(load_base(str(checkpoint)), LoraSettings(rank=2)), tmp_path)
     with pytest.raises(UserError, match=r"32 tensors of its file do not exist in the base"):
         load_adapter(load_base(str(base)), tmp_path, trainable=False)
 

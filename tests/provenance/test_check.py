@@ -45,9 +45,19 @@ def test_other_data_of_the_same_role_are_refused_with_both_named() -> None:
         require_same_data(ADAPTER, [STEP], [other])
 
 
-def test_data_of_any_step_of_the_chain_fit() -> None:
-    other = replace(QUESTIONS, sha256="z")
-    require_same_data(ADAPTER, [STEP, replace(STEP, data=(other,))], [QUESTIONS])
+def test_one_of_several_folders_of_the_training_fits() -> None:
+    folders = tuple(DataRecord("general_articles", name, name) for name in ("one", "two"))
+    require_same_data(ADAPTER, [replace(STEP, data=folders)], folders[1:])
+
+
+def test_data_that_one_step_of_the_chain_did_not_have_are_refused() -> None:
+    """What is held out of the questions of one step may be among those that the other trained."""
+    other = replace(QUESTIONS, path="other.jsonl", sha256="z" * 64)
+    steps = [STEP, replace(STEP, step="more", data=(other,))]
+    with pytest.raises(UserError, match=r"of other.jsonl \(z{12}\), and qa.jsonl holds others"):
+        require_same_data(ADAPTER, steps, [QUESTIONS])
+    with pytest.raises(UserError, match=r"of qa.jsonl \(q{12}\), and other.jsonl holds others"):
+        require_same_data(ADAPTER, steps, [other])
 
 
 def test_the_split_of_a_chain_is_that_of_all_its_steps() -> None:

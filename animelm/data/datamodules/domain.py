@@ -143,6 +143,8 @@ class DomainDataModule(L.LightningDataModule):
         values = {**asdict(DEFAULT_SPLIT), **self._recorded, **self._given}
         if not self.shares.rehearse and "held_out_subjects" not in self._recorded:
             values["held_out_subjects"] = None  # nothing is rehearsed
+        elif self.shares.rehearse and self.paths.general_questions is None:
+            values["held_out_subjects"] = 0.0  # nothing names the subjects, so none is left out
         return SplitSettings(**values)
 
     @property

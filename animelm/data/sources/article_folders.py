@@ -129,18 +129,25 @@ class MarkdownFolder:
 
 @dataclass(frozen=True)
 class RowArticle:
-    """An article from a row, which has been read already."""
+    """An article from a row, which has been read already.
+
+    Attributes:
+        name: unique in its folder.
+        text: its text.
+        heading: its title; another row may have the same one.
+    """
 
     name: str
     text: str
+    heading: str
 
     def read(self) -> str:
         """The row's text."""
         return self.text
 
     def title(self) -> str:
-        """The row's name, which is its title where it has one."""
-        return self.name
+        """The row's title, else its id, else its file and row number."""
+        return self.heading
 
 
 class ParquetFolder:
@@ -172,10 +179,10 @@ class ParquetFolder:
             [file] = article_names(self._root, [shard])
             for row in read_rows(shard, chosen):
                 place = f"{file}:{row.number}"
-                name = _name(row.values) or place
-                name = f"{name} ({place})" if name in given else name
+                heading = _name(row.values) or place
+                name = f"{heading} ({place})" if heading in given else heading
                 given.add(name)
-                yield RowArticle(name, _text(row))
+                yield RowArticle(name, _text(row), heading)
 
 
 def _article_columns(shard: Path) -> list[str]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch.utils.data import ConcatDataset
 from transformers import PreTrainedTokenizerBase
 
+from animelm.corpus.cleaning.text_key import text_key
 from animelm.data.batches.batch import Document, Documents
 from animelm.data.batches.loaders import PackedLoader
 from animelm.data.batches.packing import pack_selected
@@ -65,6 +66,11 @@ class ArticleCorpus:
             self.validation.append(held_out + first)
             first += len(store)
 
+    @property
+    def held_out_titles(self) -> set[str]:
+        """The titles of the held-out articles, as ``text_key`` gives them."""
+        return {text_key(self.titles[i]) for i in np.concatenate(self.validation)}
+
     def held_out_blocks(
         self,
         name: str,
@@ -96,8 +102,10 @@ class ArticleCorpus:
 def _split(store: TokenStore, share: float, seed: int) -> tuple[Indices, Indices]:
     """The indices of the training and of the held-out articles within the store.
 
-    Articles with one title, such as revisions of one article, are held out together.
+    Articles with one title, such as revisions of one article, are held out together, also where it
+    is spelled differently.
     """
     _, held_out = split_articles(list(dict.fromkeys(store.titles)), share, seed)
-    is_held_out = np.isin(np.array(store.titles, dtype=object), held_out)
+    keys = set(map(text_key, held_out))
+    is_held_out = np.array([text_key(title) in keys for title in store.titles], dtype=bool)
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)

@@ -30,7 +30,7 @@ from animelm.data.tokenization.tokenizer import TextEncoder, document_end_token_
 from animelm.errors import UserError
 from animelm.files import default_cache, make_folder, whole_folder
 
-_LAYOUT = "2"
+_LAYOUT = "3"
 _TOKEN = np.dtype("<i4")
 # Starting a worker takes longer than tokenizing this many articles.
 _ARTICLES_PER_WORKER = 200

@@ -180,6 +180,48 @@ def test_revisions_of_one_article_are_held_out_together(make_module, articles, t
         assert (f"# 作品{i}\n" in shown) == (f"## 改訂 作品{i}\n" in shown) == trained
 
 
+def test_an_article_that_is_held_out_of_one_folder_is_trained_from_no_other(
+    make_module, articles, general_articles, tmp_path, tokenizer
+):
+    _, held_out = split_articles([f"作品{i}" for i in range(20)], 0.3, 0)
+    again = tmp_path / "again"
+    again.mkdir()
+    for title in [*held_out, *(f"別{i}" for i in range(10))]:
+        text = f"---\ntitle: 「{title}」\n---\n{title}の改訂。"
+        (again / f"{title}.md").write_text(text, encoding="utf-8")
+    module = make_module(
+        general_folders=[again, general_articles],
+        shares=Shares(general_articles=0.7),
+        validation_share=0.3,
+    )
+    shown = shown_by(module, tokenizer, epochs=3)
+    assert not [title for title in held_out if f"{title}の改訂" in shown]
+    assert "別" in shown
+
+
+def test_rows_with_one_title_are_held_out_together(make_module, write_parquet, tmp_path, tokenizer):
+    rows = [
+        {"title": title, "text": f"{title}の第{n}版。"}
+        for title in (f"作品{i}" for i in range(10))
+        for n in range(3)
+    ]
+    rows += [{"title": f"「作品{i}」", "text": f"作品{i}の第3版。"} for i in range(10)]
+    write_parquet(tmp_path / "rows" / "a.parquet", rows)
+    module = make_module(folder=tmp_path / "rows", shares=Shares(), validation_share=0.3)
+    shown = shown_by(module, tokenizer)
+    for i in range(10):
+        assert len({f"作品{i}の第{n}版。" in shown for n in range(4)}) == 1
+    assert "第3版" in shown
+
+
+def test_without_general_questions_replay_leaves_no_subject_out(make_module):
+    """No record may claim that subjects were left out which nothing has named."""
+    module = make_module(general_records=None, shares=Shares(general_articles=0.3))
+    assert module.split_settings.held_out_subjects == 0.0
+    assert make_module(shares=Shares()).split_settings.held_out_subjects is None
+    assert make_module().split_settings.held_out_subjects == 0.25
+
+
 @pytest.mark.parametrize("step", [1, 3])
 def test_a_run_resumes_at_the_next_batch(make_module, recorder, trainer, tmp_path, step):
     whole = recorder()

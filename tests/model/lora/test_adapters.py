@@ -21,7 +21,6 @@ from animelm.model.lora.adapters import (
     save_adapter,
     stack_adapter,
 )
-from animelm.model.lora.files import read_ancestry
 from animelm.model.lora.targets import DEFAULT_TARGETS, audit_targets
 from animelm.model.quantization.linear4bit import Quantization
 
@@ -60,16 +59,15 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
 
 def test_a_saved_adapter_comes_back_the_same(checkpoint: Path, tmp_path: Path) -> None:
     model = fresh(checkpoint)
-    save_adapter(model, tmp_path / "adapter", [{"step": "cpt"}])
+    save_adapter(model, tmp_path / "adapter")
     again = load_adapter(load_base(str(checkpoint)), tmp_path / "adapter", trainable=False).eval()
     assert torch.equal(logits(again), logits(model))
-    assert read_ancestry(tmp_path / "adapter") == [{"step": "cpt"}]
 
 
 def test_a_saved_adapter_names_its_base(checkpoint: Path, tmp_path: Path) -> None:
-    save_adapter(fresh(checkpoint), tmp_path / "cpt", [])
+    save_adapter(fresh(checkpoint), tmp_path / "cpt")
     stacked = stack_adapter(load_base(str(checkpoint)), tmp_path / "cpt", SETTINGS)
-    save_adapter(stacked, tmp_path / "sft", [])
+    save_adapter(stacked, tmp_path / "sft")
     for folder in ("cpt", "sft", "sft/stacked_on"):
         text = (tmp_path / folder / "adapter_config.json").read_text(encoding="utf-8")
         assert json.loads(text)["base_model_name_or_path"] == str(checkpoint)
@@ -82,13 +80,13 @@ def test_saving_an_adapter_does_not_look_its_base_up(
     model.get_base_model().name_or_path = model.peft_config["default"].base_model_name_or_path = (
         "somebody/on-the-hub"
     )
-    save_adapter(model, tmp_path, [])
+    save_adapter(model, tmp_path)
     assert not [warning for warning in recwarn if "on-the-hub" in str(warning.message)]
 
 
 def test_pefts_own_loader_reads_the_saved_adapter(checkpoint: Path, tmp_path: Path) -> None:
     model = fresh(checkpoint)
-    save_adapter(model, tmp_path / "adapter", [])
+    save_adapter(model, tmp_path / "adapter")
     again = PeftModel.from_pretrained(load_base(str(checkpoint)), tmp_path / "adapter").eval()
     torch.testing.assert_close(logits(again), logits(model), rtol=1e-4, atol=1e-4)
 
@@ -112,7 +110,7 @@ def test_an_adapter_of_pefts_own_making_gives_its_logits(
 
 
 def test_a_continued_adapter_is_trainable(checkpoint: Path, tmp_path: Path) -> None:
-    save_adapter(fresh(checkpoint), tmp_path / "adapter", [])
+    save_adapter(fresh(checkpoint), tmp_path / "adapter")
     model = load_adapter(load_base(str(checkpoint)), tmp_path / "adapter", trainable=True)
     assert audit_targets(model, DEFAULT_TARGETS).total > 0
 
@@ -121,7 +119,7 @@ def test_a_stacked_adapter_leaves_the_one_below_frozen_and_comes_back_with_it(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     below = fresh(checkpoint)
-    save_adapter(below, tmp_path / "cpt", [])
+    save_adapter(below, tmp_path / "cpt")
     stacked = stack_adapter(load_base(str(checkpoint)), tmp_path / "cpt", SETTINGS).eval()
     trained = [name for name, parameter in stacked.named_parameters() if parameter.requires_grad]
     assert trained and all(".default." in name for name in trained)
@@ -129,7 +127,7 @@ def test_a_stacked_adapter_leaves_the_one_below_frozen_and_comes_back_with_it(
     for name, parameter in stacked.named_parameters():
         if "lora_B.default" in name:
             torch.nn.init.normal_(parameter, std=0.1)
-    save_adapter(stacked, tmp_path / "sft", [])
+    save_adapter(stacked, tmp_path / "sft")
     again = load_adapter(load_base(str(checkpoint)), tmp_path / "sft", trainable=False).eval()
     torch.testing.assert_close(logits(again), logits(stacked))
     assert not torch.allclose(logits(again), logits(below))
@@ -144,7 +142,7 @@ def test_a_folder_whose_adapter_fits_another_base_is_named(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     model = fresh(checkpoint)
-    save_adapter(model, tmp_path / "adapter", [])
+    save_adapter(model, tmp_path / "adapter")
     weights = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     cut = {name: weight[:, :2].contiguous() for name, weight in weights.items()}
     save_file(cut, tmp_path / "adapter" / "adapter_model.safetensors")
@@ -164,7 +162,7 @@ def test_a_folder_whose_adapter_fits_another_base_is_named(
 def test_an_adapter_that_fits_the_base_in_part_is_refused(
     checkpoint: Path, tmp_path: Path, changes: dict[str, int], message: str, below: bool
 ) -> None:
-    save_adapter(fresh(checkpoint), tmp_path / "adapter", [])
+    save_adapter(fresh(checkpoint), tmp_path / "adapter")
     GptOssForCausalLM(tiny_gpt_oss(**changes)).save_pretrained(tmp_path / "other")
     other = load_base(str(tmp_path / "other"))
     with pytest.raises(
@@ -210,7 +208,7 @@ def test_an_adapter_of_the_embedding_fits(checkpoint: Path, tmp_path: Path) -> N
 
 
 def test_continuing_takes_the_dropout_of_the_settings(checkpoint: Path, tmp_path: Path) -> None:
-    save_adapter(fresh(checkpoint), tmp_path / "cpt", [])
+    save_adapter(fresh(checkpoint), tmp_path / "cpt")
     settings = replace(SETTINGS, dropout=0.25)
     model = continue_adapter(load_base(str(checkpoint)), tmp_path / "cpt", settings)
     rates = {
@@ -219,7 +217,7 @@ def test_continuing_takes_the_dropout_of_the_settings(checkpoint: Path, tmp_path
         if isinstance(module, LoraLayer)
     }
     assert rates == {0.25}
-    save_adapter(model, tmp_path / "sft", [])
+    save_adapter(model, tmp_path / "sft")
     written = json.loads((tmp_path / "sft" / "adapter_config.json").read_text(encoding="utf-8"))
     assert written["lora_dropout"] == 0.25
 
@@ -228,7 +226,7 @@ def test_continuing_takes_the_dropout_of_the_settings(checkpoint: Path, tmp_path
 def test_continuing_with_another_shape_is_an_error(
     checkpoint: Path, tmp_path: Path, setting: str
 ) -> None:
-    save_adapter(fresh(checkpoint), tmp_path / "cpt", [])
+    save_adapter(fresh(checkpoint), tmp_path / "cpt")
     own = getattr(SETTINGS, setting)
     settings = replace(SETTINGS, **{setting: 64})
     with pytest.raises(UserError, match=f"adapter's {setting} is {own}, the settings say 64"):
@@ -239,7 +237,7 @@ def test_continuing_with_a_target_that_the_adapter_lacks_is_an_error(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, target_modules=("q_proj",))
-    save_adapter(add_adapter(load_base(str(checkpoint)), settings), tmp_path / "cpt", [])
+    save_adapter(add_adapter(load_base(str(checkpoint)), settings), tmp_path / "cpt")
     with pytest.raises(UserError, match="this adapter does not cover k_proj"):
         continue_adapter(
             load_base(str(checkpoint)),

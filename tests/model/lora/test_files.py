@@ -9,11 +9,9 @@ from safetensors.torch import save_file
 
 from animelm.errors import UserError
 from animelm.model.lora.files import (
-    ANCESTRY_FILE,
     CONFIG_FILE,
     WEIGHTS_FILE,
     StoredAdapter,
-    read_ancestry,
 )
 
 
@@ -73,17 +71,3 @@ def test_settings_that_are_no_object_are_refused(folder: Path) -> None:
     (folder / CONFIG_FILE).write_text("[]", encoding="utf-8")
     with pytest.raises(UserError, match=rf"{CONFIG_FILE}: found list; expected an object"):
         StoredAdapter.from_folder(folder)
-
-
-def test_an_adapter_without_ancestry_has_none(tmp_path: Path) -> None:
-    assert read_ancestry(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [('[{"step": "cp', "not JSON"), ('{"a": 1}', "a list of steps"), ("[1]", "a list of steps")],
-)
-def test_an_ancestry_that_is_malformed_is_named(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / ANCESTRY_FILE).write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=rf"{ANCESTRY_FILE}: .*{message}"):
-        read_ancestry(tmp_path)
