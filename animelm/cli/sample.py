@@ -12,7 +12,7 @@ def run(command: str, arguments: list[str]) -> None:
     auto_cli(sample, args=arguments, prog="python -m animelm sample", exit_on_error=False)
 
 
-def sample(out: Path = GENERATED, works: int | None = 36) -> None:
+def sample(out: Path = GENERATED, works: int | None = 24) -> None:
     """Writes articles and questions from the tables of facts; the result is always the same.
 
     Args:
