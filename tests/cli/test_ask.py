@@ -19,7 +19,7 @@ def adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if "lora_B" in path:
             parameter.data.fill_(0.5)
     folder = tmp_path_factory.mktemp("sft") / "adapter"
-    save_adapter(model, folder, [{"step": "sft"}])
+    save_adapter(model, folder)
     return folder
 
 
