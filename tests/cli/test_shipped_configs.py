@@ -3,6 +3,7 @@
 import itertools
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from animelm.cli.quiet import quiet_libraries
 from animelm.cli.trainer import TrainerCLI
 from animelm.data.datamodules import DomainDataModule
 from animelm.evaluate.settings import CompareSettings
+from animelm.provenance.check import recorded_split, require_same_split
+from animelm.provenance.record import BaseRecord, TrainingStep
 from tests.layouts import write_mxfp4
 
 FOLDER = Path(__file__).parent.parent.parent / "configs"
@@ -197,6 +200,15 @@ def test_fine_tuning_and_comparison_continue_from_the_steps_before(base: str) ->
     assert Path(str(compare.articles)) == paths.articles == cpt.datamodule.paths.articles
     assert Path(str(compare.records)) == paths.questions
     assert Path(str(compare.general_records)) == paths.general_questions
+
+
+@pytest.mark.parametrize("base", [".", *BASES])
+def test_what_fine_tuning_holds_out_agrees_with_what_pre_training_held_out(base: str) -> None:
+    cpt, sft = (parsed(f"{base}/{step}.yaml").datamodule for step in ("cpt", "sft"))
+    folder = Path("runs/cpt/adapter")
+    trained = TrainingStep("cpt", "0", 1, BaseRecord("b", "c", "w"), split=cpt.split_settings)
+    sft.adopt_split(recorded_split({folder: [trained]}))
+    require_same_split(folder, [trained], asdict(sft.split_settings))
 
 
 @pytest.mark.parametrize(("base", "layer"), itertools.product(BASES, HARDWARE))
