@@ -85,8 +85,8 @@ def _require_current_names(setting: GivenSetting) -> None:
     for old, new in _RENAMED_KEYS.items():
         if setting.key == old or setting.key.startswith(f"{old}."):
             raise UserError(f"{setting.origin} is now called {new}{setting.key[len(old) :]}")
-    if isinstance(setting.value, str) and (new := _current_class(setting.value)):
-        raise UserError(f"{setting.origin}: {setting.value} is now called {new}")
+    if isinstance(setting.value, str) and (current := _current_class(setting.value)):
+        raise UserError(f"{setting.origin}: {setting.value} is now called {current}")
 
 
 def _current_class(path: str) -> str | None:

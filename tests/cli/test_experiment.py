@@ -47,7 +47,15 @@ def handed_on(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def write_comparison(folder: Path, seed: int) -> None:
     """The files of a comparison that asked one question."""
     record = QARecord(
-        "1", "作品", "作品/作者", "forward", "作者/forward/00", "anime", "作者は?", ("甲。",), ("甲",)
+        "1",
+        "作品",
+        "作品/作者",
+        "forward",
+        "作者/forward/00",
+        "anime",
+        "作者は?",
+        ("甲。",),
+        ("甲",),
     )
     answer = Answer(record, ONLY_READ, "甲。", reached_end=True)
     results = [make_result("base", answer, Scores(1.0, 1.0, 1.0), seed)]

@@ -94,9 +94,7 @@ def test_validate_asks_what_the_adapter_has_not_been_trained_on(
     assert len({record.work for record in split.train}) == 2  # of four; by default it is three
 
 
-def test_predict_asks_the_other_part_of_each_set(
-    evaluate: Evaluate, split, tmp_path: Path
-) -> None:
+def test_predict_asks_the_other_part_of_each_set(evaluate: Evaluate, split, tmp_path: Path) -> None:
     status, message = evaluate("predict")
     assert status == 0, message
     lines = (tmp_path / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
