@@ -46,6 +46,18 @@ class RunRecord:
     split: SplitSettings
     earlier: tuple[TrainingStep, ...]
 
+    @property
+    def trained_on(self) -> dict[str, Setting]:
+        """The split settings, and the hash of each kind of data, by name."""
+        split = {f"data.{name}": value for name, value in asdict(self.split).items()}
+        kinds = {each.role for each in self.data}
+        return split | {
+            f"the hash of its {kind.replace('_', ' ')}": " ".join(
+                each.sha256[:12] for each in self.data if each.role == kind
+            )
+            for kind in sorted(kinds)
+        }
+
     def write(self, folder: Path, step: str, trained: int, settings: ModelSettings) -> None:
         """Writes the record of the adapter that the run has trained.
 

@@ -317,6 +317,24 @@ def test_a_checkpoint_of_other_targets_is_refused(
     assert "the checkpoint does not fit the settings" in called.err
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--data.validation_share=0.3", "data.validation_share=0.25, and this run has 0.3"),
+        ("--data.general_folders=null", "the hash of its general articles="),
+    ],
+)
+def test_a_checkpoint_of_other_data_or_another_split_is_refused(
+    call, runs: Runs, small, articles_of, tmp_path: Path, option: str, message: str
+) -> None:
+    checkpoint = runs.cpt / "version_0" / "checkpoints" / "last.ckpt"
+    options = [*small(tmp_path / "run", 5), *articles_of, option, f"--ckpt_path={checkpoint}"]
+    called = call("fit", "--config=cpt.yaml", *options)
+    assert called.status == 2
+    assert f"the checkpoint was trained with {message}" in called.err
+    assert not (tmp_path / "run" / "adapter").exists()
+
+
 @pytest.mark.parametrize("written", [{"sharded": True}, {"random_states": [{}, {}]}])
 def test_a_checkpoint_of_other_processes_is_refused(
     call, runs: Runs, small, articles_of, tmp_path: Path, written: dict

@@ -40,7 +40,7 @@ def write_sample(folder: Path) -> None:
 
     The folders anime and general each receive articles and qa.jsonl.
     """
-    for name, count in (("anime", 48), ("general", 32)):
+    for name, count in (("anime", 96), ("general", 32)):
         (folder / name / "articles").mkdir(parents=True)
         for path in sorted((GENERATED / name / "articles").glob("*.md"))[:count]:
             shutil.copy(path, folder / name / "articles")
