@@ -131,9 +131,11 @@ def reproduce(
             summary is taken over the results of all seeds.
 
     Raises:
-        UserError: the folder holds something that was not written by ``reproduce``, or the results
-            of other settings.
+        UserError: there is no seed, or one twice; or the folder holds something that was not
+            written by ``reproduce``, or the results of other settings.
     """
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise UserError(f"--seeds {seeds}: expected one seed or more, each once")
     names = [f"seed-{seed}" for seed in seeds]
     others = [path.name for path in output.glob("seed-*")] if output.is_dir() else []
     _require_own(output, (*_WRITTEN, "sample", *others))

@@ -35,11 +35,9 @@ _RENAMED_KEYS = {
     "data.replay_share": "data.shares.general_articles, or general_questions",
     "data.init_args.replay_share": "data.shares.general_articles, or general_questions",
 }
-_RENAMED_CLASSES = {
-    "animelm.data.corpus_module.MarkdownDataModule": "DomainDataModule",
-    "animelm.data.qa_module.QADataModule": "DomainDataModule",
-    "animelm.data.mixture_module.MixtureDataModule": "MixtureDataModule",
-}
+# By its own name, as a config may give it, or by any path in animelm that it has had.
+_RENAMED_CLASSES = {"MarkdownDataModule": "DomainDataModule", "QADataModule": "DomainDataModule"}
+_MOVED_CLASSES = {"animelm.data.mixture_module.MixtureDataModule": "MixtureDataModule"}
 _ASKS_FOR_HELP = re.compile(r"-h$|--(\S+\.)?help\b|--print_config\b")
 
 
@@ -87,9 +85,16 @@ def _require_current_names(setting: GivenSetting) -> None:
     for old, new in _RENAMED_KEYS.items():
         if setting.key == old or setting.key.startswith(f"{old}."):
             raise UserError(f"{setting.origin} is now called {new}{setting.key[len(old) :]}")
-    if isinstance(setting.value, str) and setting.value in _RENAMED_CLASSES:
-        new = _RENAMED_CLASSES[setting.value]
-        raise UserError(f"{setting.origin}: {setting.value} is now called {new}")
+    if isinstance(setting.value, str) and (current := _current_class(setting.value)):
+        raise UserError(f"{setting.origin}: {setting.value} is now called {current}")
+
+
+def _current_class(path: str) -> str | None:
+    """The new name of a class that is given by an old one."""
+    package, _, name = path.rpartition(".")
+    if package and not package.startswith("animelm."):
+        return None  # a user's own class
+    return _RENAMED_CLASSES.get(name) or _MOVED_CLASSES.get(path)
 
 
 def _given_settings(arguments: list[str]) -> Iterator[GivenSetting]:

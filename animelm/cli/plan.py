@@ -25,6 +25,7 @@ from animelm.planner.parallelism import Parallelism
 from animelm.planner.run_length import RunLength, run_length
 from animelm.planner.suggestions import suggest_changes
 from animelm.report.plan import Device, RunPlan, print_plan
+from animelm.shipped import find_shipped
 from animelm.train.strategies import FullyShardedStrategy
 
 _UNITS = {"GB": 10**9, "GIB": 2**30, "MB": 10**6, "MIB": 2**20, "B": 1, "": 1}
@@ -153,15 +154,16 @@ def _parallelism(trainer: Any) -> Parallelism:
 
 def _tensor_sizes(base: str) -> Sequence[int]:
     """Bytes of the tensors of a checkpoint folder, from its headers; empty for a hub id."""
-    if not any(Path(base).glob("*.safetensors")):
+    folder = find_shipped(Path(base))
+    if not any(folder.glob("*.safetensors")):
         return ()
-    return [tensor.bytes for tensor in Checkpoint.from_folder(Path(base))]
+    return [tensor.bytes for tensor in Checkpoint.from_folder(folder)]
 
 
 def _length(cli: TrainerCLI, settings: RunSettings) -> RunLength | str:
     """Steps and tokens, or the reason why they cannot be counted."""
     data, trainer = cli.datamodule, cli.trainer
-    local = Path(data.base).is_dir() or isinstance(
+    local = find_shipped(Path(data.base)).is_dir() or isinstance(
         try_to_load_from_cache(data.base, "tokenizer.json"), str
     )
     if not local:

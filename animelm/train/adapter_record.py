@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
@@ -44,6 +45,18 @@ class RunRecord:
     data: tuple[DataRecord, ...]
     split: SplitSettings
     earlier: tuple[TrainingStep, ...]
+
+    @property
+    def trained_on(self) -> dict[str, Setting]:
+        """The split settings, and the hash of each kind of data, by name."""
+        split = {f"data.{name}": value for name, value in asdict(self.split).items()}
+        kinds = {each.role for each in self.data}
+        return split | {
+            f"the hash of its {kind.replace('_', ' ')}": " ".join(
+                each.sha256[:12] for each in self.data if each.role == kind
+            )
+            for kind in sorted(kinds)
+        }
 
     def write(self, folder: Path, step: str, trained: int, settings: ModelSettings) -> None:
         """Writes the record of the adapter that the run has trained.
@@ -102,14 +115,15 @@ def check_run(settings: ModelSettings, trainer: L.Trainer) -> RunRecord:
     trains = trainer.state.fn == TrainerFn.FITTING
     folder, steps = earlier_steps(settings, trains)
     datamodule = getattr(trainer, "datamodule", None)
-    paths: DataPaths | None = getattr(datamodule, "paths", None)
-    split: SplitSettings = getattr(datamodule, "split_settings", None) or SplitSettings()
+    paths, split = getattr(datamodule, "paths", None), getattr(datamodule, "split_settings", None)
     base = record_base(settings.base)
-    data = record_paths(paths) if paths else ()
+    data = record_paths(paths) if isinstance(paths, DataPaths) else ()
+    if not isinstance(split, SplitSettings):
+        # Data of another kind hold out nothing that we know of: the earlier steps' split remains.
+        split = SplitSettings(**cast(dict[str, Any], adopted_split(settings, trains)))
     if folder and steps:
         require_same_base(folder, steps, base)
-        if datamodule is not None:
-            require_same_split(folder, steps, asdict(split))
+        require_same_split(folder, steps, asdict(split))
         try:
             require_same_data(folder, steps, data)
         except UserError as error:

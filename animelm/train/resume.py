@@ -4,7 +4,7 @@ Every process has random numbers of its own, and between two optimizer steps gra
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -28,20 +28,27 @@ class TrainingSetup:
         processes: how many train together.
         sharded: whether they share the model (FSDP2).
         settings: options under --model that optimizer states and schedule depend on.
+        trained_on: what decides which data are trained on, by name. The adapter's record says it of
+            the whole run.
     """
 
     processes: int
     sharded: bool
     settings: Mapping[str, object]
+    trained_on: Mapping[str, object] = field(default_factory=dict)
 
     @staticmethod
     def of(
-        processes: int, sharded: bool, dtype: torch.dtype, optimizer: OptimizerSettings
+        processes: int,
+        sharded: bool,
+        dtype: torch.dtype,
+        optimizer: OptimizerSettings,
+        trained_on: Mapping[str, object],
     ) -> "TrainingSetup":
         """The setup of a run that computes in ``dtype``."""
         settings = {f"optimizer.{name}": value for name, value in asdict(optimizer).items()}
         settings["compute.dtype"] = str(dtype).removeprefix("torch.")
-        return TrainingSetup(processes, sharded, settings)
+        return TrainingSetup(processes, sharded, settings, trained_on)
 
 
 class ResumedState:
@@ -101,6 +108,7 @@ def save_process_states(
         "sharded": setup.sharded,
         "random_states": gather_from_processes(random_state()),
         "settings": dict(setup.settings),
+        "trained_on": dict(setup.trained_on),
     }
     if accumulation.batches and not setup.sharded:
         state["windows"] = gather_from_processes(accumulation.state(trained))
@@ -153,6 +161,14 @@ def require_same_setup(state: Mapping[str, Any], own: TrainingSetup) -> None:
             raise UserError(
                 f"the checkpoint was trained with --model.{name}={written[name]}, and this run has "
                 f"{value}; resume it with --model.{name}={written[name]}, {_OTHERWISE}"
+            )
+    before = state.get("trained_on", own.trained_on)
+    for name in sorted({*before, *own.trained_on}):
+        was, present = before.get(name), own.trained_on.get(name)
+        if was != present:
+            raise UserError(
+                f"the checkpoint was trained with {name}={was}, and this run has {present}: what "
+                f"was trained could be scored as held out; resume it with the same, {_OTHERWISE}"
             )
 
 

@@ -65,9 +65,9 @@ def write_base(target: Path, tokenizer_json: Path) -> None:
 
 def animelm(task: Task) -> Tokenized:
     """The data module of continual pre-training: a mapped store, then packed blocks."""
-    from animelm.data.datamodules.articles import MarkdownDataModule
+    from animelm.data.datamodules import DomainDataModule
 
-    module = MarkdownDataModule(
+    module = DomainDataModule(
         str(task.base),
         task.folder,
         block_size=task.block_size,
@@ -82,7 +82,9 @@ def animelm(task: Task) -> Tokenized:
     packed = time.perf_counter()
     filled = sum(int((~batch.is_padding).sum()) for batch in loader)
     read = time.perf_counter()
-    lengths = module.corpus.lengths
+    corpus = module.data.articles
+    assert corpus is not None
+    lengths = corpus.lengths
     if filled != lengths.sum():
         raise AssertionError(f"{filled} tokens in the blocks, {lengths.sum()} in the articles")
     blocks = len(loader) * loader.sampler.blocks_per_batch

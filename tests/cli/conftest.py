@@ -110,21 +110,25 @@ def small(tiny_base: Path) -> Callable[[Path, int], Sequence[str]]:
 
 @pytest.fixture(scope="session")
 def articles_of(sample: Sample) -> list[str]:
-    """Options of a MarkdownDataModule on the sample; one article of each folder is held out."""
+    """Options of a data module on articles alone; one work's of each folder are held out."""
     return [
         f"--data.folder={sample.articles}",
-        f"--data.replay_folders=[{sample.general_articles}]",
+        f"--data.general_folders=[{sample.general_articles}]",
+        "--data.general_records=null",
+        "--data.shares={questions: 0, general_articles: 0.2, general_questions: 0}",
         "--data.validation_share=0.25",
     ]
 
 
 @pytest.fixture(scope="session")
 def questions_of(sample: Sample) -> list[str]:
-    """Options of a QADataModule on the sample; a few questions of each set are asked."""
+    """Options of a data module on questions alone; a few of each set are asked."""
     return [
         f"--data.records={sample.records}",
-        f"--data.replay_records={sample.general_records}",
-        "--data.questions_per_set=8",
+        "--data.general_folders=null",
+        f"--data.general_records={sample.general_records}",
+        "--data.shares={articles: 0, general_articles: 0, general_questions: 0.2}",
+        "--data.questions_per_set=4",
     ]
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from animelm.model.checkpoint.load import load_base
 from animelm.model.lora.adapters import LoraSettings, add_adapter, save_adapter
+from animelm.provenance.fingerprints import record_base
+from animelm.provenance.record import BaseRecord, TrainingStep, write_record
 
 QUESTION = "主人公は誰ですか?"
 
@@ -19,7 +21,7 @@ def adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if "lora_B" in path:
             parameter.data.fill_(0.5)
     folder = tmp_path_factory.mktemp("sft") / "adapter"
-    save_adapter(model, folder, [{"step": "sft"}])
+    save_adapter(model, folder)
     return folder
 
 
@@ -82,6 +84,20 @@ def test_a_mistake_is_reported_in_one_message(ask, arguments: list[str], expecte
     called = ask(QUESTION, *arguments)
     assert called.status == 2
     assert expected in called.err and not called.out
+
+
+def test_an_adapter_of_another_base_is_refused(
+    ask, adapter: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    recorded = shutil.copytree(adapter, tmp_path / "adapter")
+    base = record_base(str(tiny_base))
+    write_record(recorded, [TrainingStep("sft", "0", 1, base)])
+    assert ask(QUESTION, f"--adapter={recorded}").status == 0
+    write_record(recorded, [TrainingStep("sft", "0", 1, BaseRecord("other", "c" * 64, "w" * 64))])
+    called = ask(QUESTION, f"--adapter={recorded}")
+    assert called.status == 2
+    assert f"{recorded} was trained on the base other (config cccccccccccc)" in called.err
+    assert not called.out
 
 
 def test_a_tokenizer_that_the_base_has_no_rows_for_is_reported(

@@ -72,10 +72,10 @@ def test_a_markdown_file_that_is_not_utf_8_when_worker_processes_find_it(
 ) -> None:
     wrong = three_articles / "2.md"
     wrong.write_bytes("# 題\n本文です。".encode("shift_jis"))
-    # The check before tokenising looks away, as if the file had changed since.
+    # The check before tokenizing looks away, as if the file had changed since.
     monkeypatch.setattr(article_folders, "content_hash", lambda folder, paths: "unchecked")
     monkeypatch.setattr(token_store, "_ARTICLES_PER_WORKER", 1)
-    own = [f"--data.folder={three_articles}", "--data.replay_folders=null", "--data.workers=2"]
+    own = [f"--data.folder={three_articles}", "--data.general_folders=null", "--data.workers=2"]
     assert f"{wrong}: not UTF-8" in refused("fit", "cpt.yaml", *own)
 
 
@@ -105,7 +105,7 @@ def test_a_base_whose_embedding_has_no_row_for_every_token(
     values = json.loads((base / "config.json").read_text(encoding="utf-8"))
     (base / "config.json").write_text(json.dumps(values | {"vocab_size": 7}), encoding="utf-8")
     message = refused(command, "cpt.yaml", *articles_of, f"--model.base={base}")
-    assert f"{base}: its tokenizer numbers " in message and "has 7 rows" in message
+    assert f"{base}: its tokenizer has " in message and "has 7 rows" in message
 
 
 def test_sft_before_cpt_says_what_to_run_first(refused, questions_of) -> None:
@@ -161,7 +161,7 @@ def test_an_option_that_is_not_understood(
         ("--model.memory.stored_activations_gib=-1", "stored_activations_gib is -1.0; expected 0"),
         ("--every_n_steps.checkpoint=0", "every_n_steps.checkpoint is 0; expected 1 or more"),
         ("--model.optimizer.learning_rate=0", "learning_rate is 0.0; expected more than 0"),
-        ("--data.replay_share=2", "replay_share must be at least 0 and below 1, not 2.0"),
+        ("--data.shares.questions=2", "shares.questions must be at least 0 and below 1, not 2.0"),
         ("--data.blocks_per_batch=0", "blocks_per_batch must be at least 1, not 0"),
         ("--trainer.max_epochs=-1", "set trainer.max_epochs or max_steps"),
         ("--trainer.precision=1", "--trainer.precision:"),

@@ -26,10 +26,17 @@ KEYS = {
     "model.max_new_tokens": "model.generation.max_new_tokens",
     "model.max_thinking_tokens": "model.generation.max_thinking_tokens",
     "model.whole": "model.from_scratch",
+    "data.replay_folders": "data.general_folders",
+    "data.init_args.replay_folders": "data.general_folders",
+    "data.replay_records": "data.general_records",
+    "data.replay_share": "data.shares.general_articles, or general_questions",
 }
 CLASSES = {
-    "animelm.data.corpus_module.MarkdownDataModule": "MarkdownDataModule",
-    "animelm.data.qa_module.QADataModule": "QADataModule",
+    "animelm.data.corpus_module.MarkdownDataModule": "DomainDataModule",
+    "animelm.data.qa_module.QADataModule": "DomainDataModule",
+    "MarkdownDataModule": "DomainDataModule",
+    "animelm.data.datamodules.MarkdownDataModule": "DomainDataModule",
+    "QADataModule": "DomainDataModule",
     "animelm.data.mixture_module.MixtureDataModule": "MixtureDataModule",
 }
 
@@ -78,7 +85,7 @@ def test_an_old_class_path(old: str, new: str, tmp_path: Path) -> None:
 def test_current_names_are_accepted() -> None:
     base = "--model.base=a"
     check_given_settings([base, *(f"--{new}=8" for new in KEYS.values())])
-    check_given_settings(["fit", base, "--data=MarkdownDataModule", "--model.lora", "{rank: 8}"])
+    check_given_settings(["fit", base, "--data=DomainDataModule", "--model.lora", "{rank: 8}"])
     check_given_settings(["--trainer.fast_dev_run", base, "--data.folder=[not: yaml"])
     check_given_settings([base, "--data.folder=2024-99-99", "--config"])
 
@@ -99,7 +106,7 @@ def test_a_base_of_the_data_that_differs_from_the_models_is_refused(
 def test_a_base_is_required_unless_only_help_is_asked_for() -> None:
     with pytest.raises(ArgumentError, match=r"required: model\.base"):
         check_given_settings(["fit", "--data.folder=x"])
-    for option in ("--help", "-h", "--print_config", "--data.help=MarkdownDataModule"):
+    for option in ("--help", "-h", "--print_config", "--data.help=DomainDataModule"):
         check_given_settings(["fit", option])
 
 

@@ -18,7 +18,7 @@ TAUGHT = {
     "inspect": ("--format", "Every option of `fit`"),
     "plan": ("--device", "16 GB GPU", "Every option of `fit`"),
     "compare": ("--cpt_adapter", "--sft_adapter", "95 % intervals"),
-    "ask": ("--answer_from", "so that gpt-oss may think first", "until Ctrl-D"),
+    "ask": ("--answer_from", "so that gpt-oss can think first", "until Ctrl-D"),
     "demo": ("--output",),
     "reproduce": ("--output", "--works"),
     "corpus": ("build", "stats", "SUBCOMMAND --help"),

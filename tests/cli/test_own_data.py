@@ -32,7 +32,7 @@ def test_sft_trains_on_pairs_in_each_format(
         "--config=sft.yaml",
         *small(tmp_path / "run", 2),
         f"--data.records={write_pairs(tmp_path / f'mine{suffix}')}",
-        f"--data.replay_records={sample.general_records}",
+        f"--data.general_records={sample.general_records}",
         "--data.questions_per_set=4",
         "--model.adapter.init_from=null",
     )
@@ -46,7 +46,7 @@ def test_cpt_trains_on_a_folder_of_markdown_without_replay(call, small, tmp_path
     for number in range(6):
         text = f"---\ntitle: 記事{number}\n---\n# 記事{number}\n\n" + "本文です。" * 40
         (articles / f"{number}.md").write_text(text, encoding="utf-8")
-    own = [f"--data.folder={articles.parent}", "--data.replay_folders=null"]
+    own = [f"--data.folder={articles.parent}", "--data.general_folders=null"]
     called = call("fit", "--config=cpt.yaml", *small(tmp_path / "run", 2), *own)
     assert called.status == 0, called.err
     assert (tmp_path / "run" / "adapter" / "adapter_model.safetensors").is_file()
@@ -70,12 +70,12 @@ def test_real_articles_and_questions_are_trained_and_asked(
     questions = tmp_path / "questions.jsonl"
     questions.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    cpt = [f"--data.folder={articles}", f"--data.replay_folders=[{sample.general_articles}]"]
+    cpt = [f"--data.folder={articles}", f"--data.general_folders=[{sample.general_articles}]"]
     called = call("fit", "--config=cpt.yaml", *small(tmp_path / "cpt", 2), *cpt)
     assert called.status == 0, called.err
     sft = [
         f"--data.records={questions}",
-        f"--data.replay_records={sample.general_records}",
+        f"--data.general_records={sample.general_records}",
         "--data.questions_per_set=4",
         f"--model.adapter.init_from={tmp_path / 'cpt' / 'adapter'}",
     ]

@@ -21,6 +21,13 @@ def test_json_is_all_that_is_printed_to_standard_output(
     assert plan["run_length"]["steps"] > 0 and plan["run_length_unknown"] is None
 
 
+@pytest.mark.parametrize("config", ["cpt.yaml", "sft.yaml"])
+def test_the_sample_is_planned_from_any_folder(call, config: str) -> None:
+    called = call("plan", f"--config={config}", "--format=json")
+    assert called.status == 0, called.err
+    assert json.loads(called.out)["run_length"]["steps"] > 100
+
+
 def test_compiled_norms_are_estimated_to_keep_less(
     call, tiny_base: Path, articles_of: list[str]
 ) -> None:

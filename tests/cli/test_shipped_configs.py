@@ -3,6 +3,7 @@
 import itertools
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from transformers import GptOssForCausalLM, LlamaConfig, LlamaForCausalLM, PreTr
 from animelm.cli.configs import find_configs
 from animelm.cli.quiet import quiet_libraries
 from animelm.cli.trainer import TrainerCLI
-from animelm.data.datamodules import MarkdownDataModule, QADataModule
+from animelm.data.datamodules import DomainDataModule
 from animelm.evaluate.settings import CompareSettings
+from animelm.provenance.check import recorded_split, require_same_split
+from animelm.provenance.record import BaseRecord, TrainingStep
 from tests.layouts import write_mxfp4
 
 FOLDER = Path(__file__).parent.parent.parent / "configs"
@@ -77,21 +80,23 @@ def write_tiny_llama(folder: Path) -> None:
 
 
 @pytest.fixture
-def step(call, small, sample, articles_of, questions_of, released, tmp_path: Path):
+def step(call, small, sample, released, tmp_path: Path):
     """``step(config, …layers)``: runs a step of a config, as small as a test needs it."""
 
     def run(config: Path, *layers: str, options: Sequence[str] = ()) -> Path:
         folder = tmp_path / "run"
-        module = parsed(name_of(config)).datamodule
-        data = {
-            "MarkdownDataModule": articles_of,
-            "QADataModule": [*questions_of, f"--data.general_records={sample.general_records}"],
-            "MixtureDataModule": [
+        data = [
+            f"--data.folder={sample.articles}",
+            f"--data.records={sample.records}",
+            f"--data.general_records={sample.general_records}",
+            "--data.questions_per_set=4",
+        ]
+        if config.stem == "base":
+            data = [
                 f"--data.sources=[{{path: {sample.records}}}, {{path: {sample.articles}}}]",
                 f"--data.asked={sample.general_records}",
                 "--data.questions_per_set=4",
-            ],
-        }[type(module).__name__]
+            ]
         called = call(
             "fit",
             *(f"--config={name}" for name in (config, *layers)),
@@ -176,7 +181,8 @@ def test_an_experiment_has_the_values_of_the_group(base: str, step: str) -> None
     assert (trainer.max_epochs, trainer.gradient_clip_val) == (3, 1.0)
     assert (data.blocks_per_batch, trainer.accumulate_grad_batches) == (8, 2)
     assert data.block_size == (2048 if step == "cpt" else 512)
-    assert isinstance(data, MarkdownDataModule if step == "cpt" else QADataModule)
+    assert isinstance(data, DomainDataModule)
+    assert data.epoch == ("articles" if step == "cpt" else "questions")
     assert trainer.default_root_dir == f"runs/{base}/{step}"
     assert trainer.checkpoint_callback._every_n_train_steps == 200
 
@@ -190,8 +196,19 @@ def test_fine_tuning_and_comparison_continue_from_the_steps_before(base: str) ->
     assert source.init_from == Path(str(compare.cpt_adapter)) == folders[0]
     assert cpt.model.settings.adapter.evaluate == folders[0]
     assert source.evaluate == Path(str(compare.sft_adapter)) == folders[1]
-    assert Path(str(compare.articles)) == cpt.datamodule.folders[0]
-    assert Path(str(compare.records)) == sft.datamodule.records
+    paths = sft.datamodule.paths
+    assert Path(str(compare.articles)) == paths.articles == cpt.datamodule.paths.articles
+    assert Path(str(compare.records)) == paths.questions
+    assert Path(str(compare.general_records)) == paths.general_questions
+
+
+@pytest.mark.parametrize("base", [".", *BASES])
+def test_what_fine_tuning_holds_out_agrees_with_what_pre_training_held_out(base: str) -> None:
+    cpt, sft = (parsed(f"{base}/{step}.yaml").datamodule for step in ("cpt", "sft"))
+    folder = Path("runs/cpt/adapter")
+    trained = TrainingStep("cpt", "0", 1, BaseRecord("b", "c", "w"), split=cpt.split_settings)
+    sft.adopt_split(recorded_split({folder: [trained]}))
+    require_same_split(folder, [trained], asdict(sft.split_settings))
 
 
 @pytest.mark.parametrize(("base", "layer"), itertools.product(BASES, HARDWARE))

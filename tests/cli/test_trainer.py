@@ -19,6 +19,9 @@ from animelm.cli.configs import find_configs
 from animelm.cli.quiet import quiet_libraries
 from animelm.cli.trainer import TrainerCLI
 from animelm.data.batches.batch import PackedBatch
+from animelm.data.held_out import QUESTION_SETS, SplitSettings
+from animelm.provenance.fingerprints import record_base, record_data
+from animelm.provenance.record import read_record
 from animelm.train.callbacks import AdapterCheckpoint, RouterStatistics, Throughput
 from animelm.train.module import AdaptedLM
 
@@ -65,19 +68,37 @@ def test_fit_reports_what_is_trained(runs: Runs) -> None:
 
 def test_fit_writes_the_adapter_as_peft_does(runs: Runs) -> None:
     files = {path.name for path in (runs.cpt / "adapter").iterdir()}
-    assert files == {"adapter_config.json", "adapter_model.safetensors", "ancestry.json"}
+    assert files == {"adapter_config.json", "adapter_model.safetensors", "adapter_record.json"}
     weights = load_file(runs.cpt / "adapter" / "adapter_model.safetensors")
     assert len(weights) == 2 * (2 * 4 + 2 * 4 * 2)  # A and B; layers, attention and experts
     assert all(weight.any() for weight in weights.values())
 
 
-def test_the_ancestry_of_sft_lists_cpt_then_sft(runs: Runs, tiny_base: Path) -> None:
-    ancestry = json.loads((runs.sft / "adapter" / "ancestry.json").read_text(encoding="utf-8"))
-    assert [step["step"] for step in ancestry] == ["cpt", "sft"]
-    assert [step["optimizer_steps"] for step in ancestry] == ["4", "3"]
-    assert {step["base"] for step in ancestry} == {str(tiny_base)}
-    assert ancestry[1]["init_adapter"] == str(runs.cpt / "adapter")
-    assert ancestry[1]["init_mode"] == "continue"
+def test_the_record_of_sft_lists_cpt_then_sft_with_base_data_and_split(
+    runs: Runs, tiny_base: Path, sample
+) -> None:
+    cpt, sft = read_record(runs.sft / "adapter")
+    assert (cpt.step, sft.step) == ("cpt", "sft")
+    assert (cpt.optimizer_steps, sft.optimizer_steps) == (4, 3)
+    assert cpt.base == sft.base == record_base(str(tiny_base))
+    assert cpt.data == (
+        record_data("articles", sample.articles),
+        record_data("general_articles", sample.general_articles),
+    )
+    assert sft.data == (
+        record_data("questions", sample.records),
+        record_data("general_questions", sample.general_records),
+    )
+    assert cpt.split == SplitSettings(held_out_subjects=0.25, validation_share=0.25)
+    assert sft.split == SplitSettings(
+        held_out_wordings=0.25,
+        held_out_works=0.25,
+        held_out_subjects=0.25,
+        validation_share=0.25,  # of the articles that CPT read
+    )
+    assert (cpt.settings["lora.rank"], cpt.settings["compute.dtype"]) == (16, "float32")
+    assert (sft.init_adapter, sft.init_mode) == (str(runs.cpt / "adapter"), "continue")
+    assert read_record(runs.cpt / "adapter") == (cpt,)
 
 
 def test_a_checkpoint_holds_only_what_is_trained_and_loads_without_running_code(
@@ -164,18 +185,17 @@ def test_validate_logs_accuracy_per_held_out_set_and_direction(
     called = call("validate", "--config=sft.yaml", *small(folder), *questions_of, adapter)
     assert called.status == 0, called.err
     logged = scalars(folder / "version_0")
-    sets = ("anime_unseen_wording", "anime_only_read", "general")
-    for name in sets:
+    for name in QUESTION_SETS:
         assert {f"validation/{name}/{score}" for score in ("accuracy", "exact_match")} <= set(
             logged
         )
-        assert logged[f"validation/{name}/questions"] == 8
+        assert logged[f"validation/{name}/questions"] == 4
         directions = [
             logged[f"validation_directions/{name}_{direction}/questions"]
             for direction in ("forward", "reverse")
             if f"validation_directions/{name}_{direction}/accuracy" in logged
         ]
-        assert sum(directions) == 8
+        assert sum(directions) == 4
     assert "LoRA targets" not in called.out  # nothing is trained
     assert called.out.count("anime_only_read, forward") == 1
     assert "Validate metric" not in called.out
@@ -192,8 +212,7 @@ def test_a_second_adapter_is_stacked_on_the_first_and_evaluated_with_it(
     cpt = load_file(runs.cpt / "adapter" / "adapter_model.safetensors")
     assert below.keys() == cpt.keys()
     assert all(torch.equal(below[name], cpt[name]) for name in cpt)
-    ancestry = json.loads((folder / "adapter" / "ancestry.json").read_text(encoding="utf-8"))
-    assert [step["step"] for step in ancestry] == ["cpt", "sft"]
+    assert [step.step for step in read_record(folder / "adapter")] == ["cpt", "sft"]
     evaluated = [f"--model.adapter.evaluate={folder / 'adapter'}"]
     called = call("validate", "--config=sft.yaml", *small(folder), *questions_of, *evaluated)
     assert called.status == 0, called.err
@@ -269,8 +288,8 @@ def test_a_fit_that_sigterm_ends_says_how_to_resume_it_and_does_not_succeed(
     assert "fit was ended by SIGTERM; resume it from its last checkpoint" in called.err
     assert f"by adding --ckpt_path {checkpoint} to the command" in called.err
     assert call("fit", *options, f"--ckpt_path={checkpoint}").status == 0
-    ancestry = json.loads((folder / "adapter" / "ancestry.json").read_text(encoding="utf-8"))
-    assert ancestry[0]["optimizer_steps"] == "4"
+    [step] = read_record(folder / "adapter")
+    assert step.optimizer_steps == 4
 
 
 def test_a_fit_that_ends_before_its_first_checkpoint_says_so(
@@ -296,6 +315,24 @@ def test_a_checkpoint_of_other_targets_is_refused(
     called = call("fit", "--config=cpt.yaml", *small(tmp_path / "run"), *articles_of, *options)
     assert called.status == 2
     assert "the checkpoint does not fit the settings" in called.err
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--data.validation_share=0.3", "data.validation_share=0.25, and this run has 0.3"),
+        ("--data.general_folders=null", "the hash of its general articles="),
+    ],
+)
+def test_a_checkpoint_of_other_data_or_another_split_is_refused(
+    call, runs: Runs, small, articles_of, tmp_path: Path, option: str, message: str
+) -> None:
+    checkpoint = runs.cpt / "version_0" / "checkpoints" / "last.ckpt"
+    options = [*small(tmp_path / "run", 5), *articles_of, option, f"--ckpt_path={checkpoint}"]
+    called = call("fit", "--config=cpt.yaml", *options)
+    assert called.status == 2
+    assert f"the checkpoint was trained with {message}" in called.err
+    assert not (tmp_path / "run" / "adapter").exists()
 
 
 @pytest.mark.parametrize("written", [{"sharded": True}, {"random_states": [{}, {}]}])
@@ -324,7 +361,6 @@ def test_compare_prints_one_table_and_writes_the_summary(
         f"--general_records={sample.general_records}",
         f"--articles={sample.articles}",
         f"--general_articles={sample.general_articles}",
-        "--validation_share=0.25",
         "--questions_per_set=6",
         "--max_new_tokens=4",
         "--compute_type=float32",
@@ -334,15 +370,16 @@ def test_compare_prints_one_table_and_writes_the_summary(
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert list(summary["models"]) == ["base", "cpt", "sft"]
     for model in summary["models"].values():
-        for name in ("anime_unseen_wording", "anime_only_read", "general"):
+        for name in QUESTION_SETS:
             assert model[name]["n"] == 6
             assert 0 <= model[name]["accuracy"] <= 1
-            # No interval can be drawn from the one work that is never asked about here.
-            assert (model[name]["ci95"] is None) == (name == "anime_only_read")
+            # No interval can be drawn from a single work.
+            assert (model[name]["ci95"] is None) == (model[name]["works"] < 2)
+        assert model["anime_only_read"]["works"] == 1 < model["anime_unseen_wording"]["works"]
         assert model["perplexity_anime"] > 1 and model["perplexity_general"] > 1
     assert summary["trainable_parameters_per_target"]["down_proj"] > 0
     answers = (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()
-    assert len(answers) == 3 * 3 * 6
+    assert len(answers) == 3 * 4 * 6
     assert "summary.json" in called.out
 
 

@@ -40,7 +40,7 @@ def write_sample(folder: Path) -> None:
 
     The folders anime and general each receive articles and qa.jsonl.
     """
-    for name, count in (("anime", 48), ("general", 32)):
+    for name, count in (("anime", 96), ("general", 32)):
         (folder / name / "articles").mkdir(parents=True)
         for path in sorted((GENERATED / name / "articles").glob("*.md"))[:count]:
             shutil.copy(path, folder / name / "articles")
@@ -74,7 +74,9 @@ def pre_train(
     ]
     options = [
         f"--data.folder={folder / 'anime' / 'articles'}",
-        f"--data.replay_folders=[{folder / 'general' / 'articles'}]",
+        f"--data.general_folders=[{folder / 'general' / 'articles'}]",
+        "--data.general_records=null",
+        "--data.shares={questions: 0, general_articles: 0.2, general_questions: 0}",
         f"--data.cache={folder / 'cache'}",
         "--data.workers=1",
         "--data.block_size=64",
@@ -113,7 +115,9 @@ def fine_tune(folder: Path, name: str, layer: str, checkpoint: Path | None = Non
     ]
     options = [
         f"--data.records={folder / 'anime' / 'qa.jsonl'}",
-        f"--data.replay_records={folder / 'general' / 'qa.jsonl'}",
+        "--data.general_folders=null",
+        f"--data.general_records={folder / 'general' / 'qa.jsonl'}",
+        "--data.shares={articles: 0, general_articles: 0, general_questions: 0.2}",
         "--data.block_size=128",
         "--data.blocks_per_batch=1",
         "--data.questions_per_set=4",

@@ -1,6 +1,5 @@
 """What AdaptedLM builds under a Trainer, and what it writes."""
 
-import json
 from pathlib import Path
 
 import lightning as L
@@ -17,6 +16,8 @@ from transformers import GptOssForCausalLM
 from animelm.errors import UserError
 from animelm.model.checkpoint.load import load_base
 from animelm.model.lora.adapters import load_adapter
+from animelm.provenance.fingerprints import record_base
+from animelm.provenance.record import RECORD_FILE, read_record
 from animelm.train import build as build_module
 from animelm.train.initial_adapter import AdapterSource
 from animelm.train.module import AdaptedLM
@@ -108,21 +109,22 @@ def test_an_adapter_with_a_head_of_its_own_can_be_stacked_on(
     assert torch.equal(again.get_base_model().lm_head.weight, below.get_base_model().lm_head.weight)
 
 
-def test_the_adapter_and_its_ancestry_are_written_and_continued(
+def test_the_adapter_and_its_record_are_written_and_continued(
     fit, batches, tiny_base: str, tmp_path: Path
 ) -> None:
     cpt = fit(batches(2), optimizer=PLAIN)
     cpt.save_adapter(tmp_path / "cpt")
     sft = fit(batches(1), step_name="sft", adapter=AdapterSource(tmp_path / "cpt"), optimizer=PLAIN)
     sft.save_adapter(tmp_path / "sft")
-    ancestry = json.loads((tmp_path / "sft" / "ancestry.json").read_text(encoding="utf-8"))
-    assert ancestry == [
-        {"step": "cpt", "base": tiny_base, "optimizer_steps": "2"},
-        {
-            "step": "sft",
-            "base": tiny_base,
-            "optimizer_steps": "1",
-            "init_adapter": str(tmp_path / "cpt"),
-            "init_mode": "continue",
-        },
-    ]
+    first, second = read_record(tmp_path / "sft")
+    assert (first.step, first.optimizer_steps, first.init_adapter) == ("cpt", 2, None)
+    assert (second.step, second.optimizer_steps) == ("sft", 1)
+    assert (second.init_adapter, second.init_mode) == (str(tmp_path / "cpt"), "continue")
+    assert first.base == second.base == record_base(tiny_base)
+
+
+def test_a_base_trained_from_scratch_has_no_record(fit, batches, tmp_path: Path) -> None:
+    model = fit(batches(1), from_scratch=True, quantization="none", optimizer=PLAIN)
+    model.save_adapter(tmp_path / "base")
+    assert (tmp_path / "base" / "model.safetensors").is_file()
+    assert not (tmp_path / "base" / RECORD_FILE).exists()

@@ -19,7 +19,7 @@ from animelm.errors import UserError
 from animelm.model import compile as compile_module
 from animelm.model import loss as loss_module
 from animelm.model.compile import compiled
-from animelm.model.embedding_offload import HostEmbedding
+from animelm.model.embedding_offload import CpuEmbedding
 from animelm.model.lora.adapters import LoraSettings
 from animelm.model.moe import swiglu
 from animelm.train.callbacks import RouterStatistics
@@ -163,7 +163,7 @@ def test_embeddings_on_the_cpu_change_neither_loss_nor_gradients_and_are_not_tra
     plain = recorded(fit, batches, 0.0)
     kept = Recorder()
     model = fit(batches(2), callbacks=[kept], lora=NO_DROPOUT, optimizer=PLAIN, memory=ON_CPU)
-    assert isinstance(model.model.get_base_model().model.embed_tokens, HostEmbedding)
+    assert isinstance(model.model.get_base_model().model.embed_tokens, CpuEmbedding)
     assert kept.losses == plain.losses
     assert_equal_gradients(kept, plain)
     model.save_adapter(tmp_path / "adapter")

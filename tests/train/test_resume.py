@@ -87,8 +87,19 @@ def test_settings_that_an_older_checkpoint_does_not_record_are_not_compared() ->
         ResumedState().load(older, replace(OWN, settings={"a": 3}))
 
 
+@pytest.mark.parametrize("other", [{"data.seed": 4}, {}, {"data.seed": 3, "articles": "ab"}])
+def test_data_that_the_checkpoint_was_not_trained_on_are_refused(other: dict) -> None:
+    own = replace(OWN, trained_on={"data.seed": 3})
+    checkpoint = written(own)
+    ResumedState().load(checkpoint, own)
+    with pytest.raises(UserError, match=r"was trained with (data\.seed=3|articles=None), and this"):
+        ResumedState().load(checkpoint, replace(OWN, trained_on=other))
+
+
 def test_a_setup_names_the_options_that_the_optimizer_depends_on() -> None:
-    setup = TrainingSetup.of(2, True, torch.bfloat16, OptimizerSettings(learning_rate=0.5))
+    setup = TrainingSetup.of(
+        2, True, torch.bfloat16, OptimizerSettings(learning_rate=0.5), {"data.seed": 3}
+    )
     assert (setup.processes, setup.sharded) == (2, True)
     assert setup.settings["compute.dtype"] == "bfloat16"
     assert setup.settings["optimizer.learning_rate"] == 0.5

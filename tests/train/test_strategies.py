@@ -19,6 +19,7 @@ from tiny_base import write_tiny_base
 from transformers import GptOssForCausalLM
 from two_processes import run_as_two_processes
 
+from animelm.provenance.record import read_record
 from tests.layouts import write_mxfp4
 
 MICRO_BATCHES = 2 * STEPS
@@ -80,6 +81,16 @@ def test_losses_are_those_of_one_process_with_the_same_global_batch(
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_adapter_file_is_that_of_one_process(runs: Path, strategy: str) -> None:
     assert_same_adapter(runs, strategy, "one")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_record_of_the_adapter_is_that_of_one_process(runs: Path, strategy: str) -> None:
+    [one] = read_record(runs / "one" / "adapter")
+    assert read_record(runs / strategy / "adapter") == (one,)
+    assert [step.step for step in read_record(runs / f"{strategy}-tuned" / "adapter")] == [
+        "cpt",
+        "sft",
+    ]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -139,11 +139,19 @@ class DomainDataModule(L.LightningDataModule):
 
     @property
     def split_settings(self) -> SplitSettings:
-        """The split: as given, else as adopted, else the default."""
+        """The split: as given, else as adopted, else the default; None for what has no meaning."""
         values = {**asdict(DEFAULT_SPLIT), **self._recorded, **self._given}
-        if not self.shares.rehearse and "held_out_subjects" not in self._recorded:
-            values["held_out_subjects"] = None  # nothing is rehearsed
-        elif self.shares.rehearse and self.paths.general_questions is None:
+        # A step without questions must not decide which ones a later step holds out.
+        has_meaning = {
+            "held_out_wordings": self.paths.questions or self.paths.general_questions,
+            "held_out_works": self.paths.questions,
+            "held_out_subjects": self.shares.rehearse,
+            "validation_share": self.paths.articles or self.paths.general_articles,
+        }
+        for name, meaning in has_meaning.items():
+            if not meaning and name not in self._recorded:
+                values[name] = None
+        if self.shares.rehearse and self.paths.general_questions is None:
             values["held_out_subjects"] = 0.0  # nothing names the subjects, so none is left out
         return SplitSettings(**values)
 

@@ -40,7 +40,7 @@ def test_a_category_gives_the_right_pages(islands: Path):
 
 def test_from_a_dump_to_training_without_a_step_between(call, small, islands: Path, tmp_path: Path):
     folder = tmp_path / "run"
-    own = [f"--data.folder={islands / 'articles'}", "--data.replay_folders=null"]
+    own = [f"--data.folder={islands / 'articles'}", "--data.general_folders=null"]
     called = call("fit", "--config=cpt.yaml", *small(folder, 3), *own)
     assert called.status == 0, called.err
     assert (folder / "adapter" / "adapter_model.safetensors").is_file()
