@@ -37,7 +37,7 @@ class DomainDataModule(L.LightningDataModule):
     share a block without seeing each other.
 
     Held out are some articles (for the perplexity), some wordings of every fact, some works that
-    are never asked about in any source, and some general subjects that occur in no source at all.
+    are never asked about in any source, and some general subjects that no general source names.
     Validation asks the dev part of these sets, test the test part.
 
     Args:
@@ -139,12 +139,22 @@ class DomainDataModule(L.LightningDataModule):
 
     @property
     def split_settings(self) -> SplitSettings:
-        """The split: as given, else as adopted, else the default."""
+        """The split: as given, else as adopted, else the default.
+
+        Raises:
+            UserError: general subjects are to be held out, and nothing names them.
+        """
         values = {**asdict(DEFAULT_SPLIT), **self._recorded, **self._given}
         if not self.shares.rehearse and "held_out_subjects" not in self._recorded:
             values["held_out_subjects"] = None  # nothing is rehearsed
         elif self.shares.rehearse and self.paths.general_questions is None:
-            values["held_out_subjects"] = 0.0  # nothing names the subjects, so none is left out
+            asked = {**self._recorded, **self._given}.get("held_out_subjects")
+            if asked:
+                raise UserError(
+                    f"held_out_subjects is {asked}, but without data.general_records nothing names "
+                    "the subjects that replay must leave out; name the file"
+                )
+            values["held_out_subjects"] = 0.0
         return SplitSettings(**values)
 
     @property
