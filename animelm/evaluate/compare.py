@@ -4,6 +4,7 @@ The base is loaded once; each adapter in turn is added to it and removed again.
 """
 
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -39,6 +40,7 @@ from animelm.model.checkpoint.hub import check_vocabulary
 from animelm.model.lora.adapters import load_adapter
 from animelm.model.lora.targets import DEFAULT_TARGETS, audit_targets
 from animelm.provenance.check import (
+    other_training_data,
     recorded_split,
     require_same_base,
     require_same_data,
@@ -122,6 +124,8 @@ def require_trained_split(settings: CompareSettings) -> SplitSettings:
             require_same_base(folder, steps, base)
             require_same_data(folder, steps, data)
             require_same_split(folder, steps, settings.given_split)
+            for sentence in other_training_data(folder, steps, data):
+                warnings.warn(sentence, stacklevel=2)
     values = asdict(DEFAULT_SPLIT)
     if all(records.values()):  # also without adapters
         values["held_out_subjects"] = None

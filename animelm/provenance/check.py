@@ -41,22 +41,43 @@ def require_same_data(
 ) -> None:
     """Checks that the data that are split here are those that the adapter was trained on.
 
-    Every step must have had each source, or none of its role: what is held out of a source may be
-    trained on in another one. A role that no step names is new to the adapter, and fits.
+    Each source is compared with those of its role that the adapter's steps name; a role that no
+    step names is new to the adapter, and fits.
 
     Raises:
         UserError: a source of the same role has other content.
     """
+    for source in data:
+        trained = [each for step in steps for each in step.data if each.role == source.role]
+        if trained and all(each.sha256 != source.sha256 for each in trained):
+            raise UserError(
+                f"{_other_data(adapter, trained, source)}; use the data that it was trained on"
+            )
+
+
+def other_training_data(
+    adapter: Path, steps: Sequence[TrainingStep], data: Sequence[DataRecord]
+) -> list[str]:
+    """A sentence for each source that one step of the adapter had, and another step had not.
+
+    What is held out of the source may be among what the other step was trained on; only the user
+    knows.
+    """
+    found = []
     for step, source in product(steps, data):
         trained = [each for each in step.data if each.role == source.role]
         if trained and all(each.sha256 != source.sha256 for each in trained):
-            role = source.role.replace("_", " ")
-            raise UserError(
-                f"{adapter} was trained on the {role} of {trained[-1].path} "
-                f"({trained[-1].sha256[:_SHOWN]}), and {source.path} holds others "
-                f"({source.sha256[:_SHOWN]}): what was trained could be scored as held out; "
-                "use the data that it was trained on"
-            )
+            found.append(f"{_other_data(adapter, trained, source)}.")
+    return found
+
+
+def _other_data(adapter: Path, trained: Sequence[DataRecord], source: DataRecord) -> str:
+    role = source.role.replace("_", " ")
+    return (
+        f"{adapter} was trained on the {role} of {trained[-1].path} "
+        f"({trained[-1].sha256[:_SHOWN]}), and {source.path} holds others "
+        f"({source.sha256[:_SHOWN]}): what was trained could be scored as held out"
+    )
 
 
 def recorded_split(adapters: Mapping[Path, Sequence[TrainingStep]]) -> dict[str, Setting]:

@@ -110,11 +110,12 @@ def small(tiny_base: Path) -> Callable[[Path, int], Sequence[str]]:
 
 @pytest.fixture(scope="session")
 def articles_of(sample: Sample) -> list[str]:
-    """Options of a data module on articles alone; one work's of each folder are held out."""
+    """Options of a data module that trains on articles alone; some of each folder are held out."""
     return [
         f"--data.folder={sample.articles}",
         f"--data.general_folders=[{sample.general_articles}]",
-        "--data.general_records=null",
+        f"--data.general_records={sample.general_records}",
+        "--data.questions_per_set=4",
         "--data.shares={questions: 0, general_articles: 0.2, general_questions: 0}",
         "--data.validation_share=0.25",
     ]

@@ -84,12 +84,15 @@ def test_the_record_of_sft_lists_cpt_then_sft_with_base_data_and_split(
     assert cpt.data == (
         record_data("articles", sample.articles),
         record_data("general_articles", sample.general_articles),
+        record_data("general_questions", sample.general_records),
     )
     assert sft.data == (
         record_data("questions", sample.records),
         record_data("general_questions", sample.general_records),
     )
-    assert cpt.split == SplitSettings(held_out_subjects=0.25, validation_share=0.25)
+    assert cpt.split == SplitSettings(
+        held_out_wordings=0.25, held_out_subjects=0.25, validation_share=0.25
+    )
     assert sft.split == SplitSettings(
         held_out_wordings=0.25,
         held_out_works=0.25,

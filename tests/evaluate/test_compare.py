@@ -27,7 +27,13 @@ from animelm.model.checkpoint.load import load_base
 from animelm.model.lora.adapters import LoraSettings, add_adapter, save_adapter
 from animelm.model.lora.targets import DEFAULT_TARGETS
 from animelm.provenance.fingerprints import record_base, record_paths
-from animelm.provenance.record import BaseRecord, TrainingStep, write_record
+from animelm.provenance.record import (
+    BaseRecord,
+    DataRecord,
+    TrainingStep,
+    read_record,
+    write_record,
+)
 
 WORKS = 8
 
@@ -338,6 +344,17 @@ def test_an_adapter_of_other_data_is_refused_with_both_named(
     text = changed.read_text(encoding="utf-8").replace("主人公", "主役")
     changed.write_text(text, encoding="utf-8")
     _refused(recorded, monkeypatch, rf"runs/cpt was trained on the {role} of .* holds others")
+
+
+def test_an_adapter_that_another_step_trained_on_other_data_is_compared_with_a_warning(
+    recorded: CompareSettings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "runs" / "sft"
+    [step] = read_record(folder)
+    other = DataRecord("questions", "other.jsonl", "z" * 64)
+    write_record(folder, [replace(step, data=(other,)), step])
+    with pytest.warns(UserWarning, match=r"runs/sft was trained on the questions of other\.jsonl"):
+        require_trained_split(recorded)
 
 
 def test_another_split_is_refused_with_both_values(

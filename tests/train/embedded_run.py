@@ -75,7 +75,7 @@ def pre_train(
     options = [
         f"--data.folder={folder / 'anime' / 'articles'}",
         f"--data.general_folders=[{folder / 'general' / 'articles'}]",
-        "--data.general_records=null",
+        f"--data.general_records={folder / 'general' / 'qa.jsonl'}",
         "--data.shares={questions: 0, general_articles: 0.2, general_questions: 0}",
         f"--data.cache={folder / 'cache'}",
         "--data.workers=1",

@@ -37,7 +37,7 @@ class DomainDataModule(L.LightningDataModule):
     share a block without seeing each other.
 
     Held out are some articles (for the perplexity), some wordings of every fact, some works that
-    are never asked about in any source, and some general subjects that occur in no source at all.
+    are never asked about in any source, and some general subjects that no general source names.
     Validation asks the dev part of these sets, test the test part.
 
     Args:
@@ -139,20 +139,33 @@ class DomainDataModule(L.LightningDataModule):
 
     @property
     def split_settings(self) -> SplitSettings:
-        """The split: as given, else as adopted, else the default; None for what has no meaning."""
-        values = {**asdict(DEFAULT_SPLIT), **self._recorded, **self._given}
+        """The split: as given, else as adopted, else the default; None for what has no meaning.
+
+        Raises:
+            UserError: general subjects are to be held out, and nothing names them.
+        """
+        known = {**self._recorded, **self._given}
+        values = {**asdict(DEFAULT_SPLIT), **known}
+        paths, shares = self.paths, self.shares
+        articles = shares.general_articles > 0 and paths.general_articles
         # A step without questions must not decide which ones a later step holds out.
         has_meaning = {
-            "held_out_wordings": self.paths.questions or self.paths.general_questions,
-            "held_out_works": self.paths.questions,
-            "held_out_subjects": self.shares.rehearse,
-            "validation_share": self.paths.articles or self.paths.general_articles,
+            "held_out_wordings": paths.questions or paths.general_questions,
+            "held_out_works": paths.questions,
+            "held_out_subjects": articles
+            or (shares.general_questions > 0 and paths.general_questions),
+            "validation_share": paths.articles or paths.general_articles,
         }
         for name, meaning in has_meaning.items():
             if not meaning and name not in self._recorded:
                 values[name] = None
-        if self.shares.rehearse and self.paths.general_questions is None:
-            values["held_out_subjects"] = 0.0  # nothing names the subjects, so none is left out
+        if articles and paths.general_questions is None:
+            if asked := known.get("held_out_subjects"):
+                raise UserError(
+                    f"held_out_subjects is {asked}, but without data.general_records nothing names "
+                    "the subjects that replay must leave out; name the file"
+                )
+            values["held_out_subjects"] = 0.0
         return SplitSettings(**values)
 
     @property

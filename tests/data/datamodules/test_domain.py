@@ -218,6 +218,9 @@ def test_without_general_questions_replay_leaves_no_subject_out(make_module):
     """No record may claim that subjects were left out which nothing has named."""
     module = make_module(general_records=None, shares=Shares(general_articles=0.3))
     assert module.split_settings.held_out_subjects == 0.0
+    module.adopt_split({"held_out_subjects": 0.25})
+    with pytest.raises(UserError, match=r"held_out_subjects is 0\.25, but without data\.general_r"):
+        _ = module.split_settings
     assert make_module(shares=Shares()).split_settings.held_out_subjects is None
     assert make_module().split_settings.held_out_subjects == 0.25
 
