@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from animelm.corpus.cleaning.text_key import text_key
 from animelm.data.batches.batch import Document
-from animelm.data.batches.loaders import TrainingSource
+from animelm.data.batches.mixing import TrainingSource
 from animelm.data.held_out import (
     ANIME_ARTICLES,
     GENERAL_ARTICLES,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from animelm.data.batches.batch import Document
-from animelm.data.batches.loaders import TrainingSource, training_loader
+from animelm.data.batches.mixing import TrainingSource, training_loader
 from animelm.errors import UserError
 from animelm.planner.run_length import run_length
 

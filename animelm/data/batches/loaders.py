@@ -6,17 +6,14 @@ processes themselves; Lightning's ``use_distributed_sampler`` does not apply to 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch.utils.data import ConcatDataset, Dataset
 
-from animelm.data.batches.batch import Document, Documents, PackedBatch, QuestionBatch
-from animelm.data.batches.packing import build_batch, pack_selected
-from animelm.data.batches.sampler import BlockSampler, Replay
+from animelm.data.batches.batch import Documents, PackedBatch, QuestionBatch
+from animelm.data.batches.packing import build_batch
+from animelm.data.batches.sampler import BlockSampler
 from animelm.data.sources.qa import QARecord
 from animelm.data.tokenization.chat import AnswerFrom, ChatFormat
 from animelm.errors import UserError
@@ -58,110 +55,6 @@ class PackedLoader:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues with the batch after those yielded when the state was saved."""
         self.sampler.load_state_dict(state)
-
-
-@dataclass(frozen=True)
-class TrainingSource:
-    """Documents of one kind, and how much of an epoch they are.
-
-    Attributes:
-        documents: all documents of the source.
-        lengths: tokens of each, int64 ``[N]``.
-        chosen: the numbers of those to train on.
-        passes: how often each epoch shows all of them.
-        share: share of an epoch's tokens, in [0, 1), that is drawn from them afresh in each epoch;
-            for a source without passes.
-        leads: whether the passes come before all else in an epoch, unmixed.
-    """
-
-    documents: Documents
-    lengths: NDArray[np.int64]
-    chosen: NDArray[np.int64]
-    passes: int = 0
-    share: float = 0.0
-    leads: bool = False
-
-
-def training_loader(
-    sources: Sequence[TrainingSource],
-    block_size: int,
-    blocks_per_batch: int,
-    pad_token_id: int,
-    seed: int,
-    rank: int,
-    world_size: int,
-) -> PackedLoader:
-    """A shuffled loader that mixes sources.
-
-    Sources with passes make up the epoch; those with a share are added to it, so that each has its
-    share of the whole.
-
-    Args:
-        sources: what is trained on. A source without documents is left out.
-        block_size: tokens per block.
-        blocks_per_batch: blocks per batch of one process.
-        pad_token_id: token that fills the rest of a block.
-        seed: of the order and of what is drawn.
-        rank: this process, from 0.
-        world_size: number of processes.
-
-    Raises:
-        UserError: the shares leave nothing for the passes; or as for ``BlockSampler``.
-    """
-    sources = [source for source in sources if source.lengths[source.chosen].any()]
-    lengths = np.concatenate([np.empty(0, np.int64), *(source.lengths for source in sources)])
-    first = np.cumsum([0, *(len(source.lengths) for source in sources)])
-    chosen = [source.chosen + begin for source, begin in zip(sources, first[:-1], strict=True)]
-    drawn_share = sum(source.share for source in sources)
-    if drawn_share >= 1:
-        raise UserError(
-            f"the shares of an epoch add up to {drawn_share:g}; expected less than 1, so that "
-            "something is left for what each epoch shows whole"
-        )
-    leading, mixed = (
-        _in_passes(
-            [
-                (numbers, source.passes)
-                for numbers, source in zip(chosen, sources, strict=True)
-                if source.leads == leads
-            ],
-            seed,
-        )
-        for leads in (True, False)
-    )
-    tokens = int(lengths[leading].sum() + lengths[mixed].sum())
-    replays = [
-        Replay(lengths, numbers, _blocks(tokens / (1 - drawn_share) * source.share, block_size))
-        for numbers, source in zip(chosen, sources, strict=True)
-        if source.share
-    ]
-    sampler = BlockSampler(
-        pack_selected(lengths, mixed, block_size),
-        replays,
-        lead=pack_selected(lengths, leading, block_size),
-        block_size=block_size,
-        blocks_per_batch=blocks_per_batch,
-        seed=seed,
-        rank=rank,
-        world_size=world_size,
-    )
-    # A list is data set enough: it has a length and its items by number.
-    parts = [cast(Dataset[Document], source.documents) for source in sources]
-    documents: Documents = ConcatDataset[Document](parts) if parts else []
-    return PackedLoader(documents, sampler, pad_token_id)
-
-
-def _blocks(tokens: float, block_size: int) -> int:
-    return max(1, round(tokens / block_size))
-
-
-def _in_passes(parts: Sequence[tuple[NDArray[np.int64], int]], seed: int) -> NDArray[np.int64]:
-    """Numbers of documents, each as often as it is passed; in random order where they repeat."""
-    numbers = [np.tile(chosen, passes) for chosen, passes in parts]
-    together = np.concatenate([np.empty(0, np.int64), *numbers])
-    if [passes for _, passes in parts if passes] == [1]:
-        return together
-    return np.random.default_rng(seed).permutation(together)
 
 
 class QuestionLoader:

@@ -9,12 +9,8 @@ from typing import Any, Literal
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_info
 
-from animelm.data.batches.loaders import (
-    PackedLoader,
-    QuestionLoader,
-    TrainingSource,
-    training_loader,
-)
+from animelm.data.batches.loaders import PackedLoader, QuestionLoader
+from animelm.data.batches.mixing import TrainingSource, training_loader
 from animelm.data.domain import DataPaths, DomainData, Shares, SourceName
 from animelm.data.held_out import DEFAULT_SPLIT, SplitSettings
 from animelm.data.sources.qa import QARecord

@@ -9,12 +9,8 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from animelm.data.batches.batch import Documents
-from animelm.data.batches.loaders import (
-    PackedLoader,
-    QuestionLoader,
-    TrainingSource,
-    training_loader,
-)
+from animelm.data.batches.loaders import PackedLoader, QuestionLoader
+from animelm.data.batches.mixing import TrainingSource, training_loader
 from animelm.data.held_out import REHEARSED, QuestionSplit, SplitSettings, split_questions
 from animelm.data.sources.qa import QARecord, read_qa
 from animelm.data.split import subsample

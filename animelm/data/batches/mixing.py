@@ -1,0 +1,141 @@
+"""Training batches that mix several sources of documents."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import ConcatDataset, Dataset
+
+from animelm.data.batches.batch import Document, Documents
+from animelm.data.batches.loaders import PackedLoader
+from animelm.data.batches.packing import Block, pack_selected
+from animelm.data.batches.sampler import BlockSampler, Replay
+from animelm.errors import UserError
+
+_Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TrainingSource:
+    """Documents of one kind, and how much of an epoch they are.
+
+    Attributes:
+        documents: all documents of the source.
+        lengths: tokens of each, int64 ``[N]``.
+        chosen: the numbers of those to train on.
+        passes: how often each epoch shows all of them.
+        share: share of an epoch's tokens, in [0, 1), that is drawn from them afresh in each epoch;
+            for a source without passes.
+        leads: whether the passes come before all else in an epoch, unmixed.
+    """
+
+    documents: Documents
+    lengths: NDArray[np.int64]
+    chosen: NDArray[np.int64]
+    passes: int = 0
+    share: float = 0.0
+    leads: bool = False
+
+
+def training_loader(
+    sources: Sequence[TrainingSource],
+    block_size: int,
+    blocks_per_batch: int,
+    pad_token_id: int,
+    seed: int,
+    rank: int,
+    world_size: int,
+) -> PackedLoader:
+    """A shuffled loader that mixes sources.
+
+    Sources with passes make up the epoch; those with a share are added to it, so that each has its
+    share of the whole.
+
+    Args:
+        sources: what is trained on. A source without documents is left out.
+        block_size: tokens per block.
+        blocks_per_batch: blocks per batch of one process.
+        pad_token_id: token that fills the rest of a block.
+        seed: of the order and of what is drawn.
+        rank: this process, from 0.
+        world_size: number of processes.
+
+    Raises:
+        UserError: the shares leave nothing for the passes; or as for ``BlockSampler``.
+    """
+    mixture = _Mixture(sources, block_size, seed)
+    sampler = BlockSampler(
+        mixture.blocks(leads=False),
+        mixture.replays(),
+        lead=mixture.blocks(leads=True),
+        block_size=block_size,
+        blocks_per_batch=blocks_per_batch,
+        seed=seed,
+        rank=rank,
+        world_size=world_size,
+    )
+    return PackedLoader(mixture.documents, sampler, pad_token_id)
+
+
+class _Mixture:
+    """The documents of all sources, numbered consecutively."""
+
+    def __init__(self, sources: Sequence[TrainingSource], block_size: int, seed: int) -> None:
+        self._sources = [source for source in sources if source.lengths[source.chosen].any()]
+        self._block_size, self._seed = block_size, seed
+        lengths = [source.lengths for source in self._sources]
+        self._lengths: _Numbers = np.concatenate([np.empty(0, np.int64), *lengths])
+        first = np.cumsum([0, *map(len, lengths)])
+        self._chosen = [s.chosen + i for s, i in zip(self._sources, first[:-1], strict=True)]
+
+    @property
+    def documents(self) -> Documents:
+        # A list is data set enough: it has a length and its items by number.
+        parts = [cast(Dataset[Document], source.documents) for source in self._sources]
+        return ConcatDataset[Document](parts) if parts else []
+
+    def blocks(self, leads: bool) -> list[Block]:
+        """Packed blocks of what an epoch shows whole: the part that leads, or the rest."""
+        return pack_selected(self._lengths, self._in_passes[leads], self._block_size)
+
+    @cached_property
+    def _in_passes(self) -> dict[bool, _Numbers]:
+        """Numbers of documents, each as often as it is passed, by whether it leads."""
+        pairs = list(zip(self._sources, self._chosen, strict=True))
+        return {
+            leads: self._repeated([(s.passes, n) for s, n in pairs if s.leads == leads])
+            for leads in (True, False)
+        }
+
+    def _repeated(self, parts: Sequence[tuple[int, _Numbers]]) -> _Numbers:
+        numbers = [np.tile(chosen, passes) for passes, chosen in parts]
+        together = np.concatenate([np.empty(0, np.int64), *numbers])
+        if [passes for passes, _ in parts if passes] == [1]:
+            return together
+        # Otherwise the copies of a document would lie side by side in a block.
+        return np.random.default_rng(self._seed).permutation(together)
+
+    def replays(self) -> list[Replay]:
+        """What each epoch draws afresh.
+
+        Raises:
+            UserError: the shares leave nothing for the passes.
+        """
+        drawn = sum(source.share for source in self._sources)
+        if drawn >= 1:
+            raise UserError(
+                f"the shares of an epoch add up to {drawn:g}; expected less than 1, so that "
+                "something is left for what each epoch shows whole"
+            )
+        shown = sum(int(self._lengths[numbers].sum()) for numbers in self._in_passes.values())
+        return [
+            Replay(self._lengths, numbers, self._block_count(shown / (1 - drawn) * source.share))
+            for source, numbers in zip(self._sources, self._chosen, strict=True)
+            if source.share
+        ]
+
+    def _block_count(self, tokens: float) -> int:
+        return max(1, round(tokens / self._block_size))
