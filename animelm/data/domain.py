@@ -1,6 +1,6 @@
 """The data of one domain, and general data beside them: read, split, and made into sources."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -75,11 +75,6 @@ class Shares:
         for each in fields(self):
             check_share(f"shares.{each.name}", getattr(self, each.name))
 
-    @property
-    def rehearse(self) -> bool:
-        """Whether anything general is trained on."""
-        return self.general_articles > 0 or self.general_questions > 0
-
 
 class DomainData:
     """The articles and questions of a run, read and split when they are first asked for.
@@ -143,22 +138,28 @@ class DomainData:
             if corpus is not None and any(map(len, corpus.validation))
         }
 
-    def training_sources(self, block_size: int) -> dict[SourceName, TrainingSource]:
+    def training_sources(
+        self, wanted: Collection[SourceName], block_size: int
+    ) -> dict[SourceName, TrainingSource]:
         """What may be trained on, by kind; none of it is held out.
 
         Args:
+            wanted: the kinds that are trained on.
             block_size: tokens that a question must fit into with its answer.
 
         Raises:
             UserError: a question is longer.
         """
         held_out = self._held_out_titles()
-        return {
-            "articles": _articles_of(self.articles, held_out),
-            "questions": self._pairs(self.questions.train, block_size),
-            "general_articles": _articles_of(self.general_articles, held_out, self._naming()),
-            "general_questions": self._pairs(self.questions.replay, block_size),
+        sources: dict[SourceName, Callable[[], TrainingSource]] = {
+            "articles": lambda: _articles_of(self.articles, held_out),
+            "questions": lambda: self._pairs(self.questions.train, block_size),
+            "general_articles": lambda: _articles_of(
+                self.general_articles, held_out, self._naming()
+            ),
+            "general_questions": lambda: self._pairs(self.questions.replay, block_size),
         }
+        return {name: read() for name, read in sources.items() if name in wanted}
 
     def _corpus(self, folders: Sequence[Path]) -> ArticleCorpus | None:
         if not folders:

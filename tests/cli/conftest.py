@@ -97,6 +97,7 @@ def small(tiny_base: Path) -> Callable[[Path, int], Sequence[str]]:
         return [
             f"--model.base={tiny_base}",
             "--model.compute.dtype=float32",
+            "--model.lora.rank=16",
             "--model.generation.max_new_tokens=6",
             "--data.block_size=128",
             "--data.blocks_per_batch=2",

@@ -5,7 +5,8 @@ import pytest
 
 
 def test_json_is_all_that_stands_on_standard_output(call, tiny_base: Path) -> None:
-    called = call("inspect", "--config=cpt.yaml", f"--model.base={tiny_base}", "--format", "json")
+    options = [f"--model.base={tiny_base}", "--model.lora.rank=16"]
+    called = call("inspect", "--config=cpt.yaml", *options, "--format", "json")
     assert called.status == 0, called.err
     model = json.loads(called.out)
     modules = {row["name"]: row for row in model["modules"]}

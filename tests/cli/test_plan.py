@@ -10,7 +10,7 @@ from animelm.errors import UserError
 def test_json_is_all_that_is_printed_to_standard_output(
     call, tiny_base: Path, articles_of: list[str]
 ) -> None:
-    base = [f"--model.base={tiny_base}", f"--data.base={tiny_base}"]
+    base = [f"--model.base={tiny_base}", f"--data.base={tiny_base}", "--model.lora.rank=16"]
     called = call("plan", "--config=cpt.yaml", "--format=json", *base, *articles_of)
     assert called.status == 0, called.err
     plan = json.loads(called.out)

@@ -324,7 +324,10 @@ def test_a_checkpoint_of_other_targets_is_refused(
     ("option", "message"),
     [
         ("--data.validation_share=0.3", "data.validation_share=0.25, and this run has 0.3"),
-        ("--data.general_folders=null", "the hash of its general articles="),
+        (
+            "--data.general_folders=[animelm/sample/generated/general/articles]",
+            "the hash of its general articles=",
+        ),
     ],
 )
 def test_a_checkpoint_of_other_data_or_another_split_is_refused(

@@ -40,7 +40,7 @@ def write_sample(folder: Path) -> None:
 
     The folders anime and general each receive articles and qa.jsonl.
     """
-    for name, count in (("anime", 96), ("general", 32)):
+    for name, count in (("anime", 144), ("general", 32)):
         (folder / name / "articles").mkdir(parents=True)
         for path in sorted((GENERATED / name / "articles").glob("*.md"))[:count]:
             shutil.copy(path, folder / name / "articles")
@@ -79,7 +79,7 @@ def pre_train(
         "--data.shares={questions: 0, general_articles: 0.2, general_questions: 0}",
         f"--data.cache={folder / 'cache'}",
         "--data.workers=1",
-        "--data.block_size=64",
+        "--data.block_size=96",
         f"--data.blocks_per_batch={2 // processes}",
         "--model.lora.dropout=0",
         "--model.memory.activation_checkpointing=true",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_info
@@ -200,7 +200,9 @@ class DomainDataModule(L.LightningDataModule):
         Raises:
             UserError: of the source that an epoch shows, nothing is left to train on.
         """
-        sources = self.data.training_sources(self.block_size)
+        shares = asdict(self.shares)
+        wanted = [name for name in get_args(SourceName) if name == self.epoch or shares[name] > 0]
+        sources = self.data.training_sources(wanted, self.block_size)
         main = sources[self.epoch]
         if not main.lengths[main.chosen].any():
             raise UserError(f"nothing is left of the {self.epoch} to train on; hold out less")
