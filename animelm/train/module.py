@@ -206,11 +206,9 @@ class AdaptedLM(L.LightningModule):
 
     def _setup(self) -> resume.TrainingSetup:
         processes, sharded = self.trainer.world_size, self.device_mesh is not None
-        dtype, record = self._ready.causal.dtype, self._ready.record
-        trained_on = record.trained_on if record else {}
-        return resume.TrainingSetup.of(
-            processes, sharded, dtype, self.optimizer_settings, trained_on
-        )
+        dtype, trained_on = self._ready.causal.dtype, self._ready.trained_on
+        optimizer = self.optimizer_settings
+        return resume.TrainingSetup.of(processes, sharded, dtype, optimizer, trained_on)
 
     def on_train_start(self) -> None:
         """Restores data position, random numbers and accumulated gradients of a resumed run."""
