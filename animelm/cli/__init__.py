@@ -19,8 +19,8 @@ COMMANDS = {
         _TRAINER,
         "Score answers to some held-out questions, or the loss on held-out articles",
     ),
-    "test": (_TRAINER, "As validate, on all held-out questions"),
-    "predict": (_TRAINER, "Write answers to all held-out questions, without scores"),
+    "test": (_TRAINER, "As validate, on the test questions"),
+    "predict": (_TRAINER, "Write answers to the test questions, without scores"),
     "inspect": (
         "animelm.cli.inspect",
         "Print the model's modules and trainable parameters, without loading weights",
@@ -31,11 +31,14 @@ COMMANDS = {
     ),
     "compare": (
         "animelm.cli.compare",
-        "Compare base, CPT and CPT+SFT: what was learned, what was forgotten",
+        "Compare base, CPT, SFT and both: what was learned, what was forgotten",
     ),
     "ask": ("animelm.cli.ask", "Ask a model a question, or base and adapter side by side"),
-    "demo": (_EXPERIMENT, "CPT, SFT and comparison on a part of the sample, in minutes"),
-    "reproduce": (_EXPERIMENT, "CPT, SFT and comparison on the whole sample, in hours"),
+    "demo": (
+        _EXPERIMENT,
+        "CPT, SFT, a control and their comparison on a part of the sample, in minutes",
+    ),
+    "reproduce": (_EXPERIMENT, "The same on the whole sample, in hours"),
     "corpus": ("animelm.cli.corpus", "Turn a Wikipedia dump into Markdown articles"),
     "sample": ("animelm.cli.sample", "Write articles and questions from the tables of facts"),
     "base": (
