@@ -17,7 +17,7 @@ COMMANDS = {
     "fit": (_TRAINER, "Train: continual pre-training (CPT) or supervised fine-tuning (SFT)"),
     "validate": (
         _TRAINER,
-        "Score answers to some held-out questions, or the loss on held-out articles",
+        "Score answers to the dev questions, and the loss on held-out articles",
     ),
     "test": (_TRAINER, "As validate, on the test questions"),
     "predict": (_TRAINER, "Write answers to the test questions, without scores"),

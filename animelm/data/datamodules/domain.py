@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import lightning as L
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from animelm.data.batches.loaders import PackedLoader, QuestionLoader
 from animelm.data.batches.mixing import TrainingSource, training_loader
@@ -22,6 +22,13 @@ from animelm.errors import UserError
 from animelm.sample.writer import GENERATED
 
 SAMPLE = GENERATED / "anime"
+# What a run goes without where a source is missing.
+_WITHOUT: dict[SourceName, str] = {
+    "articles": "questions alone wipe out what was read; name articles with data.folder",
+    "questions": "what is read is hard to ask for; name questions with data.records",
+    "general_articles": "more is forgotten; name general text with data.general_folders",
+    "general_questions": "more is forgotten; name general questions with data.general_records",
+}
 
 
 class DomainDataModule(L.LightningDataModule):
@@ -217,6 +224,12 @@ class DomainDataModule(L.LightningDataModule):
             world_size=world_size,
         )
         rank_zero_info(f"{_counts(sources)}: {loader.sampler}")
+        for name, source in sources.items():
+            if not len(source.chosen):
+                rank_zero_warn(
+                    f"data.shares.{name} is {shares[name]}, but there is nothing to draw from: "
+                    f"{_WITHOUT[name]}"
+                )
         return loader
 
     def _weighted(self, name: str, source: TrainingSource) -> TrainingSource:

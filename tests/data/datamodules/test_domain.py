@@ -100,6 +100,13 @@ def test_each_source_has_the_share_that_is_asked_for(make_module, tokenizer):
     assert kinds["general"] / total == pytest.approx(0.25, abs=0.06)
 
 
+def test_a_share_of_a_source_that_is_missing_is_reported(make_module):
+    shares = Shares(articles=0.3, general_questions=0.2)
+    module = make_module(epoch="questions", folder=None, shares=shares)
+    with pytest.warns(UserWarning, match=r"data\.shares\.articles is 0\.3, but there is nothing"):
+        module.train_dataloader()
+
+
 def test_fit_validates_on_held_out_articles_and_asks_the_dev_questions(
     make_module, recorder, trainer
 ):
