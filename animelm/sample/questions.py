@@ -9,7 +9,7 @@ def write_questions(facts: list[Fact], domain: Domain) -> list[dict]:
 
     Answers are full sentences; keys are what must be found in an answer: the value's spellings, or
     the subject in the reverse direction, which is asked only where the value belongs to one subject
-    of ``facts``. A key that stands in what is asked about (青森 in 青森県) would be found in any
+    of ``facts``. A key that is part of what is asked about (青森 in 青森県) would be found in any
     answer that repeats it, so it is left out; a question that no key is left for is not asked.
     """
     unique = names_one_subject(facts)

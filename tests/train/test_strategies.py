@@ -156,5 +156,5 @@ def test_both_strategies_answer_the_same_questions_in_validation(runs: Path) -> 
     assert asked
     assert {name: fsdp2[name] for name in asked} == asked
     losses = [result(runs, f"{strategy}-tuned")["losses"] for strategy in STRATEGIES]
-    # Each process quantises its own part of the optimiser's states.
+    # Each process quantizes its own part of the optimizer's states.
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)

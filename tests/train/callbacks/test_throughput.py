@@ -28,7 +28,7 @@ def fit(folder, *callbacks, validation=None, **settings):
     return {name: value.item() for name, value in trainer.callback_metrics.items()}
 
 
-def test_padding_and_supervised_tokens_are_counted_per_optimiser_step(tmp_path):
+def test_padding_and_supervised_tokens_are_counted_per_optimizer_step(tmp_path):
     metrics = fit(tmp_path, Throughput(2), accumulate_grad_batches=2)
     assert metrics["train/padding_share"] == pytest.approx(4 / 32)
     supervised = sum(batch.supervised_tokens for batch in BATCHES) / 2

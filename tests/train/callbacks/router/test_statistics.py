@@ -113,7 +113,7 @@ def test_accumulated_micro_batches_are_summed_up_to_the_logging_step(tmp_path):
     assert_agrees(table[2], reference(tiny_model(), BATCHES[2:]))
 
 
-def test_several_optimiser_steps_make_one_window_and_the_end_logs_the_rest(tmp_path):
+def test_several_optimizer_steps_make_one_window_and_the_end_logs_the_rest(tmp_path):
     table = fit(tmp_path, BATCHES, every_n_steps=3)
     assert list(table) == [3, 4]
     assert_agrees(table[3], reference(tiny_model(), BATCHES[:3]))
