@@ -1,5 +1,6 @@
 """Asks single questions of a base, of an adapter on it, or of both."""
 
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from animelm.model.checkpoint.hub import check_vocabulary
 from animelm.model.lora.adapters import load_adapter
 from animelm.model.precision import ComputeType
 from animelm.model.quantization.linear4bit import Quantization
-from animelm.provenance.check import require_same_base
+from animelm.provenance.check import require_same_base, without_record
 from animelm.provenance.fingerprints import record_base
 from animelm.provenance.record import read_record
 
@@ -85,6 +86,8 @@ class AskedModels:
         check_vocabulary(tokenizer, settings.base)
         self._chat = ChatFormat(tokenizer)
         steps = read_record(folder) if folder else ()
+        if folder and not steps:
+            warnings.warn(without_record(folder), stacklevel=2)
         if folder and steps:
             require_same_base(folder, steps, record_base(settings.base))
         base = load_for_inference(settings.base, settings.quantization, settings.compute_type)

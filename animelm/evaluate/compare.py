@@ -5,7 +5,7 @@ The base is loaded once; each adapter in turn is added to it and removed again.
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -45,9 +45,10 @@ from animelm.provenance.check import (
     require_same_base,
     require_same_data,
     require_same_split,
+    without_record,
 )
 from animelm.provenance.fingerprints import record_base, record_paths
-from animelm.provenance.record import read_record
+from animelm.provenance.record import TrainingStep, read_record
 
 __all__ = ["CompareSettings", "compare"]
 
@@ -110,8 +111,8 @@ def require_trained_split(settings: CompareSettings) -> SplitSettings:
     adapter has rehearsed anything general, no general subject counts as rehearsed.
 
     Raises:
-        UserError: an adapter is missing, or was trained on another base, other data or with another
-            split than the settings say.
+        UserError: an adapter is missing, is not what its setting says, or was trained on another
+            base, other data or with another split than the settings say.
     """
     for folder in settings.adapters.values():  # before the base is loaded
         if not folder.is_dir():
@@ -126,11 +127,40 @@ def require_trained_split(settings: CompareSettings) -> SplitSettings:
             require_same_split(folder, steps, settings.given_split)
             for sentence in other_training_data(folder, steps, data):
                 warnings.warn(sentence, stacklevel=2)
+    for name, folder in settings.adapters.items():
+        if records[folder]:
+            _require_role(name, folder, records[folder])
+        else:
+            warnings.warn(without_record(folder), stacklevel=2)
     values = asdict(DEFAULT_SPLIT)
     if all(records.values()):  # also without adapters
         values["held_out_subjects"] = None
     given = {name: value for name, value in settings.given_split.items() if value is not None}
     return SplitSettings(**{**values, **recorded, **given})
+
+
+def _require_role(name: str, folder: Path, steps: Sequence[TrainingStep]) -> None:
+    """Checks that an adapter is what it is compared as: a control that had CPT would be none.
+
+    Raises:
+        UserError: it is not.
+    """
+    trained = " + ".join(step.step for step in steps)
+    fine_tuned = any(step.step == "sft" for step in steps)
+    fits = {
+        "cpt": not fine_tuned,
+        "sft_only": len(steps) == 1 and steps[0].init_adapter is None,
+        "sft": len(steps) > 1 or steps[0].init_adapter is not None,
+    }
+    expected = {
+        "cpt": "one that was not fine-tuned (no step sft)",
+        "sft_only": "one that was fine-tuned from the base alone",
+        "sft": "one that began from another adapter (one that did not is an sft_only_adapter)",
+    }
+    if not fits[name]:
+        raise UserError(
+            f"{name}_adapter {folder}: its record says {trained}; expected {expected[name]}"
+        )
 
 
 class _ModelRun:
@@ -178,6 +208,8 @@ class _ModelRun:
 
     def perplexity(self, name: str) -> Perplexity | None:
         """Perplexity on a set of held-out articles; None where there are none."""
+        if self._name == RETRIEVAL:
+            return None  # no article is retrieved for an article
         articles = self._evaluation.articles.get(name)
         return perplexity(self._model, articles, progress=self._advance) if articles else None
 

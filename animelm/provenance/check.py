@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 
 from animelm.errors import UserError
-from animelm.provenance.record import BaseRecord, DataRecord, Setting, TrainingStep
+from animelm.provenance.record import RECORD_FILE, BaseRecord, DataRecord, Setting, TrainingStep
 
 _SHOWN = 12  # characters of a hash
 
@@ -23,10 +23,10 @@ def require_same_base(adapter: Path, steps: Sequence[TrainingStep], base: BaseRe
         base: the base that it is put on.
 
     Raises:
-        UserError: configuration or weights differ.
+        UserError: configuration, weights or tokenizer differ.
     """
     for step in steps:
-        for part in ("config", "weights"):
+        for part in ("config", "weights", "tokenizer"):
             trained, given = (getattr(each, f"{part}_sha256") for each in (step.base, base))
             if trained != given:
                 raise UserError(
@@ -34,6 +34,14 @@ def require_same_base(adapter: Path, steps: Sequence[TrainingStep], base: BaseRe
                     f"{trained[:_SHOWN]}), and {base.name} is another one ({part} "
                     f"{given[:_SHOWN]}); use the base that it was trained on"
                 )
+
+
+def without_record(adapter: Path) -> str:
+    """A sentence for an adapter of another tool, or one whose record was removed."""
+    return (
+        f"{adapter} has no {RECORD_FILE}: its base cannot be checked, and what it was trained on "
+        "may count as held out"
+    )
 
 
 def require_same_data(

@@ -1,6 +1,7 @@
 """Hashes that tell whether a base or a data file is the one that an adapter was trained on."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from animelm.data.domain import DataPaths
@@ -12,16 +13,18 @@ from animelm.errors import UserError
 from animelm.model.checkpoint.hub import resolve_base
 from animelm.provenance.record import BaseRecord, DataRecord, DataRole
 
-# A shard of several GB is not read whole: its header names every tensor with its type, shape and
-# place, and its last tensors differ between two models of one shape.
-_READ_AT_EACH_END = 2**20
+# A file of weights of several GB is not read whole, but in so many parts from its first byte, which
+# begins the names, types and shapes of all tensors, to its last.
+_PARTS, _PART_BYTES = 64, 2**20
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
 def record_base(base: str) -> BaseRecord:
-    """The base's name, with hashes of its configuration and of its weights.
+    """The base's name, with hashes of its configuration, its weights and its tokenizer.
 
-    The hash of the weights covers the index, and the name, the size, the first and the last MiB of
-    each file.
+    The hash of the weights covers the index, and the name and the size of each file. A file up to
+    64 MiB is read whole; of a larger one, 64 parts of 1 MiB at equal distances. The hash of the
+    tokenizer covers the chat template.
 
     Args:
         base: Checkpoint folder or hub id; what has not been fetched yet is fetched.
@@ -30,21 +33,29 @@ def record_base(base: str) -> BaseRecord:
         UserError: as ``resolve_base``.
     """
     folder = resolve_base(base)
-    config = hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()
-    weights = hashlib.sha256()
+    config = hashlib.sha256((folder / "config.json").read_bytes())
+    weights, tokenizer = hashlib.sha256(), hashlib.sha256()
     for index in sorted(folder.glob("*.safetensors.index.json")):
         weights.update(index.read_bytes())
     for file in sorted(folder.glob("*.safetensors")):
         weights.update(f"{file.name} {file.stat().st_size}\n".encode())
-        weights.update(_ends(file))
-    return BaseRecord(base, config, weights.hexdigest())
+        for part in _parts(file):
+            weights.update(part)
+    for name in _TOKENIZER_FILES:
+        if (folder / name).is_file():
+            tokenizer.update(name.encode())
+            tokenizer.update((folder / name).read_bytes())
+    return BaseRecord(base, config.hexdigest(), weights.hexdigest(), tokenizer.hexdigest())
 
 
-def _ends(file: Path) -> bytes:
+def _parts(file: Path) -> Iterator[bytes]:
+    """The whole file, or parts of it at equal distances, the first and the last included."""
+    last = max(0, file.stat().st_size - _PART_BYTES)
+    step = max(_PART_BYTES, last // (_PARTS - 1))
     with file.open("rb") as stream:
-        first = stream.read(_READ_AT_EACH_END)
-        stream.seek(max(0, file.stat().st_size - _READ_AT_EACH_END))
-        return first + stream.read()
+        for start in [*range(0, last, step), last]:
+            stream.seek(start)
+            yield stream.read(_PART_BYTES)
 
 
 def record_data(role: DataRole, path: Path) -> DataRecord:

@@ -29,11 +29,13 @@ class BaseRecord:
         name: checkpoint folder or hub id, as it was given.
         config_sha256: of its config.json.
         weights_sha256: of its files of weights, see ``record_base``.
+        tokenizer_sha256: of its tokenizer and chat template.
     """
 
     name: str
     config_sha256: str
     weights_sha256: str
+    tokenizer_sha256: str
 
 
 @dataclass(frozen=True)
@@ -104,16 +106,17 @@ def read_record(folder: Path) -> tuple[TrainingStep, ...]:
         return ()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({error})") from error
-    if not isinstance(content, dict) or content.get("schema") != _SCHEMA:
-        found = content.get("schema") if isinstance(content, dict) else type(content).__name__
+    if not isinstance(content, dict) or set(content) != {"schema", "steps"}:
+        raise UserError(f"{path}: expected an object with schema and steps, as a fit writes it")
+    schema, steps = content["schema"], content["steps"]
+    if schema != _SCHEMA or isinstance(schema, bool):
         raise UserError(
-            f"{path}: schema is {found}; expected {_SCHEMA}, the one that animelm writes"
+            f"{path}: schema is {schema!r}; expected {_SCHEMA}, the one that animelm writes"
         )
-    steps = content.get("steps")
-    if not isinstance(steps, list):
-        raise UserError(f"{path}: steps must be a list, not {type(steps).__name__}")
+    if not isinstance(steps, list) or not steps:
+        raise UserError(f"{path}: steps must be a list of one step or more, as a fit writes it")
     return tuple(_Reader(path, f"steps[{i}]", values).step() for i, values in enumerate(steps))
 
 
@@ -160,6 +163,8 @@ class _Reader:
         for name, value in self._settings().items():
             if isinstance(value, str | bool):
                 raise self._wrong(name, f"expected a number or null, found {value!r}")
+            if name == "seed" and not isinstance(value, int):
+                raise self._wrong(name, f"expected a whole number, found {value!r}")
         return SplitSettings(**self._values)
 
     def _settings(self) -> dict[str, Setting]:

@@ -17,6 +17,7 @@ from animelm.provenance.check import (
     require_same_base,
     require_same_data,
     require_same_split,
+    without_record,
 )
 from animelm.provenance.fingerprints import record_base, record_paths
 from animelm.provenance.record import (
@@ -121,6 +122,8 @@ def check_run(settings: ModelSettings, trainer: L.Trainer) -> RunRecord:
     if not isinstance(split, SplitSettings):
         # Data of another kind hold out nothing that we know of: the earlier steps' split remains.
         split = SplitSettings(**cast(dict[str, Any], adopted_split(settings, trains)))
+    if folder and not steps:
+        rank_zero_warn(without_record(folder))
     if folder and steps:
         require_same_base(folder, steps, base)
         require_same_split(folder, steps, asdict(split))

@@ -93,7 +93,7 @@ def test_an_adapter_of_another_base_is_refused(
     base = record_base(str(tiny_base))
     write_record(recorded, [TrainingStep("sft", "0", 1, base)])
     assert ask(QUESTION, f"--adapter={recorded}").status == 0
-    write_record(recorded, [TrainingStep("sft", "0", 1, BaseRecord("other", "c" * 64, "w" * 64))])
+    write_record(recorded, [TrainingStep("sft", "0", 1, BaseRecord("other", "c" * 64, "w", "t"))])
     called = ask(QUESTION, f"--adapter={recorded}")
     assert called.status == 2
     assert f"{recorded} was trained on the base other (config cccccccccccc)" in called.err

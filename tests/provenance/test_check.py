@@ -15,7 +15,7 @@ from animelm.provenance.check import (
 from animelm.provenance.record import BaseRecord, DataRecord, TrainingStep
 
 ADAPTER = Path("runs/sft/adapter")
-BASE = BaseRecord("checkpoints/small", "c" * 64, "w" * 64)
+BASE = BaseRecord("checkpoints/small", "c" * 64, "w" * 64, "t" * 64)
 QUESTIONS = DataRecord("questions", "qa.jsonl", "q" * 64)
 STEP = TrainingStep("sft", "0.1.0", 3, BASE, (QUESTIONS,), SplitSettings(0, held_out_works=0.25))
 
@@ -24,7 +24,7 @@ def test_the_base_of_the_training_fits_under_another_name() -> None:
     require_same_base(ADAPTER, [STEP], replace(BASE, name="elsewhere"))
 
 
-@pytest.mark.parametrize("part", ["config", "weights"])
+@pytest.mark.parametrize("part", ["config", "weights", "tokenizer"])
 def test_another_base_is_refused_with_both_named(part: str) -> None:
     other = replace(BASE, name="other", **{f"{part}_sha256": "x" * 64})
     message = rf"sft/adapter was trained on the base checkpoints/small \({part} {part[0]}{{12}}\)"

@@ -36,6 +36,39 @@ def test_other_weights_and_another_configuration_have_other_hashes(
     assert record_base(str(copy)).config_sha256 != original.config_sha256
 
 
+def test_a_change_in_the_middle_of_the_weights_and_another_chat_template_show(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    original, copy = record_base(str(checkpoint)), tmp_path / "copy"
+    shutil.copytree(checkpoint, copy)
+    weights = copy / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    (copy / "chat_template.jinja").write_text("{{ messages }}")
+    changed = record_base(str(copy))
+    assert changed.weights_sha256 != original.weights_sha256
+    assert changed.tokenizer_sha256 != original.tokenizer_sha256
+    assert changed.config_sha256 == original.config_sha256
+
+
+def test_of_a_large_file_parts_from_its_beginning_to_its_end_are_read(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(checkpoint, copy)
+    size = 200 * 2**20
+    with (copy / "large.safetensors").open("wb") as file:
+        file.truncate(size)  # takes no room on the disk
+    hashes = {record_base(str(copy)).weights_sha256}
+    for place in (0, size * 32 // 63, size - 1):
+        with (copy / "large.safetensors").open("r+b") as file:
+            file.seek(place)
+            file.write(b"\1")
+        hashes.add(record_base(str(copy)).weights_sha256)
+    assert len(hashes) == 4
+
+
 def test_articles_and_questions_are_told_apart_by_content_and_not_by_place(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()

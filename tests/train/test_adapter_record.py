@@ -44,7 +44,7 @@ def test_an_adapter_of_another_base_is_refused_before_the_base_is_loaded(
     fit, batches, earlier: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [step] = read_record(earlier)
-    write_record(earlier, [replace(step, base=BaseRecord("other", "c" * 64, "w" * 64))])
+    write_record(earlier, [replace(step, base=BaseRecord("other", "c" * 64, "w", "t"))])
     monkeypatch.setattr(build, "load_base", lambda *_: pytest.fail("the base was loaded"))
     with pytest.raises(UserError, match=r"earlier was trained on the base other \(config c{12}\)"):
         fit(batches(1), adapter=AdapterSource(earlier))
