@@ -206,7 +206,7 @@ def test_fine_tuning_and_comparison_continue_from_the_steps_before(base: str) ->
 def test_what_fine_tuning_holds_out_agrees_with_what_pre_training_held_out(base: str) -> None:
     cpt, sft = (parsed(f"{base}/{step}.yaml").datamodule for step in ("cpt", "sft"))
     folder = Path("runs/cpt/adapter")
-    trained = TrainingStep("cpt", "0", 1, BaseRecord("b", "c", "w"), split=cpt.split_settings)
+    trained = TrainingStep("cpt", "0", 1, BaseRecord("b", "c", "w", "t"), split=cpt.split_settings)
     sft.adopt_split(recorded_split({folder: [trained]}))
     require_same_split(folder, [trained], asdict(sft.split_settings))
 
