@@ -22,7 +22,7 @@ def run_as_two_processes(script: Path, folder: Path, *arguments: str) -> None:
         **os.environ,
         "PYTHONPATH": str(Path(__file__).parent.parent),  # this clone's package, if it has siblings
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(_free_port()),
+        "MASTER_PORT": str(free_port()),
         "WORLD_SIZE": "2",
         "NODE_RANK": "0",
         "OMP_NUM_THREADS": "1",
@@ -65,7 +65,17 @@ def _tail(log: Path) -> str:
     return log.read_text(encoding="utf-8", errors="replace")[-6000:]
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def free_port() -> int:
+    """A port that no other test takes before it is used.
+
+    It lies below the ports that a system gives to whoever asks for any, and where it is looked for
+    first depends on this process and on the time.
+    """
+    first, count = 20_000, 10_000
+    start = os.getpid() * 37 + time.monotonic_ns() // 1000
+    for offset in range(count):
+        port = first + (start + offset) % count
+        with socket.socket() as listener:
+            if listener.connect_ex(("127.0.0.1", port)):
+                return port
+    raise AssertionError(f"no free port from {first} to {first + count}")

@@ -22,6 +22,7 @@ from tiny_run import (
     make_trainer,
     tiny_model,
 )
+from two_processes import free_port
 
 from animelm.train.callbacks import RouterStatistics
 from animelm.train.callbacks.router.statistics import TABLE_NAME
@@ -178,7 +179,11 @@ def test_a_frozen_base_that_stays_in_evaluation_mode_is_counted(tmp_path):
 
 def test_two_processes_are_summed(tmp_path):
     script = Path(__file__).with_name("train_two_processes.py")
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "MASTER_PORT": str(free_port()),
+    }
     done = subprocess.run(
         [sys.executable, script, tmp_path],
         env=environment,
