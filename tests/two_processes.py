@@ -66,10 +66,10 @@ def _tail(log: Path) -> str:
 
 
 def free_port() -> int:
-    """A port that no other test takes before it is used.
+    """A port that another test is unlikely to take before it is used.
 
-    It lies below the ports that a system gives to whoever asks for any, and where it is looked for
-    first depends on this process and on the time.
+    It lies below the ports that a system gives to whoever asks for any, and the first one tried
+    depends on this process and on the time.
     """
     first, count = 20_000, 10_000
     start = os.getpid() * 37 + time.monotonic_ns() // 1000
