@@ -1,15 +1,14 @@
 """Checkpoints that a fit resumes from."""
 
-import pickle
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
-import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from animelm.errors import UserError
+from animelm.train.checkpoint_io import read_checkpoint, require_state_to_go_on
 
 # Keywords that Lightning resolves itself: in the new run's own folder, which is empty, or where
 # animelm writes nothing.
@@ -17,15 +16,16 @@ _KEYWORDS = re.compile(r"(best|last|hpc|registry(:.*)?)\Z", re.IGNORECASE)
 _PATTERN = "version_*/checkpoints/*.ckpt"
 
 
-def check_checkpoint(name: str, output: Path) -> None:
-    """Checks that a run can resume from a checkpoint, without reading its tensors.
+def check_checkpoint(name: str, output: Path, trains: bool = True) -> None:
+    """Checks that a run can resume from a checkpoint, before the base is loaded.
 
     Args:
         name: value of ``--ckpt_path``.
         output: the run's folder, in which earlier checkpoints are searched.
+        trains: whether the run goes on training, or only takes the weights.
 
     Raises:
-        UserError: it is one of Lightning's keywords, no file, or no complete checkpoint.
+        UserError: it is one of Lightning's keywords, no file, or no intact checkpoint.
     """
     path = Path(name)
     if _KEYWORDS.match(name):
@@ -35,12 +35,9 @@ def check_checkpoint(name: str, output: Path) -> None:
         raise UserError(
             f"--ckpt_path {name}: {problem}; expected a checkpoint (.ckpt); {_newest(output)}"
         )
-    try:
-        torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"--ckpt_path {name}: cannot be read as a checkpoint; it may be truncated"
-        ) from error
+    content = read_checkpoint(path, mapped=True)
+    if trains:
+        require_state_to_go_on(path, content)
 
 
 def how_to_resume(trainer: pl.Trainer, given: str | None) -> str:

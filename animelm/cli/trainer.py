@@ -111,7 +111,10 @@ class TrainerCLI(LightningCLI):
         path = self._get(self.config, "ckpt_path")
         if path:
             output = self._get(self.config, "trainer.default_root_dir") or "."
-            check_checkpoint(str(path), Path(output))
+            check_checkpoint(str(path), Path(output), trains=self.subcommand == "fit")
+
+    def _parse_ckpt_path(self) -> None:
+        """Does nothing: Lightning would take settings from the checkpoint's hyper-parameters."""
 
     def before_fit(self) -> None:
         """Makes the run's folders, so that a wrong path ends the run before it trains.

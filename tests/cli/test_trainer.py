@@ -341,6 +341,30 @@ def test_a_checkpoint_of_other_data_or_another_split_is_refused(
     assert not (tmp_path / "run" / "adapter").exists()
 
 
+@pytest.mark.parametrize("command", ["fit", "validate"])
+def test_hyper_parameters_of_a_checkpoint_never_become_settings(
+    call,
+    small,
+    articles_of,
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A class that one of them names is not even imported."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / f"payload_of_{command}.py").write_text(
+        f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\nclass X:\n    pass\n",
+        encoding="utf-8",
+    )
+    hostile = {"optimizer": {"class_path": f"payload_of_{command}.X"}}
+    torch.save({"hyper_parameters": hostile}, tmp_path / "last.ckpt")
+    options = [*small(tmp_path / "run"), *articles_of, f"--ckpt_path={tmp_path / 'last.ckpt'}"]
+    called = call(command, "--config=cpt.yaml", *options)
+    assert called.status == 2
+    assert f"{tmp_path / 'last.ckpt'}: holds no state_dict" in called.err
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize("written", [{"sharded": True}, {"random_states": [{}, {}]}])
 def test_a_checkpoint_of_other_processes_is_refused(
     call, runs: Runs, small, articles_of, tmp_path: Path, written: dict
