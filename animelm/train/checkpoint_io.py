@@ -22,6 +22,8 @@ _TO_GO_ON: dict[str, type] = {
     "lr_schedulers": list,
 }
 
+_COUNTS = ("ready", "started", "processed", "completed")
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes to a temporary file beside the target, and renames it once it is on the disk.
@@ -99,6 +101,13 @@ def require_state_to_go_on(path: Path, content: dict[str, Any]) -> None:
         UserError: what a run needs to go on is missing.
     """
     _require_keys(path, content, _TO_GO_ON)
+    _require_keys(path, content["loops"], {"fit_loop": dict})
+    loop = content["loops"]["fit_loop"]
+    for name in ("epoch_progress", "epoch_loop.batch_progress"):
+        _require_keys(path, loop, {name: dict})
+        _require_keys(path, loop[name], {"current": dict, "total": dict})
+        _require_keys(path, loop[name]["current"], dict.fromkeys(_COUNTS, int))
+        _require_keys(path, loop[name]["total"], dict.fromkeys(_COUNTS, int))
 
 
 def _require_keys(path: Path, content: Any, expected: dict[str, type]) -> None:

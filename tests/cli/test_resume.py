@@ -7,12 +7,14 @@ import torch
 from animelm.cli.resume import check_checkpoint
 from animelm.errors import UserError
 
+COUNTS = dict.fromkeys(("ready", "started", "processed", "completed"), 0)
+PROGRESS = {"current": COUNTS, "total": COUNTS}
 WHOLE = {
     "state_dict": {"lora_A": torch.ones(64, 64)},
     "pytorch-lightning_version": "2.6",
     "epoch": 0,
     "global_step": 1,
-    "loops": {},
+    "loops": {"fit_loop": dict.fromkeys(("epoch_progress", "epoch_loop.batch_progress"), PROGRESS)},
     "callbacks": {},
     "optimizer_states": [],
     "lr_schedulers": [],
@@ -75,6 +77,15 @@ def test_a_file_that_was_cut_short_is_named(share: float, checkpoint: Path, tmp_
 def test_a_file_of_another_kind_is_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "a.ckpt").write_text("not a checkpoint", encoding="utf-8")
     with pytest.raises(UserError, match=r"a\.ckpt: cannot be read as a checkpoint"):
+        check_checkpoint(str(tmp_path / "a.ckpt"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "loops", [{}, {"fit_loop": {}}, {"fit_loop": {"epoch_progress": {"current": 3}}}]
+)
+def test_a_checkpoint_without_its_position_is_refused(tmp_path: Path, loops: dict) -> None:
+    torch.save(WHOLE | {"loops": loops}, tmp_path / "a.ckpt")
+    with pytest.raises(UserError, match=r"a\.ckpt: holds no (fit_loop|epoch_progress|current)"):
         check_checkpoint(str(tmp_path / "a.ckpt"), tmp_path)
 
 
