@@ -9,11 +9,10 @@ from peft import LoraConfig
 
 from animelm.errors import UserError
 from animelm.model.checkpoint.reader import tensors_in
+from animelm.model.lora.adapter_config import PLAIN_STARTS, honored_settings
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
-# All other initializations of PEFT change the base's weights.
-_PLAIN_STARTS = (True, False, "gaussian", "eva", "orthogonal")
 
 
 @dataclass(frozen=True)
@@ -67,13 +66,13 @@ def _read_config(path: Path) -> LoraConfig:
             "with PEFT's lora_bias"
         )
     start = values.get("init_lora_weights", True)
-    if start not in _PLAIN_STARTS:
+    if start not in PLAIN_STARTS:
         raise UserError(
             f"{path}: init_lora_weights is {start!r}, which changes the base's own weights; save "
             "the adapter again as plain LoRA (PEFT's path_initial_model_for_weight_conversion)"
         )
     try:
-        return LoraConfig.from_pretrained(str(path.parent))
+        return LoraConfig(**honored_settings(path, values))
     except (TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: PEFT cannot read it as a LoRA adapter's: {error}") from error
 

@@ -25,7 +25,7 @@ from animelm.model.lora.targets import DEFAULT_TARGETS, audit_targets
 from animelm.model.quantization.linear4bit import Quantization
 
 SETTINGS = LoraSettings(rank=4, alpha=8, dropout=0.0)
-EXPERTS = r".*(?:gate_up_projs|down_projs)\.\d+"
+EXPERTS = r"(?:.*\.)?(?:gate_up_projs\.\d+|down_projs\.\d+)"
 
 
 def fresh(checkpoint: Path) -> PeftModel:
