@@ -17,7 +17,7 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 
 @dataclass(frozen=True)
 class StoredAdapter:
-    """A LoRA adapter in a folder; only the names of its weights are read.
+    """A LoRA adapter in a folder; its weights are read once, and dropped.
 
     Attributes:
         folder: the adapter folder.
@@ -34,8 +34,8 @@ class StoredAdapter:
         """The adapter that ``save_adapter`` or PEFT wrote.
 
         Raises:
-            UserError: a file is missing or malformed, or the adapter would change the base's own
-                weights.
+            UserError: a file is missing or malformed, a weight is not finite, or the adapter would
+                change the base's own weights.
         """
         for file in (CONFIG_FILE, WEIGHTS_FILE):
             if not (folder / file).is_file():
@@ -43,8 +43,12 @@ class StoredAdapter:
                     f"{folder}: no {file}; expected an adapter folder that a fit has written"
                 )
         config = _read_config(folder / CONFIG_FILE)
-        names = frozenset(tensor.name for tensor in tensors_in(folder / WEIGHTS_FILE))
-        return StoredAdapter(folder, config, names)
+        names = set()
+        for tensor in tensors_in(folder / WEIGHTS_FILE):
+            names.add(tensor.name)
+            if not tensor.read().isfinite().all():
+                raise tensor.error("its values are not finite; training it has failed")
+        return StoredAdapter(folder, config, frozenset(names))
 
 
 def _read_config(path: Path) -> LoraConfig:

@@ -88,3 +88,14 @@ def test_a_package_that_an_adapter_names_is_not_imported(
     with pytest.raises(UserError, match="megatron_config is"):
         StoredAdapter.from_folder(folder)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_adapter_that_is_not_finite_is_refused(folder: Path, value: float) -> None:
+    weights = torch.ones(4, 8)
+    weights[2, 3] = value
+    save_file({"q_proj.lora_A.weight": weights}, folder / WEIGHTS_FILE)
+    with pytest.raises(
+        UserError, match=rf"{WEIGHTS_FILE}.*q_proj\.lora_A\.weight.* are not finite"
+    ):
+        StoredAdapter.from_folder(folder)
