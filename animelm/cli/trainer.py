@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from jsonargparse import set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -32,6 +33,8 @@ _TRAINER_DEFAULTS = {
     # what is trained and how much memory it takes.
     "enable_model_summary": False,
 }
+# A config may name the classes of these packages.
+_OWN_PACKAGES = ("animelm", "lightning", "torch")
 
 
 class TrainerCLI(LightningCLI):
@@ -51,7 +54,11 @@ class TrainerCLI(LightningCLI):
         for name in self.subcommands():
             text = f"{COMMANDS[name][1]}. Every option can also be set in the --config file."
             parser_kwargs[name] = {"description": text}
-        check_given_settings(arguments)
+        packages = check_given_settings(arguments)
+        # A class in a config is code. The parser refuses others, where they are defined as well.
+        set_parsing_settings(
+            import_path_denylist=["*"], import_path_allowlist=[*_OWN_PACKAGES, *packages]
+        )
         super().__init__(
             AdaptedLM,
             args=arguments,
@@ -71,6 +78,12 @@ class TrainerCLI(LightningCLI):
             "--include",
             type=list[str] | str | None,
             help="Only in a config file: name of a config, or names, on which it is layered.",
+        )
+        parser.add_argument(
+            "--allow_classes_from",
+            type=list[str] | str | None,
+            help="Only on the command line: further packages whose classes a config may name with "
+            f"class_path, beside {', '.join(_OWN_PACKAGES)}. Naming a class runs its code.",
         )
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
@@ -101,8 +114,10 @@ class TrainerCLI(LightningCLI):
         Raises:
             UserError: the checkpoint is missing or incomplete, or a setting is out of range.
         """
-        # The included files have been layered; a saved config holds their settings itself.
-        self.config.get(str(self.subcommand), self.config)["include"] = None
+        # The included files have been layered; a saved config holds their settings itself, and
+        # cannot allow anything.
+        own = self.config.get(str(self.subcommand), self.config)
+        own["include"] = own["allow_classes_from"] = None
         batches = self._get(self.config, "trainer.accumulate_grad_batches")
         if batches < 1:
             raise UserError(

@@ -20,6 +20,7 @@ from animelm.cli.quiet import quiet_libraries
 from animelm.cli.trainer import TrainerCLI
 from animelm.data.batches.batch import PackedBatch
 from animelm.data.held_out import QUESTION_SETS, SplitSettings
+from animelm.errors import UserError
 from animelm.provenance.fingerprints import record_base, record_data
 from animelm.provenance.record import read_record
 from animelm.train.callbacks import AdapterCheckpoint, RouterStatistics, Throughput
@@ -339,6 +340,57 @@ def test_a_checkpoint_of_other_data_or_another_split_is_refused(
     assert called.status == 2
     assert f"the checkpoint was trained with {message}" in called.err
     assert not (tmp_path / "run" / "adapter").exists()
+
+
+@pytest.fixture
+def own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A package with a callback; importing it makes the file ``ran``."""
+    name = f"package_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(
+        f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n"
+        "from lightning.pytorch.callbacks import Callback\n"
+        "class Own(Callback):\n    pass\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "--trainer.callbacks+=NAME.Own",
+        "--trainer.callbacks=[{class_path: NAME.Own}]",
+        "--data=NAME.Own",
+        "--trainer.logger={class_path: NAME.Own}",
+        "--trainer.strategy.help=NAME.Own",
+    ],
+)
+def test_a_class_of_another_package_is_not_even_imported(
+    call, own_package: str, tmp_path: Path, setting: str
+) -> None:
+    called = call("inspect", "--config=cpt.yaml", setting.replace("NAME", own_package))
+    assert called.status == 2
+    assert f"add --allow_classes_from={own_package} to the command" in called.err
+    assert not (tmp_path / "ran").exists()
+
+
+def test_only_the_command_line_allows_classes_of_another_package(
+    own_package: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "own.yaml"
+    named = f"trainer:\n  callbacks: [{{class_path: {own_package}.Own}}]\n"
+    config.write_text(f"{named}allow_classes_from: {own_package}\n", encoding="utf-8")
+    options = ["--config=cpt.yaml", f"--config={config}"]
+    with pytest.raises(
+        UserError, match=r"own\.yaml: allow_classes_from: only the command line can"
+    ):
+        TrainerCLI(find_configs(options), run=False)
+    config.write_text(named, encoding="utf-8")
+    with quiet_libraries():
+        allowed = [*find_configs(options), f"--allow_classes_from={own_package}"]
+        made = TrainerCLI(allowed, run=False)
+    assert "Own" in {type(callback).__name__ for callback in made.trainer.callbacks}
 
 
 @pytest.mark.parametrize("command", ["fit", "validate"])
