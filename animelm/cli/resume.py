@@ -1,6 +1,7 @@
 """Checkpoints that a fit resumes from."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from animelm.errors import UserError
+from animelm.train.callbacks.stop_on_signal import StopOnSignal
 from animelm.train.checkpoint_io import read_checkpoint, require_state_to_go_on
 
 # Keywords that Lightning resolves itself: in the new run's own folder, which is empty, or where
@@ -40,12 +42,13 @@ def check_checkpoint(name: str, output: Path, trains: bool = True) -> None:
         require_state_to_go_on(path, content)
 
 
-def how_to_resume(trainer: pl.Trainer, given: str | None) -> str:
-    """A sentence for a run that was interrupted.
+def how_to_resume(trainer: pl.Trainer, given: str | None, arguments: Sequence[str]) -> str:
+    """A sentence for a fit that was interrupted, with the command that goes on.
 
     Args:
         trainer: of that run.
         given: the checkpoint that this run itself was resumed from.
+        arguments: of the command line, after ``fit``.
     """
     written = [
         Path(path)
@@ -54,10 +57,24 @@ def how_to_resume(trainer: pl.Trainer, given: str | None) -> str:
         for path in (callback.last_model_path, callback.best_model_path)
         if path
     ]
-    latest = _latest(written) or (given and Path(given))
-    if latest:
-        return f"resume it from its last checkpoint by adding --ckpt_path {latest} to the command"
-    return "it had not written a checkpoint yet, so it cannot be resumed"
+    at_signal = [c.saved for c in trainer.callbacks if isinstance(c, StopOnSignal) and c.saved]
+    latest = _latest([*written, *at_signal]) or (Path(given) if given else None)
+    if latest is None:
+        return "it had not written a checkpoint yet, so it cannot be resumed"
+    command = ["python", "-m", "animelm", "fit", *_without_checkpoint(arguments)]
+    return f"go on with\n  {shlex.join([*command, f'--ckpt_path={latest}'])}"
+
+
+def _without_checkpoint(arguments: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "--ckpt_path":
+            del rest[:1]
+        elif not argument.startswith("--ckpt_path="):
+            kept.append(argument)
+    return kept
 
 
 def _newest(output: Path) -> str:

@@ -1,7 +1,7 @@
 """fit, validate, test and predict: Lightning's own command line around our modules."""
 
-import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ from jsonargparse import set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from animelm.cli import COMMANDS
 from animelm.cli.configs import find_configs
@@ -23,6 +22,7 @@ from animelm.report.validation import print_validation
 from animelm.train.adapter_record import adopted_split
 from animelm.train.callbacks.defaults import Periods, with_default_callbacks
 from animelm.train.module import AdaptedLM
+from animelm.train.stop_signals import StoppedBySignal, StopSignals
 
 _TRAINER_DEFAULTS = {
     "devices": 1,
@@ -43,13 +43,15 @@ class TrainerCLI(LightningCLI):
     Args:
         arguments: a command and its options, or options alone.
         run: False only parses and makes the objects.
+        given: the options as the user has given them, for the command that goes on.
 
     Raises:
         ArgumentError: an option is unknown or has a wrong value.
         UserError: as ``check_given_settings``.
     """
 
-    def __init__(self, arguments: list[str], run: bool = True) -> None:
+    def __init__(self, arguments: list[str], run: bool = True, given: Sequence[str] = ()) -> None:
+        self._signals, self._given = StopSignals(), given
         parser_kwargs: dict[str, Any] = {"prog": "python -m animelm", "exit_on_error": False}
         for name in self.subcommands():
             text = f"{COMMANDS[name][1]}. Every option can also be set in the --config file."
@@ -103,6 +105,7 @@ class TrainerCLI(LightningCLI):
                 self._get(self.config_init, "every_n_steps"),
                 progress_bar=given.enable_progress_bar is not False,
                 checkpointing=given.enable_checkpointing is not False,
+                signals=self._signals,
             ),
             logger=logger,
             **kwargs,
@@ -151,22 +154,22 @@ class TrainerCLI(LightningCLI):
     before_validate = before_test = before_predict = before_fit
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Runs a Trainer method; after SIGTERM a message says how to resume the run.
+        """Runs a Trainer method; after a signal a message says how to go on.
 
         Raises:
-            SystemExit: after SIGTERM, with its exit status. Lightning's exception has no status,
-                which would count as success.
+            StoppedBySignal: after Ctrl-C, SIGTERM or SIGUSR1, with its exit status.
         """
         try:
-            super()._run_subcommand(subcommand)
-        except SIGTERMException as stop:
+            with self._signals:
+                super()._run_subcommand(subcommand)
+        except StoppedBySignal as stop:
             if self.trainer.is_global_zero:
-                message = f"{subcommand} was ended by SIGTERM"
+                message = f"{subcommand} was ended by {stop.signal.name}"
                 if subcommand == "fit":
                     given = self._get(self.config, "ckpt_path")
-                    message = f"{message}; {how_to_resume(self.trainer, given)}"
+                    message = f"{message}; {how_to_resume(self.trainer, given, self._given)}"
                 print(message, file=sys.stderr)
-            raise SystemExit(128 + signal.SIGTERM) from stop
+            raise
 
     def after_validate(self) -> None:
         """Prints scores and perplexities."""
@@ -181,6 +184,6 @@ def run(command: str, arguments: list[str]) -> None:
     # Lightning's own table would be printed once per held-out set, with truncated names.
     quiet = ["--verbose=false"] if command in ("validate", "test") else []
     try:
-        TrainerCLI([command, *quiet, *find_configs(arguments)])
+        TrainerCLI([command, *quiet, *find_configs(arguments)], given=arguments)
     except MisconfigurationException as error:  # settings that exclude each other
         raise UserError(str(error)) from error

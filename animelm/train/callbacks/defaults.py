@@ -11,7 +11,9 @@ from animelm.train.callbacks.answer_writer import AnswerWriter
 from animelm.train.callbacks.progress import TrainingProgressBar
 from animelm.train.callbacks.qa_examples import QAExamples
 from animelm.train.callbacks.router.statistics import RouterStatistics
+from animelm.train.callbacks.stop_on_signal import StopOnSignal
 from animelm.train.callbacks.throughput import Throughput
+from animelm.train.stop_signals import StopSignals
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,16 @@ class Periods:
 
 
 def with_default_callbacks(
-    given: Sequence[Callback], periods: Periods, progress_bar: bool, checkpointing: bool
+    given: Sequence[Callback],
+    periods: Periods,
+    progress_bar: bool,
+    checkpointing: bool,
+    signals: StopSignals,
 ) -> list[Callback]:
     """Adds the default callbacks to those of a config.
 
     The defaults are a progress bar, throughput, router statistics, examples of answers, a writer of
-    predictions, the adapter's checkpoint and Lightning's checkpoint. A given callback replaces the
+    predictions, the checkpoints of run and adapter, and an orderly end at a signal. A given callback replaces the
     default one of the same class; all other given callbacks are added.
 
     Args:
@@ -54,6 +60,7 @@ def with_default_callbacks(
         periods: of the default callbacks.
         progress_bar: the trainer's ``enable_progress_bar``; without it there is none by default.
         checkpointing: its ``enable_checkpointing``; without it Lightning writes no checkpoint.
+        signals: that end the run in order.
     """
     steps = periods.checkpoint
     defaults: list[Callback] = [
@@ -69,7 +76,9 @@ def with_default_callbacks(
         defaults.append(
             ModelCheckpoint(every_n_train_steps=steps, save_last=True, enable_version_counter=False)
         )
-    return [d for d in defaults if not any(_replaces(g, d) for g in given)] + list(given)
+    kept = [d for d in defaults if not any(_replaces(g, d) for g in given)]
+    # Lightning moves those that write checkpoints behind all others.
+    return [*kept, *given, StopOnSignal(signals)]
 
 
 def _replaces(given: Callback, default: Callback) -> bool:
