@@ -1,5 +1,6 @@
 """fit, validate, test and predict: Lightning's own command line around our modules."""
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,8 @@ _TRAINER_DEFAULTS = {
 }
 # A config may name the classes of these packages.
 _OWN_PACKAGES = ("animelm", "lightning", "torch")
+# In the messages of gloo and NCCL, which are plain RuntimeErrors.
+_LOST_PROCESS = re.compile(r"gloo|nccl|connection (closed|reset)|timed out|timeout", re.IGNORECASE)
 
 
 class TrainerCLI(LightningCLI):
@@ -158,6 +161,7 @@ class TrainerCLI(LightningCLI):
 
         Raises:
             StoppedBySignal: after Ctrl-C, SIGTERM or SIGUSR1, with its exit status.
+            UserError: another process of the run has ended, or does not answer.
         """
         try:
             with self._signals:
@@ -170,6 +174,14 @@ class TrainerCLI(LightningCLI):
                     message = f"{message}; {how_to_resume(self.trainer, given, self._given)}"
                 print(message, file=sys.stderr)
             raise
+        except RuntimeError as error:
+            if self.trainer.world_size == 1 or not _LOST_PROCESS.search(str(error)):
+                raise
+            given = self._get(self.config, "ckpt_path")
+            raise UserError(
+                f"another process has ended, or has not answered in time ({error!s:.200}); "
+                f"{how_to_resume(self.trainer, given, self._given)}"
+            ) from error
 
     def after_validate(self) -> None:
         """Prints scores and perplexities."""

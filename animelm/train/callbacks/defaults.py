@@ -52,8 +52,8 @@ def with_default_callbacks(
     """Adds the default callbacks to those of a config.
 
     The defaults are a progress bar, throughput, router statistics, examples of answers, a writer of
-    predictions, the checkpoints of run and adapter, and an orderly end at a signal. A given callback replaces the
-    default one of the same class; all other given callbacks are added.
+    predictions, the checkpoints of run and adapter, and an orderly end at a signal. A given
+    callback replaces the default one of the same class; all other given callbacks are added.
 
     Args:
         given: the config's ``trainer.callbacks``.
