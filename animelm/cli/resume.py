@@ -3,7 +3,9 @@
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -18,7 +20,35 @@ _KEYWORDS = re.compile(r"(best|last|hpc|registry(:.*)?)\Z", re.IGNORECASE)
 _PATTERN = "version_*/checkpoints/*.ckpt"
 
 
-def check_checkpoint(name: str, output: Path, trains: bool = True) -> None:
+@dataclass(frozen=True)
+class ResumePoint:
+    """Where a run goes on.
+
+    Attributes:
+        checkpoint: the file.
+        step: optimizer steps that were taken before it was written.
+    """
+
+    checkpoint: Path
+    step: int
+
+    def log_place(self, output: Path) -> dict[str, Any]:
+        """Arguments of the logger that goes on where the earlier run has logged.
+
+        They are empty for a checkpoint that lies elsewhere. The run's later checkpoints then
+        replace the earlier ones, however often it is resumed.
+
+        Args:
+            output: the run's folder.
+        """
+        place = re.fullmatch(r"version_(\d+)", self.checkpoint.parent.parent.name)
+        if place and self.checkpoint.resolve().parents[2] == output.resolve():
+            # What was logged after the checkpoint will be logged again.
+            return {"version": int(place[1]), "purge_step": self.step}
+        return {}
+
+
+def check_checkpoint(name: str, output: Path, trains: bool = True) -> ResumePoint:
     """Checks that a run can resume from a checkpoint, before the base is loaded.
 
     Args:
@@ -40,6 +70,7 @@ def check_checkpoint(name: str, output: Path, trains: bool = True) -> None:
     content = read_checkpoint(path, mapped=True)
     if trains:
         require_state_to_go_on(path, content)
+    return ResumePoint(path, content.get("global_step", 0))
 
 
 def how_to_resume(trainer: pl.Trainer, given: str | None, arguments: Sequence[str]) -> str:

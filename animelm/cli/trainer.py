@@ -15,13 +15,17 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from animelm.cli import COMMANDS
 from animelm.cli.configs import find_configs
 from animelm.cli.given_settings import check_given_settings
-from animelm.cli.resume import check_checkpoint, how_to_resume
+from animelm.cli.resume import ResumePoint, check_checkpoint, how_to_resume
 from animelm.data.datamodules import DomainDataModule
 from animelm.errors import UserError
 from animelm.files import make_folder
 from animelm.report.validation import print_validation
 from animelm.train.adapter_record import adopted_split
-from animelm.train.callbacks.defaults import Periods, with_default_callbacks
+from animelm.train.callbacks.defaults import (
+    CheckpointSettings,
+    Periods,
+    with_default_callbacks,
+)
 from animelm.train.module import AdaptedLM
 from animelm.train.stop_signals import StoppedBySignal, StopSignals
 
@@ -55,6 +59,7 @@ class TrainerCLI(LightningCLI):
 
     def __init__(self, arguments: list[str], run: bool = True, given: Sequence[str] = ()) -> None:
         self._signals, self._given = StopSignals(), given
+        self._resumed: ResumePoint | None = None
         parser_kwargs: dict[str, Any] = {"prog": "python -m animelm", "exit_on_error": False}
         for name in self.subcommands():
             text = f"{COMMANDS[name][1]}. Every option can also be set in the --config file."
@@ -79,6 +84,7 @@ class TrainerCLI(LightningCLI):
         """Adds the periods of the default callbacks, and links the data module's base."""
         parser.link_arguments("model.base", "data.init_args.base")
         parser.add_class_arguments(Periods, "every_n_steps")
+        parser.add_class_arguments(CheckpointSettings, "checkpoints")
         parser.add_argument(
             "--include",
             type=list[str] | str | None,
@@ -95,17 +101,21 @@ class TrainerCLI(LightningCLI):
         """The trainer, with the default callbacks and a logger in the output folder.
 
         ``with_default_callbacks`` says what becomes of the config's own callbacks. A config's own
-        logger is used instead of the default one.
+        logger is used instead of the default one, which goes on in the folder of a resumed run.
         """
         given = self._get(self.config_init, "trainer")
         callbacks = given.callbacks or []
         root, logger = given.default_root_dir, given.logger
         if root and logger in (None, True):
-            logger = TensorBoardLogger(root, name="")
+            place = self._resumed.log_place(Path(root)) if self._resumed else {}
+            logger = TensorBoardLogger(root, name="", **place)
+        # Whoever repeats the run from the config that it saves begins at its start.
+        self.config.get(str(self.subcommand), self.config)["ckpt_path"] = None
         return super().instantiate_trainer(
             callbacks=with_default_callbacks(
                 callbacks if isinstance(callbacks, list) else [callbacks],
                 self._get(self.config_init, "every_n_steps"),
+                self._get(self.config_init, "checkpoints"),
                 progress_bar=given.enable_progress_bar is not False,
                 checkpointing=given.enable_checkpointing is not False,
                 signals=self._signals,
@@ -132,7 +142,8 @@ class TrainerCLI(LightningCLI):
         path = self._get(self.config, "ckpt_path")
         if path:
             output = self._get(self.config, "trainer.default_root_dir") or "."
-            check_checkpoint(str(path), Path(output), trains=self.subcommand == "fit")
+            trains = self.subcommand == "fit"
+            self._resumed = check_checkpoint(str(path), Path(output), trains)
 
     def _parse_ckpt_path(self) -> None:
         """Does nothing: Lightning would take settings from the checkpoint's hyper-parameters."""
@@ -170,14 +181,14 @@ class TrainerCLI(LightningCLI):
             if self.trainer.is_global_zero:
                 message = f"{subcommand} was ended by {stop.signal.name}"
                 if subcommand == "fit":
-                    given = self._get(self.config, "ckpt_path")
+                    given = self._get(self.config_init, "ckpt_path")
                     message = f"{message}; {how_to_resume(self.trainer, given, self._given)}"
                 print(message, file=sys.stderr)
             raise
         except RuntimeError as error:
             if self.trainer.world_size == 1 or not _LOST_PROCESS.search(str(error)):
                 raise
-            given = self._get(self.config, "ckpt_path")
+            given = self._get(self.config_init, "ckpt_path")
             raise UserError(
                 f"another process has ended, or has not answered in time ({error!s:.200}); "
                 f"{how_to_resume(self.trainer, given, self._given)}"

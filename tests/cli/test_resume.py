@@ -95,3 +95,13 @@ def test_weights_alone_can_be_evaluated_but_not_trained_further(tmp_path: Path) 
     check_checkpoint(str(tmp_path / "a.ckpt"), tmp_path, trains=False)
     with pytest.raises(UserError, match=r"a\.ckpt: holds no epoch"):
         check_checkpoint(str(tmp_path / "a.ckpt"), tmp_path)
+
+
+def test_a_run_that_goes_on_logs_where_the_earlier_one_did(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    found = check_checkpoint(str(checkpoint), tmp_path)
+    assert found.log_place(tmp_path) == {"version": 1, "purge_step": 1}
+    assert found.log_place(tmp_path / "elsewhere") == {}
+    moved = checkpoint.rename(tmp_path / "moved.ckpt")
+    assert check_checkpoint(str(moved), tmp_path).log_place(tmp_path) == {}

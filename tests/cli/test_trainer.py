@@ -312,6 +312,10 @@ def test_a_fit_that_a_signal_ends_goes_on_to_the_adapter_of_an_unbroken_one(
     assert f"fit was ended by {signal.Signals(number).name}; go on with\n" in called.err
     resumed = call(*command_in(called.err))
     assert resumed.status == 0, resumed.err
+    # Logs and checkpoints go on in the same folder, and its config begins at the start.
+    assert [path.name for path in folder.glob("version_*")] == ["version_0"]
+    saved = (folder / "version_0" / "config.yaml").read_text(encoding="utf-8")
+    assert "ckpt_path: null" in saved
     unbroken, ended = (
         load_file(path / "adapter" / "adapter_model.safetensors")
         for path in (tmp_path / "unbroken", folder)

@@ -1,7 +1,7 @@
 """Writes checkpoints of the whole run, by steps and by time, and keeps the last ones."""
 
-import os
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -9,7 +9,6 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from animelm.errors import UserError
 from animelm.files import link_whole
-
 
 _LONGEST_MINUTES = 366 * 24 * 60
 
@@ -71,5 +70,5 @@ class RunCheckpoint(ModelCheckpoint):
     def _link_checkpoint(trainer: pl.Trainer, filepath: str, linkpath: str) -> None:
         # Lightning's symbolic link is missing for a moment, and later points to a removed file.
         if trainer.is_global_zero:
-            link_whole(os.path.abspath(filepath), os.path.abspath(linkpath))
+            link_whole(Path(filepath), Path(linkpath))
         trainer.strategy.barrier()
