@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from animelm.errors import UserError
+from animelm.locks import hold
 
 
 def default_cache() -> Path:
@@ -73,7 +74,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     partial = _partial(path)
     try:
-        yield partial
+        with hold(partial):
+            yield partial
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
@@ -98,7 +100,8 @@ def whole_folder(path: Path, keep_existing: bool = False) -> Iterator[Path]:
     partial = _partial(path)
     partial.mkdir(parents=True)
     try:
-        yield partial
+        with hold(partial):
+            yield partial
         if path.exists() and not keep_existing:
             previous = _previous(path)
             shutil.rmtree(previous, ignore_errors=True)

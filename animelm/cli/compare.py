@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
 from animelm.cli.configs import find_configs
 from animelm.evaluate.compare import CompareSettings, compare
 from animelm.evaluate.summary import Summary, write_summary
 from animelm.report.comparison_picture import save_comparison_picture
 from animelm.report.table import summary_tables
+from animelm.terminal import Terminal, say
 
 _DESCRIPTION = """\
 Compares base, CPT, SFT without CPT, and CPT + SFT on the same held-out questions, and by their
@@ -36,13 +36,13 @@ def compare_and_print(settings: CompareSettings) -> None:
     summary = compare(settings)
     print_and_save(summary, settings.output)
     # Not through the console, which would break a long path over two lines.
-    print(f"Answers: {settings.output / 'results.jsonl'}")
+    say(f"Answers: {settings.output / 'results.jsonl'}")
 
 
 def print_and_save(summary: Summary, folder: Path) -> None:
     """Prints the tables of a comparison, and writes summary.json and comparison.svg."""
-    Console().print(summary_tables(summary))
+    Terminal().print(summary_tables(summary))
     write_summary(folder / "summary.json", summary)
     save_comparison_picture(folder / "comparison.svg", summary)
-    print(f"Picture: {folder / 'comparison.svg'}")
-    print(f"Summary: {folder / 'summary.json'}")
+    say(f"Picture: {folder / 'comparison.svg'}")
+    say(f"Summary: {folder / 'summary.json'}")

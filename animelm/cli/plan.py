@@ -1,6 +1,5 @@
 """plan: estimates the memory and length of a config's run before anything is loaded."""
 
-import json
 import os
 import re
 import resource
@@ -26,6 +25,7 @@ from animelm.planner.run_length import RunLength, run_length
 from animelm.planner.suggestions import suggest_changes
 from animelm.report.plan import Device, RunPlan, print_plan
 from animelm.shipped import find_shipped
+from animelm.terminal import say_json
 from animelm.train.strategies import FullyShardedStrategy
 
 _UNITS = {"GB": 10**9, "GIB": 2**30, "MB": 10**6, "MIB": 2**20, "B": 1, "": 1}
@@ -55,7 +55,7 @@ def run(command: str, arguments: list[str]) -> None:
     device = parse_device(options.device) if options.device else _device_of(cli.trainer)
     plan = _plan(cli, device)
     if options.format == "json":
-        print(json.dumps(plan.to_json(), ensure_ascii=False, indent=1))
+        say_json(plan.to_json(), indent=1)
     else:
         print_plan(plan)
 

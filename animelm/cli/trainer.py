@@ -19,6 +19,7 @@ from animelm.data.datamodules import DomainDataModule
 from animelm.errors import UserError
 from animelm.files import make_folder
 from animelm.report.validation import print_validation
+from animelm.terminal import say
 from animelm.train.adapter_record import adopted_split
 from animelm.train.callbacks.defaults import Periods, with_default_callbacks
 from animelm.train.module import AdaptedLM
@@ -147,7 +148,7 @@ class TrainerCLI(LightningCLI):
                 if subcommand == "fit":
                     given = self._get(self.config, "ckpt_path")
                     message = f"{message}; {how_to_resume(self.trainer, given)}"
-                print(message, file=sys.stderr)
+                say(message, sys.stderr)
             raise SystemExit(128 + signal.SIGTERM) from stop
 
     def after_validate(self) -> None:

@@ -10,6 +10,7 @@ from animelm.planner.memory import MemoryEstimate, RunSettings
 from animelm.planner.run_length import RunLength
 from animelm.planner.suggestions import Suggestion
 from animelm.report.audit import print_audit
+from animelm.terminal import Terminal
 
 _GIB, _MIB = 2**30, 2**20
 # From this peak on sizes are printed in GiB, below it in MiB.
@@ -114,7 +115,7 @@ class RunPlan:
 
 def print_plan(plan: RunPlan, console: Console | None = None) -> None:
     """Prints targets, memory, whether it fits, suggested changes, and the run's length."""
-    console = console or Console()
+    console = console or Terminal()
     print_audit(plan.memory.static.audit, console)
     console.print(_description(plan), soft_wrap=True)
     console.print(_memory_table(plan))

@@ -5,11 +5,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from frontmatter.default_handlers import YAMLHandler
 
-from animelm.data.text_files import decode_utf8, read_utf8
 from animelm.errors import UserError
+from animelm.reading import (
+    LONGEST_TEXT,
+    decode_utf8,
+    parse_yaml,
+    read_bytes,
+    read_utf8,
+    require_utf8_name,
+)
 
 _YAML = YAMLHandler()
 
@@ -26,7 +32,7 @@ def find_articles(folder: Path) -> list[Path]:
     paths = sorted(path for path in folder.rglob("*.md") if path.is_file())
     if not paths:
         raise UserError(f"{folder}: holds no .md file; expected Markdown articles")
-    return paths
+    return [require_utf8_name(path) for path in paths]
 
 
 def article_names(folder: Path, paths: Sequence[Path]) -> list[str]:
@@ -52,20 +58,14 @@ def read_with_front_matter(path: Path) -> tuple[dict[str, Any], str]:
     Raises:
         UserError: not UTF-8, or front matter that is not valid YAML.
     """
-    text = read_utf8(path).strip()
+    text = read_utf8(path, LONGEST_TEXT).strip()
     if not _YAML.detect(text):
         return {}, text
     try:
         front_matter, body = _YAML.split(text)
     except ValueError:  # the rule of dashes is not closed
         return {}, text
-    try:
-        values = _YAML.load(front_matter)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "unreadable"
-        raise UserError(f"{path}{line}: front matter is not valid YAML: {problem}") from error
+    values = parse_yaml(front_matter, str(path), "front matter is ")
     return (values or {}, body.strip()) if isinstance(values, dict | None) else ({}, text)
 
 
@@ -75,10 +75,7 @@ def text_file_hash(path: Path) -> bytes:
     Raises:
         UserError: the file is not UTF-8 or cannot be read.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    content = read_bytes(path, LONGEST_TEXT)
     decode_utf8(content, path)
     return hashlib.sha256(content).digest()
 

@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
@@ -29,6 +28,7 @@ from animelm.data.sources.article_folders import Article, ArticleFolder, open_ar
 from animelm.data.tokenization.tokenizer import TextEncoder, document_end_token_id
 from animelm.errors import UserError
 from animelm.files import default_cache, make_folder, whole_folder
+from animelm.terminal import Terminal
 
 _LAYOUT = "3"
 _TOKEN = np.dtype("<i4")
@@ -172,7 +172,7 @@ def _with_progress(
     tokenized: Iterable[list[_Tokenized]], count: int | None
 ) -> Iterator[_Tokenized]:
     articles = chain.from_iterable(tokenized)
-    return iter(track(articles, "Tokenizing articles", count, console=Console(stderr=True)))
+    return iter(track(articles, "Tokenizing articles", count, console=Terminal(stderr=True)))
 
 
 def _tokenize_articles(

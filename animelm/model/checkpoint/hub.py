@@ -1,6 +1,5 @@
 """Finds a base: a local folder, or a repository on the Hugging Face hub."""
 
-import json
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download, snapshot_download, try_to_load_from_cache
@@ -10,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from animelm.errors import UserError
 from animelm.model.architecture import Config, read_config
 from animelm.model.checkpoint.released import released_config
+from animelm.reading import read_json
 from animelm.shipped import find_shipped
 
 _UNREACHABLE = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError)
@@ -67,11 +67,7 @@ def load_config(base: str) -> Config:
             file = Path(hf_hub_download(base, "config.json"))
         except _UNREACHABLE as error:
             raise _not_found(base, error) from error
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{file}: not JSON ({error})") from error
-    return read_config(values, file)
+    return read_config(read_json(file), file)
 
 
 def _local_folder(base: str) -> Path | None:

@@ -40,7 +40,7 @@ def test_what_the_cache_holds_counts_before_the_description(
 
 def test_a_config_that_is_no_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match=r"config\.json: not JSON"):
+    with pytest.raises(UserError, match=r"config\.json: not valid JSON"):
         load_config(str(tmp_path))
 
 

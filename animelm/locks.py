@@ -1,0 +1,119 @@
+"""One process writes to a folder at a time, and what a killed one has left is cleared away."""
+
+import fcntl
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from animelm.errors import UserError
+
+LOCK = ".animelm.lock"
+_PARTIAL = ".*.partial"
+
+
+@contextmanager
+def folder_lock(folder: Path, setting: str) -> Iterator[None]:
+    """Keeps other processes from writing to a folder, until the block or this process ends.
+
+    The system releases the lock of a process that is killed. The file ``.animelm.lock`` in the
+    folder names its owner, and is deleted at the end.
+
+    Args:
+        folder: the folder, which is made if it is missing.
+        setting: the option that names it, for messages, such as ``--out``.
+
+    Raises:
+        UserError: another process has the lock, or the folder cannot be made.
+    """
+    path = folder / LOCK
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = _locked(path)
+    except OSError as error:
+        raise UserError(f"{setting} {folder}: cannot be locked: {error.strerror}") from error
+    if descriptor is None:
+        raise UserError(
+            f"{setting} {folder}: another command writes there: {_owner(path)}; wait until it has "
+            "ended, or choose another folder"
+        )
+    try:
+        command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:300]
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        owner = f"process {os.getpid()} on {socket.gethostname()}, since {since}: {command}"
+        os.ftruncate(descriptor, 0)
+        with suppress(OSError):  # a full disk; the lock holds without a name
+            os.write(descriptor, owner.encode("utf-8", "replace"))
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Deletes the partial files and folders that killed processes have left directly in a folder.
+
+    Args:
+        folder: a folder in which ``hold`` protects what is being written.
+    """
+    for path in folder.glob(_PARTIAL):
+        with suppress(OSError):
+            descriptor = _locked(path)
+            if descriptor is None:
+                continue
+            try:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            finally:
+                os.close(descriptor)
+
+
+@contextmanager
+def hold(partial: Path) -> Iterator[None]:
+    """Protects an existing partial file or folder from ``clear_leftovers`` of other processes.
+
+    Args:
+        partial: a path whose name is unique.
+    """
+    descriptor = None
+    with suppress(OSError):  # a file system without locks, on which nothing is cleared
+        descriptor = _locked(partial)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _locked(path: Path) -> int | None:
+    """A descriptor that has the lock of a file or folder; None if another one has it.
+
+    A file that is missing is made.
+    """
+    while True:
+        flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except OSError:
+            os.close(descriptor)
+            raise
+        # Its owner may have deleted it between opening and locking.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        os.close(descriptor)
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")[:500] or "a process without name"
+    except OSError:
+        return "a process that has just ended"
