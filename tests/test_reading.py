@@ -140,5 +140,3 @@ def test_a_name_that_is_not_utf_8_is_refused(tmp_path):
     name = os.fsdecode("題.md".encode("shift_jis"))
     with pytest.raises(UserError, match="this name is not UTF-8; rename the file"):
         require_utf8_name(tmp_path / name)
-
-
