@@ -21,7 +21,7 @@ def folder_lock(folder: Path, setting: str) -> Iterator[None]:
     """Keeps other processes from writing to a folder, until the block or this process ends.
 
     The system releases the lock of a process that is killed. The file ``.animelm.lock`` in the
-    folder names its owner, and is deleted at the end.
+    folder names its owner, and is deleted at the end; so is the folder if nothing is written.
 
     Args:
         folder: the folder, which is made if it is missing.
@@ -31,6 +31,9 @@ def folder_lock(folder: Path, setting: str) -> Iterator[None]:
         UserError: another process has the lock, or the folder cannot be made.
     """
     path = folder / LOCK
+    is_new = not folder.exists()
+    if not is_new and not folder.is_dir():
+        raise UserError(f"{setting} {folder}: is a file; expected a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = _locked(path)
@@ -52,6 +55,8 @@ def folder_lock(folder: Path, setting: str) -> Iterator[None]:
     finally:
         with suppress(OSError):
             path.unlink()
+            if is_new:
+                folder.rmdir()  # unless something has been written
         os.close(descriptor)
 
 

@@ -11,7 +11,7 @@ import yaml
 from animelm.errors import UserError
 
 MIB = 1 << 20
-LONGEST_TEXT = 8 * MIB
+LONGEST_TEXT = 32 * MIB
 """Bytes of one article or one line. The longest articles of Wikipedia have about 2 MiB."""
 
 _LARGEST_FILE = 128 * MIB  # of those that are read whole

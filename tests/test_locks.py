@@ -63,9 +63,10 @@ def test_the_folder_is_made_and_the_lock_leaves_nothing_behind(tmp_path):
         assert (folder / LOCK).is_file()
         with pytest.raises(UserError, match="another command"), folder_lock(folder, "--out"):
             pass
-    assert list(folder.iterdir()) == []
+    assert not folder.exists() and folder.parent.is_dir()
     with folder_lock(folder, "--out"):
-        pass
+        (folder / "written").touch()
+    assert [path.name for path in folder.iterdir()] == ["written"]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

@@ -75,7 +75,7 @@ def test_lines_are_numbered_whatever_ends_them(written):
 
 def test_a_line_that_is_too_long_is_named(written):
     path = written(b'{"a": 1}\n"' + b"a" * LONGEST_TEXT + b'"\n')
-    with pytest.raises(UserError, match="file:2: longer than 8 MiB"):
+    with pytest.raises(UserError, match="file:2: longer than 32 MiB"):
         list(json_lines(path))
 
 

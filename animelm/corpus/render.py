@@ -1,8 +1,10 @@
 """Renders a batch of selected pages to Markdown: the task of one worker."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 from animelm.corpus.dump.pages import PageXMLError, parse_page
@@ -73,12 +75,13 @@ class Rendered:
 def render_batch(batch: Batch) -> Path:
     """Renders pages and writes them to the target of the batch, whole or not at all.
 
-    A page that fails is written with the reason. A batch whose target exists is not rendered again.
+    A page that fails is written with the reason. A batch whose target exists, unchanged since it
+    was written, is not rendered again.
 
     Raises:
         UserError: the dump cannot be read, or the target cannot be written.
     """
-    if batch.target.is_file():
+    if is_rendered(batch.target):
         return batch.target
     places = [(page.offset, page.length) for page in batch.pages]
     spans = batch.table.read(places) if batch.spans is None else batch.spans
@@ -86,14 +89,25 @@ def render_batch(batch: Batch) -> Path:
     for page, span in zip(batch.pages, spans, strict=True):
         rendered = _render(page, span, batch.table.path.name)
         lines.append(json.dumps(asdict(rendered), ensure_ascii=False))
-    write_whole(batch.target, ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass"))
+    content = ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
+    write_whole(batch.target, f"{hashlib.sha256(content).hexdigest()}\n".encode() + content)
     return batch.target
+
+
+def is_rendered(path: Path) -> bool:
+    """Whether the file is there, and its first line is the hash of the others."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline()
+            return first.decode().rstrip() == hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def read_rendered(path: Path) -> Iterator[Rendered]:
     """Reads what ``render_batch`` has written, in the order of the dump."""
     with path.open(encoding="utf-8", errors="surrogatepass", newline="\n") as lines:
-        for line in lines:
+        for line in islice(lines, 1, None):  # the first is a hash
             values = json.loads(line)
             page = values.pop("page")
             page |= {name: tuple(page[name]) for name in ("categories", "reasons")}

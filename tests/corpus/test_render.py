@@ -57,9 +57,21 @@ def test_a_malformed_page_is_noted_with_its_byte(tmp_path: Path):
 
 
 def test_a_batch_that_is_there_is_not_rendered_again(tmp_path: Path):
-    (tmp_path / "out.jsonl").write_text("as it was\n")
-    render_batch(batch(tmp_path, article("甲")))
-    assert (tmp_path / "out.jsonl").read_text() == "as it was\n"
+    wanted = batch(tmp_path, article("甲"))
+    render_batch(wanted)
+    written = (tmp_path / "out.jsonl").stat()
+    render_batch(wanted)
+    assert (tmp_path / "out.jsonl").stat() == written
+
+
+@pytest.mark.parametrize("damaged", [b"", b"as it was\n", None])
+def test_a_batch_that_is_damaged_is_rendered_again(tmp_path: Path, damaged: bytes | None):
+    wanted = batch(tmp_path, article("甲"))
+    render_batch(wanted)
+    whole = (tmp_path / "out.jsonl").read_bytes()
+    (tmp_path / "out.jsonl").write_bytes(whole[:-9] if damaged is None else damaged)
+    render_batch(wanted)
+    assert (tmp_path / "out.jsonl").read_bytes() == whole
 
 
 def test_a_full_disk_leaves_no_batch(tmp_path: Path, monkeypatch):
@@ -76,4 +88,4 @@ def test_a_full_disk_leaves_no_batch(tmp_path: Path, monkeypatch):
 def test_what_is_written_is_one_json_object_a_line(tmp_path: Path):
     render_batch(batch(tmp_path, Spec("行", "甲\u2028乙\n\n丙")))
     lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    assert len(lines) == 1 and json.loads(lines[0])["page"]["title"] == "題0"
+    assert len(lines) == 2 and json.loads(lines[1])["page"]["title"] == "題0"

@@ -10,7 +10,7 @@ from animelm.errors import UserError
 
 ARTICLES, CATEGORIES = 0, 14
 _HEAD = re.compile(
-    rb"<page>\s*<title>([^<]*)</title>\s*<ns>(-?\d+)</ns>\s*<id>(\d+)</id>"
+    rb"<page>\s*<title>([^<]*)</title>\s*<ns>(-?\d{1,9})</ns>\s*<id>(\d{1,18})</id>"
     rb'(?:\s*<redirect title="([^"]*)"\s*/>)?'
 )
 

@@ -9,12 +9,17 @@ from xml.parsers import expat
 
 from animelm.corpus.dump.reader import Chunk, Segment
 from animelm.errors import UserError
+from animelm.reading import LONGEST_TEXT
 
-_LONGEST_PAGE = 512 << 20
+# A packed file of a few megabytes can unpack to any size.
+_LONGEST_PAGE = 64 << 20
+_LONGEST_HEAD = 16 << 20
+_LONGEST_SPACE = 1 << 20
 _BEGIN, _END, _LAST = b"<page>", b"</page>", b"</mediawiki>"
-_SPACE = b" \t\r\n"
+_NO_SPACE = re.compile(rb"[^ \t\r\n]")
+_NUMBER = re.compile(r"\s*[0-9]{1,18}\s*")
 _TITLE = re.compile(rb"<title>(.*?)</title>", re.S)
-_NAMESPACE = re.compile(rb'<namespace key="(-?\d+)"[^>]*?(?:/>|>([^<]*)</namespace>)')
+_NAMESPACE = re.compile(rb'<namespace key="(-?\d{1,9})"[^>]*?(?:/>|>([^<]*)</namespace>)')
 
 
 @dataclass(frozen=True)
@@ -98,11 +103,17 @@ class _Window:
                 return -1
 
     def skip_space(self, start: int) -> int:
-        """Offset of the first byte at or after one that is no white space, or of the file's end."""
+        """Offset of the first byte at or after one that is no white space, or of the file's end.
+
+        Raises:
+            UserError: there is more white space than in any export.
+        """
         position = start - self.base
         while True:
-            while position < len(self.held) and self.held[position] in _SPACE:
-                position += 1
+            found = _NO_SPACE.search(self.held, position)
+            position = found.start() if found else len(self.held)
+            if self.base + position - start > _LONGEST_SPACE:
+                raise self.damage(start, f"more than {_LONGEST_SPACE >> 20} MiB of white space")
             # Long enough to distinguish the tags.
             if len(self.held) - position >= len(_LAST) or not self.grow():
                 return self.base + position
@@ -173,7 +184,11 @@ class PageStream:
             end = window.find(_END, position)
             if end < 0:
                 title = _title(bytes(window.held[position - window.base :][:4096]))
-                raise window.damage(position, f"page {title} begins here and does not end")
+                raise window.damage(
+                    position,
+                    f"page {title} begins here and does not end; expected </page> within "
+                    f"{_LONGEST_PAGE >> 20} MiB",
+                )
             end += len(_END)
             span = window.cut(position, end)
             title = _title(span)
@@ -193,6 +208,7 @@ class PageStream:
         window = self._window
         is_first = self._segment.start == 0
         position = 0
+        limit = _LONGEST_HEAD if is_first else _LONGEST_PAGE
         while True:
             found = window.held.find(_BEGIN, position)
             last = window.held.find(_LAST, position)
@@ -203,6 +219,8 @@ class PageStream:
             position = max(0, len(window.held) - len(_LAST))
             if is_first and len(window.held) > 4096 and b"<mediawiki" not in window.held:
                 break
+            if len(window.held) > limit:
+                raise window.damage(0, f"no page begins within {limit >> 20} MiB")
             if not window.grow():
                 break
         if is_first and b"<mediawiki" not in window.held[: max(found, 4096)]:
@@ -259,8 +277,10 @@ def parse_page(span: bytes) -> Page:
     if text is None:
         raise PageXMLError("its last revision has no <text>", 0)
     numbers = page.findtext("id"), revisions[-1].findtext("id")
-    if not all(number and number.strip().isdecimal() for number in numbers):
+    if not all(number and _NUMBER.fullmatch(number) for number in numbers):
         raise PageXMLError("page or revision has no number in <id>", 0)
+    if len(text.text or "") > LONGEST_TEXT:
+        raise PageXMLError(f"its text is longer than {LONGEST_TEXT >> 20} million characters", 0)
     page_id, revision = (int(number or 0) for number in numbers)
     return Page(page.findtext("title") or "", page_id, revision, text.text or "")
 

@@ -58,7 +58,7 @@ def test_a_damaged_store_is_told_and_made_again(made, capsys, name, hurt):
 
 
 def test_hashes_that_are_no_hashes_are_damage(made):
-    read, store = made
+    _, store = made
     (store / "sha256.json").write_text("[]")
     assert damage(store) == "sha256.json is not what was written"
 
