@@ -36,9 +36,12 @@ def folder_lock(folder: Path, setting: str) -> Iterator[None]:
         raise UserError(f"{setting} {folder}: is a file; expected a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{setting} {folder}: cannot be made: {error.strerror}") from error
+    try:
         descriptor = _locked(path)
     except OSError as error:
-        raise UserError(f"{setting} {folder}: cannot be locked: {error.strerror}") from error
+        raise UserError(f"{setting} {folder}: cannot be written: {error.strerror}") from error
     if descriptor is None:
         raise UserError(
             f"{setting} {folder}: another command writes there: {_owner(path)}; wait until it has "

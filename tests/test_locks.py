@@ -72,7 +72,7 @@ def test_the_folder_is_made_and_the_lock_leaves_nothing_behind(tmp_path):
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with (
-        pytest.raises(UserError, match=r"--out .*file/x: cannot be locked: Not a directory"),
+        pytest.raises(UserError, match=r"--out .*file/x: cannot be made: Not a directory"),
         folder_lock(tmp_path / "file" / "x", "--out"),
     ):
         pass

@@ -7,6 +7,7 @@ from jsonargparse import ArgumentParser
 from animelm.cli.configs import find_configs
 from animelm.evaluate.compare import CompareSettings, compare
 from animelm.evaluate.summary import Summary, write_summary
+from animelm.locks import clear_leftovers, folder_lock
 from animelm.report.comparison_picture import save_comparison_picture
 from animelm.report.table import summary_tables
 from animelm.terminal import Terminal, say
@@ -33,8 +34,10 @@ def run(command: str, arguments: list[str]) -> None:
 
 def compare_and_print(settings: CompareSettings) -> None:
     """Runs the comparison, and prints its tables and the paths of its files."""
-    summary = compare(settings)
-    print_and_save(summary, settings.output)
+    with folder_lock(settings.output, "--output"):
+        clear_leftovers(settings.output)
+        summary = compare(settings)
+        print_and_save(summary, settings.output)
     # Not through the console, which would break a long path over two lines.
     say(f"Answers: {settings.output / 'results.jsonl'}")
 

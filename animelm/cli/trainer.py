@@ -2,6 +2,8 @@
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from animelm.cli.resume import check_checkpoint, how_to_resume
 from animelm.data.datamodules import DomainDataModule
 from animelm.errors import UserError
 from animelm.files import make_folder
+from animelm.locks import clear_leftovers, folder_lock
 from animelm.report.validation import print_validation
 from animelm.terminal import say
 from animelm.train.adapter_record import adopted_split
@@ -141,7 +144,8 @@ class TrainerCLI(LightningCLI):
                 which would count as success.
         """
         try:
-            super()._run_subcommand(subcommand)
+            with self._output_lock(subcommand):
+                super()._run_subcommand(subcommand)
         except SIGTERMException as stop:
             if self.trainer.is_global_zero:
                 message = f"{subcommand} was ended by SIGTERM"
@@ -150,6 +154,18 @@ class TrainerCLI(LightningCLI):
                     message = f"{message}; {how_to_resume(self.trainer, given)}"
                 say(message, sys.stderr)
             raise SystemExit(128 + signal.SIGTERM) from stop
+
+    @contextmanager
+    def _output_lock(self, subcommand: str) -> Iterator[None]:
+        """Keeps a second fit out of the folder, and clears away what a killed one left there."""
+        if subcommand != "fit" or not self.trainer.is_global_zero:
+            yield
+            return
+        output = Path(self.trainer.default_root_dir)
+        with folder_lock(output, "--trainer.default_root_dir"):
+            for folder in (output, *output.glob("version_*/checkpoints")):
+                clear_leftovers(folder)
+            yield
 
     def after_validate(self) -> None:
         """Prints scores and perplexities."""

@@ -32,7 +32,7 @@ def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
             )
     try:
         return PreTrainedTokenizerFast.from_pretrained(str(folder) if folder.is_dir() else base)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the library of tokenizers raises no narrower one
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"base {base!r}: its tokenizer cannot be loaded: {reason} (expected a tokenizer.json)"
