@@ -52,11 +52,10 @@ def gpu_memory(name: str) -> int | None:
     Args:
         name: As in a shop or as the driver says it: RTX 4090, NVIDIA A100-SXM4-40GB, H100 80GB.
     """
-    wanted = _plain(name)
     known = {_plain(gpu): size for gpu, size in _GPUS.items()}
-    # The driver adds the size to names that have only one.
-    without_size = re.sub(r"\d+gb$", "", wanted)
-    size = known.get(wanted) or known.get(without_size)
+    # The driver also tells the size of a GPU that comes in one size.
+    without_size = re.sub(r"\b\d+\s?gb\b", "", name.casefold())
+    size = known.get(_plain(name)) or known.get(_plain(without_size))
     return size * _GIB if size else None
 
 
