@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser
 from animelm.cli.configs import find_configs
 from animelm.evaluate.ask import AskedModels, AskSettings
 from animelm.evaluate.harmony import Reply
+from animelm.reading import require_characters
 from animelm.report.replies import ReplyScreen
 from animelm.terminal import Terminal, say_json
 
@@ -41,6 +42,7 @@ def run(command: str, arguments: list[str]) -> None:
     )
     parser.add_class_arguments(AskSettings, skip={"compare"})
     parsed = parser.instantiate_classes(parser.parse_args(find_configs(arguments))).as_dict()
+    require_characters(parsed.get("question") or "", "the question")
     question, as_json = parsed.pop("question"), parsed.pop("format") == "json"
     del parsed["config"]
     settings = AskSettings(**parsed)
