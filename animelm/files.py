@@ -98,9 +98,8 @@ def whole_folder(path: Path, keep_existing: bool = False) -> Iterator[Path]:
             one of this block is removed.
     """
     partial = _partial(path)
-    partial.mkdir(parents=True)
     try:
-        with hold(partial):
+        with hold(partial, is_folder=True):
             yield partial
         if path.exists() and not keep_existing:
             previous = _previous(path)

@@ -71,53 +71,72 @@ def clear_leftovers(folder: Path) -> None:
     """
     for path in folder.glob(_PARTIAL):
         with suppress(OSError):
-            descriptor = _locked(path)
-            if descriptor is None:
-                continue
+            descriptor = _open(path, 0)
             try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             finally:
                 os.close(descriptor)
 
 
 @contextmanager
-def hold(partial: Path) -> Iterator[None]:
-    """Protects an existing partial file or folder from ``clear_leftovers`` of other processes.
+def hold(partial: Path, is_folder: bool = False) -> Iterator[None]:
+    """Makes an empty partial file or folder, which ``clear_leftovers`` spares within the block.
+
+    On a file system without locks nothing is protected, and nothing is cleared.
 
     Args:
         partial: a path whose name is unique.
+        is_folder: whether a folder is made.
+
+    Raises:
+        OSError: it cannot be made.
     """
-    descriptor = None
-    with suppress(OSError):  # a file system without locks, on which nothing is cleared
-        descriptor = _locked(partial)
+    if is_folder:
+        partial.mkdir(parents=True, exist_ok=True)
+    descriptor = _open(partial, os.O_CREAT)
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # waits for a process that is just deleting it
+    if not _is_there(descriptor, partial):
+        os.close(descriptor)
+        with hold(partial, is_folder):
+            yield
+        return
     try:
         yield
     finally:
-        if descriptor is not None:
-            os.close(descriptor)
+        os.close(descriptor)
 
 
 def _locked(path: Path) -> int | None:
-    """A descriptor that has the lock of a file or folder; None if another one has it.
-
-    A file that is missing is made.
-    """
+    """A descriptor that has the lock of a file, which is made; None if another process has it."""
     while True:
-        flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        descriptor = _open(path, os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as error:
             os.close(descriptor)
-            return None
-        except OSError:
-            os.close(descriptor)
+            if isinstance(error, BlockingIOError):
+                return None
             raise
         # Its owner may have deleted it between opening and locking.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
-                return descriptor
+        if _is_there(descriptor, path):
+            return descriptor
         os.close(descriptor)
+
+
+def _open(path: Path, flags: int) -> int:
+    if path.is_dir():
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o666)
+
+
+def _is_there(descriptor: int, path: Path) -> bool:
+    """Whether the path still names the open file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _owner(path: Path) -> str:

@@ -90,8 +90,7 @@ def test_only_what_a_dead_process_left_is_cleared_away(tmp_path, holder):
 
 def test_a_partial_folder_is_protected_while_it_is_held(tmp_path):
     partial = tmp_path / ".x.partial"
-    partial.mkdir()
-    with hold(partial):
+    with hold(partial, is_folder=True):
         clear_leftovers(tmp_path)
         assert partial.is_dir()
     clear_leftovers(tmp_path)
