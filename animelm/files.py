@@ -8,6 +8,8 @@ from glob import escape
 from pathlib import Path
 from uuid import uuid4
 
+from safetensors import SafetensorError
+
 from animelm.errors import UserError
 from animelm.locks import hold
 
@@ -37,7 +39,7 @@ def make_folder(folder: Path, setting: str) -> None:
 
 @contextmanager
 def write_errors_as_user_errors(path: Path) -> Iterator[None]:
-    """Turns an ``OSError`` of the block into a ``UserError`` that names the file.
+    """Turns an error of writing in the block into a ``UserError`` that names the file.
 
     Args:
         path: the file or folder that the block writes to.
@@ -47,10 +49,11 @@ def write_errors_as_user_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        name = getattr(error, "filename", None) or path
         raise UserError(
-            f"{error.filename or path}: cannot be written: {error.strerror or error}; correct this "
-            "and run the same command again"
+            f"{name}: cannot be written: {reason}; correct this and run the same command again"
         ) from error
 
 

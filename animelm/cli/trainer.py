@@ -146,6 +146,14 @@ class TrainerCLI(LightningCLI):
         try:
             with self._output_lock(subcommand):
                 super()._run_subcommand(subcommand)
+        except OSError as error:
+            # Such as TensorBoard's writer on a full disk, whose errors name no file.
+            if error.errno is None:
+                raise
+            where = error.filename or self.trainer.log_dir or self.trainer.default_root_dir
+            given = self._get(self.config, "ckpt_path") if subcommand == "fit" else None
+            advice = f"; {how_to_resume(self.trainer, given)}" if subcommand == "fit" else ""
+            raise UserError(f"{where}: {error.strerror or error}{advice}") from error
         except SIGTERMException as stop:
             if self.trainer.is_global_zero:
                 message = f"{subcommand} was ended by SIGTERM"

@@ -154,10 +154,8 @@ class Scene:
         folder = self.place("articles")
         text = "".join(p.read_text("utf-8") for p in (self.sample / "anime").rglob("*.md"))
         for number in range(450):
-            begin = number * 7 % 1000
-            (folder / f"{number:04d}.md").write_text(
-                f"# 題{number}\n\n{text[begin : begin + 400]}", "utf-8"
-            )
+            article = f"# 題{number}\n\n{text[7 * number : 7 * number + 400]}"
+            (folder / f"{number:04d}.md").write_text(article, "utf-8")
         return folder
 
     def tokenize(self, cache: Path) -> Callable[[], None]:
@@ -191,7 +189,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 def leftovers(folder: Path) -> list[str]:
     """What is only there while something is written."""
-    return [p.relative_to(folder).as_posix() for p in folder.rglob(".*") if "partial" in p.name]
+    return [path.relative_to(folder).as_posix() for path in folder.rglob(".*.partial")]
 
 
 def weights(out: Path) -> str:

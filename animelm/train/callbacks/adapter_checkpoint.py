@@ -7,7 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
-from animelm.files import recover_folder, whole_folder
+from animelm.files import recover_folder, whole_folder, write_errors_as_user_errors
 from animelm.train.callbacks.schedule import EveryNSteps
 
 
@@ -62,7 +62,10 @@ class AdapterCheckpoint(Callback):
         if self._adapter is None:
             return
         writing = trainer.is_global_zero
-        with whole_folder(self._adapter) if writing else nullcontext(self._adapter) as folder:
+        with (
+            write_errors_as_user_errors(self._adapter),
+            whole_folder(self._adapter) if writing else nullcontext(self._adapter) as folder,
+        ):
             # All processes take part; the first one writes.
             pl_module.save_adapter(folder)  # type: ignore[operator]
         trainer.strategy.barrier("adapter-checkpoint")
