@@ -25,7 +25,7 @@ from animelm.corpus.dump.reader import Chunk, DumpFile, Segment, unpacked
 from animelm.corpus.parallel import run_in_order
 from animelm.files import whole_file, write_errors_as_user_errors, write_whole
 
-_LAYOUT = "1"
+_LAYOUT = "2"
 # MediaWiki knows the English name on every wiki, and the Japanese one on the Japanese wiki.
 _CATEGORY_NAMES = ("Category", "カテゴリ")
 

@@ -4,6 +4,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, datetime
 from html import unescape
 from xml.parsers import expat
 
@@ -41,12 +42,14 @@ class Page:
         page_id: number of the page.
         revision: number of its last revision in the dump.
         text: wikitext of that revision.
+        day: when that revision was written; None if the dump does not say.
     """
 
     title: str
     page_id: int
     revision: int
     text: str
+    day: date | None = None
 
 
 class PageXMLError(UserError):
@@ -262,7 +265,15 @@ def parse_page(span: bytes) -> Page:
     if not all(number and number.strip().isdecimal() for number in numbers):
         raise PageXMLError("page or revision has no number in <id>", 0)
     page_id, revision = (int(number or 0) for number in numbers)
-    return Page(page.findtext("title") or "", page_id, revision, text.text or "")
+    day = _day(revisions[-1].findtext("timestamp") or "")
+    return Page(page.findtext("title") or "", page_id, revision, text.text or "", day)
+
+
+def _day(timestamp: str) -> date | None:
+    try:
+        return datetime.fromisoformat(timestamp.strip()).date()
+    except ValueError:
+        return None
 
 
 def _error_offset(span: bytes) -> int:
