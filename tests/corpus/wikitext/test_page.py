@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from animelm.corpus.wikitext import PageError, render_page
 
-LEFTOVERS = ("{{", "}}", "[[", "]]", "-{", "<ref", "|-", "'''")
+LEFTOVERS = ("{{", "[[", "]]", "-{", "<ref", "|-", "'''")
 MILLION = 1_000_000
 
 PAGE = """{{Infobox animanga/Header
