@@ -8,13 +8,15 @@ from datetime import date, datetime
 from html import unescape
 from xml.parsers import expat
 
-from animelm.corpus.dump.reader import Chunk, Segment
+from animelm.corpus.dump.reader import FORMS, Chunk, Segment
 from animelm.errors import UserError
 
 _LONGEST_PAGE = 512 << 20
 _BEGIN, _END, _LAST = b"<page>", b"</page>", b"</mediawiki>"
 _SPACE = b" \t\r\n"
 _TITLE = re.compile(rb"<title>(.*?)</title>", re.S)
+# Byte of the stream, number and title of a page.
+_INDEX_LINE = re.compile(rb"\d+:\d+:[^\n]+\n")
 _NAMESPACE = re.compile(rb'<namespace key="(-?\d+)"[^>]*?(?:/>|>([^<]*)</namespace>)')
 
 
@@ -209,14 +211,23 @@ class PageStream:
             if not window.grow():
                 break
         if is_first and b"<mediawiki" not in window.held[: max(found, 4096)]:
-            raise UserError(
-                f"{self._segment.path}: not a MediaWiki export; expected XML that begins with "
-                "<mediawiki>"
-            )
+            raise UserError(f"{self._segment.path}: {_other_kind(window.held)}")
         if found < 0:
             raise window.damage(len(window.held), "the file ends without </mediawiki>")
         self.head = window.cut(0, found)
         return found
+
+
+def _other_kind(beginning: bytes | bytearray) -> str:
+    """What a file without ``<mediawiki>`` is, for messages."""
+    expected = f"expected XML in UTF-8 that begins with <mediawiki> ({FORMS})"
+    if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) or b"<\0m\0e\0d" in beginning[:4096]:
+        return f"UTF-16; {expected}: convert it (iconv -f UTF-16 -t UTF-8)"
+    if _INDEX_LINE.match(beginning):
+        return f"the index of a multistream dump; name the dump itself; {expected}"
+    if b"INSERT INTO" in beginning[:4096] or b"CREATE TABLE" in beginning[:4096]:
+        return f"a table in SQL; {expected}, such as …-pages-articles.xml.bz2"
+    return f"not a MediaWiki export; {expected}"
 
 
 def _title(span: bytes) -> str:
