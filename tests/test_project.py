@@ -45,6 +45,7 @@ REGISTRY_HOSTS = [
 ]
 # Distributions whose import name differs from their own.
 IMPORT_NAMES = {
+    "backports-zstd": "backports",
     "pyahocorasick": "ahocorasick",
     "python-frontmatter": "frontmatter",
     "pyyaml": "yaml",
@@ -224,7 +225,8 @@ def imported_packages() -> set[str]:
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 imported.add(node.module.split(".")[0])
-    return imported - {"animelm"} - sys.stdlib_module_names
+    # "compression" is Python's own from 3.14 on.
+    return imported - {"animelm", "compression"} - sys.stdlib_module_names
 
 
 def test_the_declared_packages_are_those_that_are_imported():
