@@ -225,8 +225,7 @@ def imported_packages() -> set[str]:
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 imported.add(node.module.split(".")[0])
-    # "compression" is Python's own from 3.14 on.
-    return imported - {"animelm", "compression"} - sys.stdlib_module_names
+    return imported - {"animelm"} - sys.stdlib_module_names
 
 
 def test_the_declared_packages_are_those_that_are_imported():

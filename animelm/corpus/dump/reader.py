@@ -16,7 +16,6 @@ import gzip
 import hashlib
 import lzma
 import re
-import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,12 +23,9 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from animelm.errors import UserError
+from backports import zstd
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from animelm.errors import UserError
 
 Compression = Literal["none", "gzip", "bzip2", "xz", "zstd"]
 
