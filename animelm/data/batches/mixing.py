@@ -48,7 +48,7 @@ class TrainingSource:
 
 def repeats_per_epoch(sources: Sequence[TrainingSource]) -> list[float]:
     """How often an epoch draws each source as a whole; 0 for one without a share or text."""
-    drawn = sum(source.share for source in sources)
+    drawn = sum(source.share for source in sources if source.tokens)
     if drawn >= 1:
         return [0.0] * len(sources)
     total = sum(source.passes * source.tokens for source in sources) / (1 - drawn)
@@ -70,7 +70,7 @@ def cap_repeats(sources: Sequence[TrainingSource], most: float) -> list[Training
             return lowered
         capped |= excess
         fixed = {i: most * sources[i].tokens for i in capped}
-        free = sum(source.share for i, source in enumerate(sources) if i not in capped)
+        free = sum(s.share for i, s in enumerate(sources) if s.tokens and i not in capped)
         shown = sum(source.passes * source.tokens for source in sources)
         total = (shown + sum(fixed.values())) / (1 - free)
         lowered = [
@@ -106,10 +106,11 @@ def training_loader(
         UserError: the shares leave nothing for the passes; or as for ``BlockSampler``.
     """
     mixture = _Mixture(sources, block_size, seed)
+    replays = mixture.replays()
     sampler = BlockSampler(
-        mixture.blocks(leads=False),
-        mixture.replays(),
-        lead=mixture.blocks(leads=True),
+        mixture.blocks(replays),
+        replays,
+        lead=mixture.lead(),
         block_size=block_size,
         blocks_per_batch=blocks_per_batch,
         seed=seed,
@@ -136,9 +137,23 @@ class _Mixture:
         parts = [cast(Dataset[Document], source.documents) for source in self._sources]
         return ConcatDataset[Document](parts) if parts else []
 
-    def blocks(self, leads: bool) -> list[Block]:
-        """Packed blocks of what an epoch shows whole: the part that leads, or the rest."""
-        return pack_selected(self._lengths, self._in_passes[leads], self._block_size)
+    def lead(self) -> list[Block]:
+        """Packed blocks of what comes before all else in an epoch."""
+        return pack_selected(self._lengths, self._in_passes[True], self._block_size)
+
+    def blocks(self, replays: Sequence[Replay]) -> list[Block]:
+        """Packed blocks of what else an epoch shows whole, with room for the replay.
+
+        Both are packed together once; each epoch then fills the room anew.
+        """
+        passed = self._in_passes[False]
+        rng = np.random.default_rng(self._seed)
+        numbers = np.concatenate([passed, *(replay.draw(rng) for replay in replays)])
+        # In random order, so that a block mixes sources.
+        order = rng.permutation(len(numbers))
+        blocks = pack_selected(self._lengths, numbers[order], self._block_size)
+        own = set(passed.tolist())
+        return [[piece for piece in block if piece.document in own] for block in blocks]
 
     @cached_property
     def _in_passes(self) -> dict[bool, _Numbers]:
@@ -151,11 +166,7 @@ class _Mixture:
 
     def _repeated(self, parts: Sequence[tuple[int, _Numbers]]) -> _Numbers:
         numbers = [np.tile(chosen, passes) for passes, chosen in parts]
-        together = np.concatenate([np.empty(0, np.int64), *numbers])
-        if [passes for passes, _ in parts if passes] == [1] and _are_distinct(together):
-            return together
-        # Otherwise the copies of a document would lie side by side in a block.
-        return np.random.default_rng(self._seed).permutation(together)
+        return np.concatenate([np.empty(0, np.int64), *numbers])
 
     def replays(self) -> list[Replay]:
         """What each epoch draws afresh.
@@ -171,14 +182,7 @@ class _Mixture:
             )
         shown = sum(int(self._lengths[numbers].sum()) for numbers in self._in_passes.values())
         return [
-            Replay(self._lengths, numbers, self._block_count(shown / (1 - drawn) * source.share))
+            Replay(self._lengths, numbers, round(shown / (1 - drawn) * source.share))
             for source, numbers in zip(self._sources, self._chosen, strict=True)
             if source.share
         ]
-
-    def _block_count(self, tokens: float) -> int:
-        return max(1, round(tokens / self._block_size))
-
-
-def _are_distinct(numbers: _Numbers) -> bool:
-    return len(np.unique(numbers)) == len(numbers)

@@ -38,12 +38,31 @@ def test_an_epoch_shows_each_source_in_its_passes() -> None:
 
 
 def test_each_share_is_a_share_of_all_tokens() -> None:
-    loader = mixed(source(0, 1, 2, passes=1), source(3, share=0.25), source(4, 5, share=0.25))
-    # 120 tokens are half of the epoch.
-    shown = {"whole": 0, "first": 0, "second": 0}
-    for number, count in tokens_of(loader).items():
-        shown[{3: "first", 4: "second", 5: "second"}.get(number, "whole")] += count
-    assert shown == {"whole": 120, "first": 60, "second": 60}
+    lengths = np.tile(LENGTHS, 100)
+    documents = DOCUMENTS * 100
+
+    def part(first: int, **weights) -> TrainingSource:
+        return TrainingSource(documents, lengths, np.arange(first, first + 200), **weights)
+
+    sources = part(0, passes=1), part(200, share=0.25), part(400, share=0.25)
+    loader = training_loader(sources, 512, 1, 99, seed=0, rank=0, world_size=1)
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        shown = [0, 0, 0]
+        for blocks in loader.sampler:
+            for piece in (piece for block in blocks for piece in block):
+                # The documents of the sources are numbered one source after another.
+                shown[piece.document // len(documents)] += piece.stop - piece.start
+        assert shown[0] == lengths[:200].sum()
+        assert shown[1] / sum(shown) == pytest.approx(0.25, abs=0.01)
+        assert shown[2] / sum(shown) == pytest.approx(0.25, abs=0.01)
+
+
+def test_a_block_holds_documents_of_several_sources() -> None:
+    loader = mixed(source(0, 1, 2, passes=4), source(3, 4, 5, passes=4), block_size=100)
+    blocks = [block for blocks in loader.sampler for block in blocks]
+    mixed_blocks = [b for b in blocks if len({piece.document // 6 for piece in b}) == 2]
+    assert len(mixed_blocks) >= len(blocks) / 2
 
 
 def test_what_is_drawn_differs_between_epochs() -> None:
@@ -70,7 +89,7 @@ def test_shares_that_leave_nothing_are_refused() -> None:
         mixed(source(0, passes=1), source(1, share=0.5), source(2, share=0.5))
 
 
-def test_a_document_that_is_chosen_twice_is_shown_twice_and_not_in_one_block() -> None:
+def test_a_document_that_is_chosen_twice_is_shown_twice() -> None:
     loader = mixed(source(0, 0, 1, 2, 3, 4, 5, passes=1), block_size=100)
     assert tokens_of(loader)[0] == 80
 
@@ -79,7 +98,9 @@ def test_repeats_are_counted_from_the_shares() -> None:
     # 120 tokens are half of the epoch; 60 are drawn from 20, and 60 from 70.
     sources = [source(0, 1, 2, passes=1), source(3, share=0.25), source(4, 5, share=0.25)]
     assert repeats_per_epoch(sources) == [0, pytest.approx(3), pytest.approx(60 / 70)]
-    assert repeats_per_epoch([source(0, passes=1), source(share=0.5)]) == [0, 0]
+    # An empty source is left out.
+    empty = [source(0, passes=1), source(share=0.6), source(1, share=0.5)]
+    assert repeats_per_epoch(empty) == [0, 0, pytest.approx(0.8)]
 
 
 def test_a_small_source_is_drawn_no_more_often_than_the_cap() -> None:

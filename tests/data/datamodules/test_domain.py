@@ -454,7 +454,7 @@ def corpora(draw):
     return articles, [text() for _ in SUBJECTS], draw(st.integers(0, 50))
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1000, suppress_health_check=list(HealthCheck))
 @given(corpora())
 def test_no_unrehearsed_subject_and_no_held_out_question_stands_in_any_batch(
     base, articles, tokenizer, tmp_path_factory, made
