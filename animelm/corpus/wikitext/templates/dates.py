@@ -12,7 +12,7 @@ AGES = frozenset(
 )
 """Names of templates that count the whole years between two dates, or since one."""
 
-_YEAR_DIGITS = 4
+_YEAR_DIGITS, _MONTHS = 4, 12
 
 
 def age(call: Call, today: date | None) -> str:
@@ -26,15 +26,18 @@ def age(call: Call, today: date | None) -> str:
     if not all(part.isdecimal() and len(part) <= _YEAR_DIGITS for part in parts):
         return ""
     numbers = tuple(map(int, parts))
-    size = 3 if len(numbers) in (3, 6) else 1
-    if len(numbers) not in (size, 2 * size):
+    # Two numbers are years, or a year and a month.
+    size = {1: 1, 2: 1, 3: 3, 6: 3}.get(len(numbers), 0)
+    if len(numbers) == 2 and numbers[1] <= _MONTHS:
+        size = 2
+    if not size:
         return ""
     begin, end = numbers[:size], numbers[size:]
     if not end:
         if today is None:
             return ""
         end = (today.year, today.month, today.day)[:size]
-    return str(end[0] - begin[0] - (end[1:] < begin[1:]))
+    return str(end[0] - begin[0] - (end[1:] < begin[1:])) if begin <= end else ""
 
 
 def current_date(word: str, today: date, language: str) -> str | None:

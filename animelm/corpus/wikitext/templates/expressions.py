@@ -90,7 +90,7 @@ class _Evaluation:
         number, sign = token[1], (token[2] or token[3] or "").lower()
         if number or (sign in _CONSTANTS and (wants_operand or sign == "pi")):
             if not wants_operand:
-                raise ExpressionError(f"unexpected number {token[0]}")
+                raise ExpressionError(f"unexpected number {number or sign}")
             self._operands.append(_CONSTANTS[sign] if sign else _read_number(number))
             return False
         if sign == ")":
