@@ -50,8 +50,8 @@ class CompareSettings:
         retrieval: Let the base also answer with the right article in its prompt. This shows what
             a perfect search engine would give, instead of training.
         general_records: Questions on other subjects, which show what was forgotten.
-        articles: Folder of the anime articles (.md or .parquet) of the continual pre-training.
-        general_articles: Folder of articles on other subjects.
+        articles: Folder of the anime articles of the continual pre-training, or several.
+        general_articles: Folder of articles on other subjects, or several.
         held_out_wordings: Share of each fact's wordings that training never saw. By default this
             and the next five settings are those that the adapters were trained with.
         held_out_works: Share of the works that training never asked about.
