@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 on success; 2 after a user error, with one message on the error stream;
-        143 for a run that SIGTERM ended.
+        130 after Ctrl-C, 143 after SIGTERM.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments == ["--version"]:
@@ -81,7 +81,10 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except SystemExit as stop:  # raised by the parsers after --help, and by a run after SIGTERM
+    except KeyboardInterrupt:
+        print(f"{command} was ended by Ctrl-C", file=sys.stderr)
+        return 130
+    except SystemExit as stop:  # raised by the parsers after --help, and by a run after a signal
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
 

@@ -1,5 +1,6 @@
 """The supported architectures: gpt-oss, and dense models with Llama's architecture."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ _SIZES = (
     "num_local_experts",
     "num_experts_per_tok",
 )
+# Keys under which transformers takes the name of a function, which it may fetch from the hub.
+_IMPLEMENTATION = re.compile(r"_?(attn|experts)_implementation(_internal)?")
+_OWN_IMPLEMENTATIONS = (None, "eager", "sdpa")
 # Errors that transformers raises for a configuration with invalid values.
 _LIBRARY_ERRORS = (
     StrictDataclassError,
@@ -64,6 +68,12 @@ def read_config(values: Any, source: Path | str) -> Config:
     for key in _SIZES:
         if isinstance(values.get(key), int) and values[key] < 1:
             raise UserError(f"{source}: {key} is {values[key]}; expected 1 or more")
+    for key in filter(_IMPLEMENTATION.fullmatch, map(str, values)):
+        if values[key] not in _OWN_IMPLEMENTATIONS:
+            raise UserError(
+                f"{source}: {key} is {values[key]!r:.80}; expected eager, sdpa, or none: another "
+                "name could be fetched from the hub as code"
+            )
     # The format of the weights is recognized by the tensors themselves.
     own = {key: value for key, value in values.items() if key != "quantization_config"}
     try:
