@@ -45,6 +45,7 @@ REGISTRY_HOSTS = [
 ]
 # Distributions whose import name differs from their own.
 IMPORT_NAMES = {
+    "backports-zstd": "backports",
     "pyahocorasick": "ahocorasick",
     "python-frontmatter": "frontmatter",
     "pyyaml": "yaml",

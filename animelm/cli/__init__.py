@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 on success; 2 after a user error, with one message on the error stream;
-        130 after Ctrl-C; 143 for a run that SIGTERM ended.
+        130 after Ctrl-C, 143 after SIGTERM.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments == ["--version"]:
@@ -90,9 +90,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         return _failed(f"{error.filename or command}: {error.strerror or error}")
     except KeyboardInterrupt:
-        say(f"{command} was interrupted", sys.stderr)
+        say(f"{command} was ended by Ctrl-C", sys.stderr)
         return 128 + signal.SIGINT
-    except SystemExit as stop:  # raised by the parsers after --help, and by a run after SIGTERM
+    except SystemExit as stop:  # raised by the parsers after --help, and by a run after a signal
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
 

@@ -47,8 +47,8 @@ class BuildSettings:
     """Input, output and resources of a build.
 
     Args:
-        dump: MediaWiki exports (.xml, .xml.bz2, .xml.gz) of one wiki. Patterns such as
-            'parts/*.bz2' are allowed.
+        dump: MediaWiki exports (.xml, plain or as .bz2, .gz, .xz, .zst) of one wiki. Patterns such
+            as 'parts/*.bz2' are allowed.
         out: Folder to write the corpus to. A corpus that is already there is replaced once the new
             one is complete.
         license: License of the dump's text, written into every article and the dataset card.

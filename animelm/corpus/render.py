@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +13,9 @@ from animelm.corpus.dump.pages import PageXMLError, parse_page
 from animelm.corpus.dump.random_access import SeekTable
 from animelm.corpus.wikitext import PageError, render_page
 from animelm.files import write_whole
+
+# As Wikimedia names dumps: jawiki-20240101-pages-articles.xml.bz2.
+_DAY_IN_NAME = re.compile(r"-((?:19|20)\d{6})-")
 
 
 @dataclass(frozen=True)
@@ -120,10 +125,20 @@ def _render(page: SelectedPage, span: bytes, dump: str) -> Rendered:
     except PageXMLError as error:
         return Rendered(page, dump, 0, "", str(error))
     try:
-        markdown = render_page(parsed.title, parsed.text).markdown
+        today = _day_of_dump(dump) or parsed.day
+        markdown = render_page(parsed.title, parsed.text, today).markdown
     except PageError as error:
         return Rendered(page, dump, parsed.revision, "", error.reason)
     except Exception as error:
         # One page must not end a build of many hours; it is reported as left out.
         return Rendered(page, dump, parsed.revision, "", f"{type(error).__name__}: {error}")
     return Rendered(page, dump, parsed.revision, markdown, "")
+
+
+def _day_of_dump(name: str) -> date | None:
+    """The day in the name of a dump file; None if there is none."""
+    found = _DAY_IN_NAME.search(name)
+    try:
+        return datetime.strptime(found[1], "%Y%m%d").date() if found else None
+    except ValueError:
+        return None

@@ -69,8 +69,8 @@ class EvaluationSet:
     @cached_property
     def _articles_by_title(self) -> dict[str, str]:
         paths = self.data.paths
-        folders = [*([paths.articles] if paths.articles else []), *paths.general_articles]
-        articles = (article for folder in folders for article in open_articles(folder))
+        folders = (*paths.articles, *paths.general_articles)
+        articles = (article for folder in folders for article in open_articles(folder.path))
         asked = {text_key(r.work) for records in self.questions.values() for r in records}
         titled = ((text_key(article.title()), article) for article in articles)
         return {title: article.read() for title, article in titled if title in asked}

@@ -6,6 +6,7 @@ from typing import Literal
 
 from animelm.data.domain import DataPaths
 from animelm.data.held_out import SplitSettings
+from animelm.data.sources.folder_files import FolderSetting, weighted_folders
 from animelm.data.tokenization.chat import AnswerFrom
 from animelm.model.precision import ComputeType
 from animelm.model.quantization.linear4bit import Quantization
@@ -49,8 +50,8 @@ class CompareSettings:
         retrieval: Let the base also answer with the right article in its prompt. This shows what
             a perfect search engine would give, instead of training.
         general_records: Questions on other subjects, which show what was forgotten.
-        articles: Folder of the anime articles (.md or .parquet) of the continual pre-training.
-        general_articles: Folder of articles on other subjects.
+        articles: Folder of the anime articles of the continual pre-training, or several.
+        general_articles: Folder of articles on other subjects, or several.
         held_out_wordings: Share of each fact's wordings that training never saw. By default this
             and the next five settings are those that the adapters were trained with.
         held_out_works: Share of the works that training never asked about.
@@ -88,8 +89,8 @@ class CompareSettings:
     sft_adapter: Path | None = None
     retrieval: bool = False
     general_records: Path | None = None
-    articles: Path | None = None
-    general_articles: Path | None = None
+    articles: FolderSetting = None
+    general_articles: FolderSetting = None
     held_out_wordings: float | None = None
     held_out_works: float | None = None
     held_out_subjects: float | None = None
@@ -122,8 +123,8 @@ class CompareSettings:
     @property
     def data_paths(self) -> DataPaths:
         """Where the questions and articles lie."""
-        general = () if self.general_articles is None else (self.general_articles,)
-        return DataPaths(self.articles, self.records, general, self.general_records)
+        articles, general = map(weighted_folders, (self.articles, self.general_articles))
+        return DataPaths(articles, self.records, general, self.general_records)
 
     @property
     def given_split(self) -> dict[str, int | float | None]:

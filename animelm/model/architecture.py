@@ -1,5 +1,6 @@
 """The supported architectures: gpt-oss, and dense models with Llama's architecture."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ _SIZES = {
     "num_experts_per_tok": 1 << 12,
     "max_position_embeddings": 1 << 30,
 }
+# Keys under which transformers takes the name of a function, which it may fetch from the hub.
+_IMPLEMENTATION = re.compile(r"_?(attn|experts)_implementation(_internal)?")
+_OWN_IMPLEMENTATIONS = (None, "eager", "sdpa")
 # Errors that transformers raises for a configuration with invalid values.
 _LIBRARY_ERRORS = (
     StrictDataclassError,
@@ -67,6 +71,12 @@ def read_config(values: Any, source: Path | str) -> Config:
         size = values.get(key)
         if isinstance(size, int) and not 1 <= size <= largest:
             raise UserError(f"{source}: {key} is {size}; expected 1 or more, to {largest:,}")
+    for key in filter(_IMPLEMENTATION.fullmatch, map(str, values)):
+        if values[key] not in _OWN_IMPLEMENTATIONS:
+            raise UserError(
+                f"{source}: {key} is {values[key]!r:.80}; expected eager, sdpa, or none: another "
+                "name could be fetched from the hub as code"
+            )
     # The format of the weights is recognized by the tensors themselves.
     own = {key: value for key, value in values.items() if key != "quantization_config"}
     try:

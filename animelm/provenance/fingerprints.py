@@ -83,9 +83,9 @@ def record_data(role: DataRole, path: Path) -> DataRecord:
 def record_paths(paths: DataPaths) -> tuple[DataRecord, ...]:
     """Every source of data that a run has, as ``record_data`` does."""
     sources: list[tuple[DataRole, Path | None]] = [
-        ("articles", paths.articles),
+        *(("articles", folder.path) for folder in paths.articles),
         ("questions", paths.questions),
-        *(("general_articles", folder) for folder in paths.general_articles),
+        *(("general_articles", folder.path) for folder in paths.general_articles),
         ("general_questions", paths.general_questions),
     ]
     return tuple(record_data(role, path) for role, path in sources if path is not None)

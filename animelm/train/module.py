@@ -28,6 +28,7 @@ from animelm.train import resume
 from animelm.train.accumulation import TokenWeightedAccumulation
 from animelm.train.build import BuiltModel, build_model
 from animelm.train.checkpoint_io import AtomicCheckpointIO
+from animelm.train.finite import FiniteGuard, require_finite_weights
 from animelm.train.initial_adapter import AdapterSource
 from animelm.train.optimizer import OptimizerSettings, configure_optimizer
 from animelm.train.settings import (
@@ -87,6 +88,7 @@ class AdaptedLM(L.LightningModule):
         self._held_out = HeldOutResults(self.device)
         self._accumulation = TokenWeightedAccumulation()
         self._resumed = resume.ResumedState()
+        self._guard = FiniteGuard()
 
     def setup(self, stage: str) -> None:
         """Checkpoint files are written atomically, unless the trainer has a plugin for them."""
@@ -128,6 +130,7 @@ class AdaptedLM(L.LightningModule):
         tokens = total.new_tensor(batch.supervised_tokens)
         sums = self._sum_over_processes(torch.stack([total.detach(), tokens]))
         losses, supervised = sums.tolist()
+        self._guard.check_loss(losses, batch, self.trainer)
         divisor = self._accumulation.add(losses, supervised)
         self.log("train/loss", self._accumulation.mean_loss, prog_bar=True)
         # Gradients are averaged over processes, but every token must count the same, whichever
@@ -142,6 +145,15 @@ class AdaptedLM(L.LightningModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Rescales accumulated gradients to the mean over all tokens, before clipping."""
         self._accumulation.finish(self._trained())
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips, and ends the run if a gradient is not finite."""
+        self._guard.clip(optimizer, gradient_clip_val, gradient_clip_algorithm, self.trainer)
 
     def on_validation_epoch_start(self) -> None:
         self._held_out = HeldOutResults(self.device)
@@ -196,6 +208,7 @@ class AdaptedLM(L.LightningModule):
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: state[name] for name in state if name in trained}
+        require_finite_weights(checkpoint["state_dict"])
         resume.save_process_states(checkpoint, self._setup(), self._accumulation, self._trained())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -215,6 +228,8 @@ class AdaptedLM(L.LightningModule):
         loader = self.trainer.train_dataloader
         self._resumed.restore(loader, self.global_rank, self._accumulation, self._trained())
 
-    def save_adapter(self, folder: Path) -> None:
-        """Writes what was trained, as ``BuiltModel.save`` says; all processes call it together."""
-        self._ready.save(folder, self.trainer, self.settings, self.step_name)
+    def save_adapter(self, folder: Path, steps: int | None = None) -> None:
+        """Writes what was trained in so many steps, as ``BuiltModel.save`` says."""
+        writes = self.trainer.is_global_zero
+        steps = self.trainer.global_step if steps is None else steps
+        self._ready.save(folder, writes, steps, self.settings, self.step_name)

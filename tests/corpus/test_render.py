@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -27,13 +29,32 @@ def test_a_batch_is_written_with_its_reasons(tmp_path: Path):
     assert first.page.reasons == ("category 類",)
 
 
+@pytest.mark.parametrize(
+    ("dump", "year"),
+    [
+        ("jawiki-20240101-pages-articles.xml.bz2", "2024"),
+        ("jawiki-20249901-pages.xml", "2019"),
+        ("dump.xml", "2019"),
+    ],
+)
+def test_the_day_of_a_page_is_that_of_the_dump_else_of_the_revision(
+    tmp_path: Path, dump: str, year: str
+):
+    xml = page_xml(Spec("甲", "今年は{{CURRENTYEAR}}年。"), 1)
+    xml = xml.replace("<comment>", "<timestamp>2019-05-06T07:08:09Z</timestamp><comment>")
+    made = batch(tmp_path, spans=[xml.strip().encode()])
+    table = SeekTable(tmp_path / dump, "none", (0,), (0,))
+    [page] = read_rendered(render_batch(replace(made, table=table)))
+    assert page.markdown == f"# 甲\n\n今年は{year}年。\n"
+
+
 def test_a_page_that_fails_is_noted_and_the_others_go_on(tmp_path: Path, monkeypatch):
     original = render_module.render_page
 
-    def failing(title: str, text: str):
+    def failing(title: str, text: str, today: date | None):
         if title == "乙":
             raise IndexError("list index out of range")
-        return original(title, text)
+        return original(title, text, today)
 
     monkeypatch.setattr(render_module, "render_page", failing)
     found = list(read_rendered(render_batch(batch(tmp_path, article("甲"), article("乙")))))

@@ -101,3 +101,22 @@ def test_a_width_that_four_bits_cannot_hold_is_named() -> None:
     with pytest.raises(UserError, match=r"input width 33 and output width 64; .*quantization none"):
         empty_model(config, "nf4")
     empty_model(config, "none")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "attn_implementation",
+        "_attn_implementation",
+        "_attn_implementation_internal",
+        "experts_implementation",
+        "_experts_implementation_internal",
+    ],
+)
+@pytest.mark.parametrize("name", ["someone/kernel", {"": "someone/kernel"}, "flash_attention_2"])
+def test_an_implementation_that_the_hub_would_have_to_give_is_refused(
+    key: str, name: object
+) -> None:
+    with pytest.raises(UserError, match=rf"^some/config\.json: {key} is .*fetched from the hub"):
+        read_config(GPT_OSS | {key: name}, "some/config.json")
+    read_config(GPT_OSS | {key: "eager"}, "some/config.json")

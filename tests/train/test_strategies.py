@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from tiny_base import write_tiny_base
 from transformers import GptOssForCausalLM
 from two_processes import run_as_two_processes
 
+from animelm.errors import UserError
 from animelm.provenance.record import read_record
+from animelm.train.strategies import DataParallelStrategy, FullyShardedStrategy
 from tests.layouts import write_mxfp4
 
 MICRO_BATCHES = 2 * STEPS
@@ -158,3 +161,12 @@ def test_both_strategies_answer_the_same_questions_in_validation(runs: Path) -> 
     losses = [result(runs, f"{strategy}-tuned")["losses"] for strategy in STRATEGIES]
     # Each process quantizes its own part of the optimizer's states.
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", [DataParallelStrategy, FullyShardedStrategy])
+def test_a_process_does_not_wait_for_another_one_for_ever(kind: type) -> None:
+    assert kind(timeout_minutes=2)._timeout == timedelta(minutes=2)
+    assert kind()._timeout < timedelta(hours=1)
+    for minutes in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(UserError, match=r"timeout_minutes is .*; expected more than 0"):
+            kind(timeout_minutes=minutes)

@@ -28,7 +28,7 @@ from animelm.corpus.parallel import run_in_order
 from animelm.files import whole_file, write_errors_as_user_errors, write_whole
 from animelm.locks import clear_leftovers
 
-_LAYOUT = "2"
+_LAYOUT = "3"
 _LISTS = ("pages", "categories")
 # MediaWiki knows the English name on every wiki, and the Japanese one on the Japanese wiki.
 _CATEGORY_NAMES = ("Category", "カテゴリ")

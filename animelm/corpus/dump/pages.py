@@ -4,10 +4,11 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, datetime
 from html import unescape
 from xml.parsers import expat
 
-from animelm.corpus.dump.reader import Chunk, Segment
+from animelm.corpus.dump.reader import FORMS, Chunk, Segment
 from animelm.errors import UserError
 from animelm.reading import LONGEST_TEXT
 
@@ -19,6 +20,8 @@ _BEGIN, _END, _LAST = b"<page>", b"</page>", b"</mediawiki>"
 _NO_SPACE = re.compile(rb"[^ \t\r\n]")
 _NUMBER = re.compile(r"\s*[0-9]{1,18}\s*")
 _TITLE = re.compile(rb"<title>(.*?)</title>", re.S)
+# Byte of the stream, number and title of a page.
+_INDEX_LINE = re.compile(rb"\d+:\d+:[^\n]+\n")
 _NAMESPACE = re.compile(rb'<namespace key="(-?\d{1,9})"[^>]*?(?:/>|>([^<]*)</namespace>)')
 
 
@@ -46,12 +49,14 @@ class Page:
         page_id: number of the page.
         revision: number of its last revision in the dump.
         text: wikitext of that revision.
+        day: when that revision was written; None if the dump does not say.
     """
 
     title: str
     page_id: int
     revision: int
     text: str
+    day: date | None = None
 
 
 class PageXMLError(UserError):
@@ -224,14 +229,23 @@ class PageStream:
             if not window.grow():
                 break
         if is_first and b"<mediawiki" not in window.held[: max(found, 4096)]:
-            raise UserError(
-                f"{self._segment.path}: not a MediaWiki export; expected XML that begins with "
-                "<mediawiki>"
-            )
+            raise UserError(f"{self._segment.path}: {_other_kind(window.held)}")
         if found < 0:
             raise window.damage(len(window.held), "the file ends without </mediawiki>")
         self.head = window.cut(0, found)
         return found
+
+
+def _other_kind(beginning: bytes | bytearray) -> str:
+    """What a file without ``<mediawiki>`` is, for messages."""
+    expected = f"expected XML in UTF-8 that begins with <mediawiki> ({FORMS})"
+    if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) or b"<\0m\0e\0d" in beginning[:4096]:
+        return f"UTF-16; {expected}: convert it (iconv -f UTF-16 -t UTF-8)"
+    if _INDEX_LINE.match(beginning):
+        return f"the index of a multistream dump; name the dump itself; {expected}"
+    if b"INSERT INTO" in beginning[:4096] or b"CREATE TABLE" in beginning[:4096]:
+        return f"a table in SQL; {expected}, such as …-pages-articles.xml.bz2"
+    return f"not a MediaWiki export; {expected}"
 
 
 def _title(span: bytes) -> str:
@@ -282,7 +296,15 @@ def parse_page(span: bytes) -> Page:
     if len(text.text or "") > LONGEST_TEXT:
         raise PageXMLError(f"its text is longer than {LONGEST_TEXT >> 20} million characters", 0)
     page_id, revision = (int(number or 0) for number in numbers)
-    return Page(page.findtext("title") or "", page_id, revision, text.text or "")
+    day = _day(revisions[-1].findtext("timestamp") or "")
+    return Page(page.findtext("title") or "", page_id, revision, text.text or "", day)
+
+
+def _day(timestamp: str) -> date | None:
+    try:
+        return datetime.fromisoformat(timestamp.strip()).date()
+    except ValueError:
+        return None
 
 
 def _error_offset(span: bytes) -> int:

@@ -178,11 +178,13 @@ def build_batch(
     position_ids = np.zeros(shape, dtype=np.int64)
     targets = np.full(shape, IGNORED, dtype=np.int64)
     is_padding = np.ones(shape, dtype=np.bool_)
+    names: dict[str, None] = {}
     for row, block in enumerate(blocks):
         end = 0
         for piece in block:
             begin, end = end, end + piece.stop - piece.start
             document = documents[piece.document]
+            names[document.name] = None
             input_ids[row, begin:end] = document.input_ids[piece.start : piece.stop]
             position_ids[row, begin:end] = np.arange(end - begin)
             following = slice(piece.start + 1, piece.stop + 1)
@@ -196,4 +198,5 @@ def build_batch(
         torch.from_numpy(targets),
         torch.from_numpy(is_padding),
         name,
+        tuple(names),
     )

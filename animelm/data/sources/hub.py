@@ -12,6 +12,11 @@ from animelm.shipped import find_shipped
 _HUB = re.compile(r"hf:/{1,2}datasets/([\w.-]+/[\w.-]+)(?:@([^/]+))?(?:/(.+))?")
 
 
+def is_on_hub(path: Path) -> bool:
+    """Whether the path names a dataset on the hub."""
+    return _HUB.fullmatch(path.as_posix()) is not None
+
+
 def local_copy(path: Path) -> Path:
     """The path unchanged, or for ``hf://datasets/owner/name`` the folder of its Parquet files.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyarrow.parquet import read_metadata
 
+from animelm.data.sources.folder_files import find_files
 from animelm.errors import UserError
 from animelm.reading import LONGEST_TEXT, open_regular
 
@@ -42,11 +43,16 @@ class Row(NamedTuple):
         return f"{self.shard}: row {self.number}"
 
 
-def find_shards(path: Path) -> list[Path]:
-    """The ``.parquet`` file itself, or those of a folder and its subfolders, sorted by path."""
+def find_shards(path: Path, follows_links: bool = True) -> list[Path]:
+    """The ``.parquet`` file itself, or those of a folder and its subfolders, sorted by path.
+
+    Args:
+        path: the file or folder.
+        follows_links: whether a symbolic link to a file counts as the file; see ``find_files``.
+    """
     if path.is_file():
-        return [path] if path.suffix == SUFFIX else []
-    return sorted(shard for shard in path.rglob(f"*{SUFFIX}") if shard.is_file())
+        return [path] if path.suffix.lower() == SUFFIX else []
+    return find_files(path, [SUFFIX], follows_links).files
 
 
 def column_names(shard: Path) -> list[str]:

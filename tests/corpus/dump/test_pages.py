@@ -55,11 +55,28 @@ def test_wherever_a_dump_is_cut_each_page_belongs_to_one_segment(cuts: list[int]
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<html>" * 2000, b"PK\x03\x04" + bytes(9000), "日本語".encode("utf-16")]
+    ("content", "kind"),
+    [
+        (b"", "not a MediaWiki export"),
+        (b"<html>" * 2000, "not a MediaWiki export"),
+        (b"PK\x03\x04" + bytes(9000), "a zip archive"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(9000), "a 7z archive"),
+        (XML.decode().encode("utf-16"), "UTF-16"),
+        (XML.decode().encode("utf-16-le"), "UTF-16"),
+        (
+            bz2.compress("597:12:銀魂\n597:13:題\n".encode() * 999),
+            "the index of a multistream dump",
+        ),
+        (b"-- MySQL dump\nCREATE TABLE `page` (", "a table in SQL"),
+    ],
 )
-def test_another_kind_of_file_is_reported(content: bytes, tmp_path: Path):
-    with pytest.raises(UserError, match="x: not a MediaWiki export; expected XML"):
+def test_another_kind_of_file_is_reported_with_the_forms_that_are_read(
+    content: bytes, kind: str, tmp_path: Path
+):
+    with pytest.raises(UserError) as error:
         read(content, tmp_path / "x")
+    assert str(error.value).startswith(f"{tmp_path / 'x'}: {kind}")
+    assert ".xml, .xml.bz2, .xml.gz, .xml.xz or .xml.zst" in str(error.value)
 
 
 def test_a_file_that_ends_within_a_page_names_it_and_the_byte(tmp_path: Path):
