@@ -22,7 +22,7 @@ from animelm.data.held_out import (
 )
 from animelm.data.mentions import Mentions
 from animelm.data.sources.article_folders import open_articles
-from animelm.data.sources.qa import QARecord, read_qa
+from animelm.data.sources.qa import Columns, QARecord, QuestionFile, read_qa
 from animelm.data.split import check_share
 from animelm.data.tokenization.articles import ArticleCorpus
 from animelm.data.tokenization.chat import ChatFormat
@@ -37,15 +37,46 @@ class DataPaths:
 
     Attributes:
         articles: folder of articles on the domain.
-        questions: file of questions on the domain.
+        questions: files of questions on the domain.
         general_articles: folders of other articles.
-        general_questions: file of other questions.
+        general_questions: files of other questions.
+        columns: names of their columns, where they are not the usual ones.
     """
 
     articles: Path | None = None
-    questions: Path | None = None
+    questions: tuple[QuestionFile, ...] = ()
     general_articles: tuple[Path, ...] = ()
-    general_questions: Path | None = None
+    general_questions: tuple[QuestionFile, ...] = ()
+    columns: Columns = Columns()  # noqa: RUF009 (frozen)
+
+    def read_questions(self, domain: str = "anime") -> list[QARecord]:
+        """Every question on the domain; works are found among the titles of its articles.
+
+        Raises:
+            UserError: as ``read_qa`` and ``open_articles``.
+        """
+        folders = () if self.articles is None else (self.articles,)
+        return _read(self.questions, domain, self.columns, folders)
+
+    def read_general_questions(self) -> list[QARecord]:
+        """Every other question.
+
+        Raises:
+            UserError: as ``read_qa`` and ``open_articles``.
+        """
+        return _read(self.general_questions, "general", self.columns, self.general_articles)
+
+
+def _read(
+    files: tuple[QuestionFile, ...], domain: str, columns: Columns, folders: Sequence[Path]
+) -> list[QARecord]:
+    if not files:
+        return []
+
+    def titles() -> list[str]:
+        return sorted({a.title() for folder in folders for a in open_articles(folder)})
+
+    return read_qa(files, domain, columns, titles)
 
 
 @dataclass(frozen=True)
@@ -85,6 +116,7 @@ class DomainData:
         split: what is held out.
         workers: processes that tokenize.
         cache: folder of tokenized articles; None for the default one.
+        domain: name of the domain, for records that name none.
 
     Raises:
         UserError: on access, where a file or folder is missing or malformed.
@@ -97,21 +129,21 @@ class DomainData:
         split: SplitSettings,
         workers: int = 1,
         cache: Path | None = None,
+        domain: str = "anime",
     ) -> None:
-        self.paths, self.split = paths, split
+        self.paths, self.split, self.domain = paths, split, domain
         self.chat = ChatFormat(tokenizer)
         self._workers, self._cache = workers, cache
 
     @cached_property
     def records(self) -> list[QARecord]:
         """Every question on the domain."""
-        return read_qa(self.paths.questions) if self.paths.questions else []
+        return self.paths.read_questions(self.domain)
 
     @cached_property
     def general_records(self) -> list[QARecord]:
         """Every other question."""
-        path = self.paths.general_questions
-        return read_qa(path, domain="general") if path else []
+        return self.paths.read_general_questions()
 
     @cached_property
     def questions(self) -> QuestionSplit:
