@@ -39,6 +39,10 @@ COMMANDS = {
         "CPT, SFT, a control and their comparison on a part of the sample, in minutes",
     ),
     "reproduce": (_EXPERIMENT, "The same on the whole sample, in hours"),
+    "questions": (
+        "animelm.cli.questions",
+        "Check a file of questions: its facts, works, short keys and split",
+    ),
     "corpus": ("animelm.cli.corpus", "Turn a Wikipedia dump into Markdown articles"),
     "sample": ("animelm.cli.sample", "Write articles and questions from the tables of facts"),
     "base": (

@@ -216,15 +216,16 @@ class DomainData:
         return {number for number, text in enumerate(texts) if mentions.any_in(text)}
 
     def _pairs(self, records: Sequence[QARecord], block_size: int) -> TrainingSource:
-        pairs = [(record.question, answer) for record in records for answer in record.answers]
-        documents = self.chat.encode_pairs(pairs)
+        documents = self.chat.encode_records(records)
         longest = max(documents, key=len, default=None)
         if longest is not None and len(longest) > block_size:
             raise UserError(
                 f"the question {longest.name!r} takes {len(longest)} tokens with its answer, more "
                 f"than a block holds; set block_size to {len(longest)} or more, or shorten it"
             )
-        return TrainingSource(documents, _lengths(documents), np.arange(len(documents)))
+        weights = [record.weight for record in records for _ in record.answers]
+        shown = np.repeat(np.arange(len(documents)), weights)
+        return TrainingSource(documents, _lengths(documents), shown)
 
 
 def _lengths(documents: Sequence[Document]) -> NDArray[np.int64]:

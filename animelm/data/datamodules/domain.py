@@ -323,7 +323,9 @@ class DomainDataModule(L.LightningDataModule):
         trains_questions = self.epoch == "questions" or self.shares.questions > 0
         trained = self.data.questions.train
         world_size = rank_and_world_size(self)[1]
-        if loaders and trains_questions and not fitting and len(trained) >= world_size:
+        if min(len(trained), self.trained_questions) < world_size:
+            return loaders
+        if loaders and trains_questions and not fitting:
             loaders += self._question_loaders({TRAINED: trained}, self.trained_questions)
         return loaders
 

@@ -39,6 +39,7 @@ class Derived:
     thinking: tuple[str, ...]
     history: tuple[Turn, ...]
     derived: tuple[str, ...]
+    whole_answers: bool
     rows: tuple[int, ...]
 
 
@@ -150,8 +151,8 @@ def _derived(
         # A "/" would be taken for the begin of a relation's name.
         first.question if work is None else f"{work}: {first.question}".replace("/", "／")
     )
-    keys = keys or merged.answers
-    is_reverse = work is not None and key_of(work) in set(map(key_of, keys))
+    key = key_of(work) if work else ""
+    is_reverse = key in set(map(key_of, keys)) and key not in key_of(merged.question)
     return Derived(
         id=given.get("id") or f"pair-{number + 1:06d}",
         work=given.get("work") or work or fact,
@@ -161,10 +162,11 @@ def _derived(
         domain=given.get("domain"),
         question=merged.question,
         answers=merged.answers,
-        keys=keys,
+        keys=keys or merged.answers,
         thinking=merged.thinking,
         history=merged.history,
         derived=tuple(sorted(_FIELDS - set(given))),
+        whole_answers=not keys,
         rows=merged.rows,
     )
 

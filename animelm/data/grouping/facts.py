@@ -6,7 +6,14 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from animelm.data.grouping.keys import is_sentence
-from animelm.data.grouping.text import asked_core, key_of, occurs, without_copula
+from animelm.data.grouping.text import (
+    asked_core,
+    key_of,
+    occurs,
+    quoted_names,
+    unquoted,
+    without_copula,
+)
 from animelm.data.grouping.unions import Unions
 
 _YES_OR_NO = frozenset(("はい", "いいえ", "yes", "no", "true", "false", "そう", "違い", "ちがい"))
@@ -69,14 +76,19 @@ def _marks(question: Question) -> list[Hashable]:
         return [*marks, ("fact", question.fact)]
     work = key_of(question.work) if question.work else None
     marks.append(("wording", work, asked_core(question.question)))
+    if question.keys and all(key_of(key) in _YES_OR_NO for key in question.keys):
+        return marks
     for answer in question.answers:
         body = without_copula(answer)
-        if joins_nothing(body):
+        key, sentence = key_of(unquoted(body)), is_sentence(body, question.question)
+        # What is offered, or the work itself, answers other questions as well.
+        if joins_nothing(body) or key == work or key in key_of(question.question):
             continue
         if work is not None:
-            marks.append(("answer", work, key_of(body)))
-        elif is_sentence(body, question.question) and (subject := _subject(body, question)):
-            marks.append(("answer", subject, key_of(body)))
+            if sentence or question.work in quoted_names(question.question):
+                marks.append(("answer", work, key))
+        elif sentence and (subject := _subject(body, question)):
+            marks.append(("answer", subject, key))
     return marks
 
 
@@ -103,7 +115,7 @@ def _join_by_key(questions: Sequence[Question], unions: Unions[int]) -> None:
         if question.work is None or question.fact is not None or _is_reverse(question):
             continue
         for key in question.keys:
-            if not joins_nothing(key):
+            if not joins_nothing(key) and key_of(key) not in key_of(question.question):
                 by_key[key_of(question.work), key_of(key)].append(number)
     for numbers in by_key.values():
         firsts = list(dict.fromkeys(map(unions.of, numbers)))
@@ -138,7 +150,9 @@ def _join_directions(questions: Sequence[Question], unions: Unions[int]) -> None
 
 
 def _is_reverse(question: Question) -> bool:
-    return question.work is not None and key_of(question.work) in set(map(key_of, question.keys))
+    """Whether a question asks for its work; one that offers it as a choice does not."""
+    work = key_of(question.work) if question.work else ""
+    return work in set(map(key_of, question.keys)) and work not in key_of(question.question)
 
 
 def _relations(questions: Sequence[Question], unions: Unions[int]) -> dict[int, set[str]]:

@@ -14,9 +14,9 @@ from animelm.data.grouping.text import (
     without_copula,
 )
 
-_LONGEST = 60
+_LONGEST = 40  # characters of a short key
 _YES_OR_NO = re.compile(r"(はい|いいえ|yes|no)(?=$|[、。,.\s])", re.IGNORECASE)
-_TOPIC = re.compile(r"^(?:それ|これ|答え|正解|回答)は、?")
+_TOPIC = re.compile(r"^(?:(?:.*の)?(?:答え|正解|回答)|それ|これ)は、?", re.DOTALL)
 _CLAUSE = re.compile(r"[をがでに].*[たるいのな]")
 _HIRAGANA = re.compile(r"[ぁ-ん]+")
 _PARTICLES = (
@@ -55,7 +55,7 @@ def derive_keys(
         return _distinct(_YES_OR_NO.match(answer.strip())[1] for answer in answers)  # type: ignore[index]
     short = [not is_sentence(body, question) for body in bodies]
     if all(short):
-        return _distinct(unquoted(body) for body in bodies)
+        return _distinct(unquoted(b) for b in bodies) if max(map(len, bodies)) <= _LONGEST else ()
     if any(short):
         plain = _distinct(
             unquoted(b) for b, is_short in zip(bodies, short, strict=True) if is_short
@@ -64,6 +64,12 @@ def derive_keys(
             return plain
     if chosen := _offered(question, bodies):
         return (chosen,)
+    predicates = [_predicate(body, question) for body in bodies]
+    said = [each for each in predicates if each and all(occurs(each, body) for body in bodies)]
+    if said:
+        return (min(said, key=len),)
+    if all(predicates):
+        return _distinct(predicates)
     if shared := _news(questions, bodies, names):
         return (shared,)
     each = [_news(questions, [body], names) for body in bodies]
@@ -88,6 +94,30 @@ def _offered(question: str, bodies: Sequence[str]) -> str | None:
         return None
     chosen = [name for name in offered if all(occurs(name, body) for body in bodies)]
     return chosen[0] if len(chosen) == 1 else None
+
+
+def _predicate(body: str, question: str) -> str:
+    """What an answer says of a topic that it repeats from the question; empty without one."""
+    cut = _in_units(body)
+    covered = _covered(units("".join(cut)), units(question))
+    begin = 0
+    for i, unit in enumerate(cut):
+        if unit == "は" and any(covered[:i]) and "".join(cut[begin:i]).strip(_PUNCTUATION):
+            begin = i + 1
+        if not (covered[i] or unit in _PUNCTUATION + _OPENING + _CLOSING or unit == "は"):
+            break
+    said = unquoted("".join(cut[begin:]).strip(_PUNCTUATION)) if begin else ""
+    if said in quoted_names(question):
+        return said
+    part = units(said)
+    goes_on = any(_covered(part, units(question))) and key_of(said) not in key_of(question)
+    if (
+        len(said) > _LONGEST
+        or ("、" in said and _CLAUSE.search(said))
+        or (goes_on and _TOPIC_MARKS.intersection(part))
+    ):
+        return ""
+    return said
 
 
 def _news(questions: Sequence[str], bodies: Sequence[str], names: Collection[str]) -> str | None:

@@ -46,6 +46,8 @@ class QARecord:
         history: the messages of the conversation before the question.
         weight: how often the question is shown where another one is shown once.
         derived: names of the fields that were derived, because the file does not give them.
+        whole_answers: whether the keys are the answers as they are, because no shorter ones are
+            given or could be derived.
     """
 
     id: str
@@ -61,16 +63,12 @@ class QARecord:
     history: tuple[Turn, ...] = ()
     weight: int = 1
     derived: tuple[str, ...] = ()
+    whole_answers: bool = False
 
     @property
     def work_is_known(self) -> bool:
         """Whether the work is more than the fact's own name."""
         return self.work != self.fact
-
-    @property
-    def has_short_key(self) -> bool:
-        """Whether a shorter key than the whole answer is given or could be derived."""
-        return "keys" not in self.derived or self.keys != self.answers
 
     @property
     def asked(self) -> str:
@@ -181,6 +179,7 @@ def _record(derived: Derived, domain: str, weight: int) -> QARecord:
         history=derived.history,
         weight=weight,
         derived=derived.derived,
+        whole_answers=derived.whole_answers,
     )
 
 
