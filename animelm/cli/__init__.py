@@ -20,7 +20,7 @@ COMMANDS = {
         "Score answers to the dev questions, and the loss on held-out articles",
     ),
     "test": (_TRAINER, "As validate, on the test questions"),
-    "predict": (_TRAINER, "Write answers to the test questions, without scores"),
+    "predict": (_TRAINER, "Write answers to the held-out questions on the domain, without scores"),
     "inspect": (
         "animelm.cli.inspect",
         "Print the model's modules and trainable parameters, without loading weights",

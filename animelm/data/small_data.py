@@ -1,8 +1,7 @@
 """Says where data are too small for a figure or a run to mean much."""
 
 import math
-from collections.abc import Sequence, Sized
-from typing import Protocol
+from collections.abc import Sequence
 
 from animelm.data.sources.qa import QARecord
 
@@ -11,14 +10,6 @@ FEW_STEPS = 100
 
 FEW_QUESTIONS = 30
 """Questions of a set below which its accuracy has an interval wider than 0.3."""
-
-
-class RunLength(Protocol):
-    """What decides the length of a run: the settings of a Lightning Trainer."""
-
-    max_epochs: int | None
-    max_steps: int
-    accumulate_grad_batches: int
 
 
 def few_questions(name: str, records: Sequence[QARecord]) -> str:
@@ -33,21 +24,23 @@ def few_questions(name: str, records: Sequence[QARecord]) -> str:
     )
 
 
-def few_steps(batches: Sized, run: RunLength) -> str:
+def few_steps(batches: int, accumulated: int, epochs: int | None, most: int) -> str:
     """A sentence on a run that is too short; empty for one that is not, or that has no end.
 
     Args:
-        batches: those of an epoch.
-        run: the trainer.
+        batches: of an epoch.
+        accumulated: batches of an optimizer step.
+        epochs: of the run; None or -1 for one without an end.
+        most: optimizer steps, at most; -1 for any number.
     """
-    a_pass = math.ceil(len(batches) / run.accumulate_grad_batches)
-    steps = a_pass * run.max_epochs if run.max_epochs and run.max_epochs > 0 else math.inf
-    steps = min(steps, run.max_steps if run.max_steps >= 0 else math.inf)
+    a_pass = math.ceil(batches / accumulated)
+    steps = a_pass * epochs if epochs is not None and epochs >= 0 else math.inf
+    steps = min(steps, most if most >= 0 else math.inf)
     if steps >= FEW_STEPS or not a_pass:
         return ""
-    passes = math.ceil(FEW_STEPS / a_pass)
     return (
-        f"the run takes {steps:.0f} optimizer step{'s' * (steps != 1)}, which is too little to "
-        f"learn from: below {FEW_STEPS}, raise trainer.max_epochs to {passes} passes, or lower "
-        "data.blocks_per_batch or trainer.accumulate_grad_batches"
+        f"the run takes {steps:.0f} optimizer step{'s' * (steps != 1)}: with fewer than "
+        f"{FEW_STEPS} little is learned; raise trainer.max_epochs to "
+        f"{math.ceil(FEW_STEPS / a_pass)} passes, or lower data.blocks_per_batch or "
+        "trainer.accumulate_grad_batches"
     )

@@ -273,8 +273,10 @@ class DomainDataModule(L.LightningDataModule):
             world_size=world_size,
         )
         rank_zero_info(f"{_counts(sources)}: {loader.sampler}")
-        if self.trainer is not None and (text := few_steps(loader, self.trainer)):
-            rank_zero_warn(text)
+        if (run := self.trainer) is not None:
+            limits = (run.accumulate_grad_batches, run.max_epochs, run.max_steps)
+            if text := few_steps(len(loader), *limits):
+                rank_zero_warn(text)
         for name, source in sources.items():
             if not len(source.chosen):
                 rank_zero_warn(

@@ -8,6 +8,7 @@ from typing import Any
 from animelm.corpus.cleaning.text_key import text_key
 from animelm.data.grouping.facts import Question, find_facts
 from animelm.data.grouping.keys import derive_keys
+from animelm.data.grouping.names import Names
 from animelm.data.grouping.text import folded, key_of
 from animelm.data.grouping.unions import Unions
 from animelm.data.grouping.works import Texts, find_works
@@ -57,16 +58,15 @@ def derive(asked: Sequence[Asked], names: Callable[[], Collection[str]]) -> list
     if not any(_FIELDS - set(row.given) for row in asked):
         return [_derived(number, m, None, m, m.given["keys"]) for number, m in enumerate(merged)]
     missing = any({"work", "keys"} - set(row.given) for row in asked)
-    titles = names() if missing else ()
+    titles = Names(names() if missing else ())
     works = find_works([Texts(m.question, m.answers, m.given.get("work")) for m in merged], titles)
-    known = set(titles)
     sharing: defaultdict[tuple[str | None, str], list[str]] = defaultdict(list)
     for m, work in zip(merged, works, strict=True):
         for answer in m.answers:
             sharing[work, answer].append(m.question)
     keys = [
         m.given.get("keys")
-        or derive_keys([m.question, *sharing[work, m.answers[0]]], m.answers, known)
+        or derive_keys([m.question, *sharing[work, m.answers[0]]], m.answers, titles)
         for m, work in zip(merged, works, strict=True)
     ]
     facts = find_facts(

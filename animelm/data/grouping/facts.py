@@ -134,18 +134,20 @@ def _join_directions(questions: Sequence[Question], unions: Unions[int]) -> None
             values.setdefault(unions.of(number), []).extend(question.keys)
     relations = _relations(questions, unions)
     for number, question in enumerate(questions):
-        if question.fact is not None or not _is_reverse(question):
+        if question.fact is not None:
             continue
         candidates = [
             fact
             for key in question.keys
+            if key_of(key) not in key_of(question.question)
             for fact, values in forward.get(key_of(key), {}).items()
             if any(occurs(value, question.question) for value in values)
         ]
         if candidates:
             own = _relation(question)
             best = max(candidates, key=lambda fact: len(own & relations[fact]))
-            if own & relations[best] or len(set(candidates)) == 1:
+            alone = _is_reverse(question) and len(set(candidates)) == 1
+            if own & relations[best] or alone:
                 unions.join(best, number)
 
 

@@ -1,9 +1,10 @@
 """Short keys of full-sentence answers: what all answers share and the question does not hold."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from animelm.data.grouping.names import Names
 from animelm.data.grouping.text import (
     is_word,
     key_of,
@@ -14,10 +15,11 @@ from animelm.data.grouping.text import (
     without_copula,
 )
 
-_LONGEST = 40  # characters of a short key
+_LONGEST = 30  # characters of a short key
 _YES_OR_NO = re.compile(r"(はい|いいえ|yes|no)(?=$|[、。,.\s])", re.IGNORECASE)
 _TOPIC = re.compile(r"^(?:(?:.*の)?(?:答え|正解|回答)|それ|これ)は、?", re.DOTALL)
-_CLAUSE = re.compile(r"[をがでに].*[たるいのな]")
+_CLAUSE = re.compile(r"[をがでに].*[たるいのなすくうり]")
+_NO_NAMES = Names(())
 _HIRAGANA = re.compile(r"[ぁ-ん]+")
 _PARTICLES = (
     "という",
@@ -35,14 +37,14 @@ _TOPIC_MARKS = frozenset("はがを")
 
 
 def derive_keys(
-    questions: Sequence[str], answers: Sequence[str], names: Collection[str] = ()
+    questions: Sequence[str], answers: Sequence[str], names: Names = _NO_NAMES
 ) -> tuple[str, ...]:
     """The short accepted answers; empty where none can be told from the rest of the sentences.
 
     - An answer that is no sentence about what was asked is a key as it is, without です.
     - Of a question that offers several quoted names, the one that every answer names.
     - Else the part that all answers share and the question does not hold, cut at particles: a
-      quoted name first, then a known name, then the last part, which Japanese puts the news in.
+      quoted name first, then the last part, which Japanese puts the news in.
 
     Args:
         questions: the question, and others that have an answer in common with it.
@@ -70,9 +72,12 @@ def derive_keys(
         return (min(said, key=len),)
     if all(predicates):
         return _distinct(predicates)
-    if shared := _news(questions, bodies, names):
+    named = names.longest_in(bodies[0], without=question)
+    if named and all(occurs(named, body) for body in bodies):
+        return (named,)
+    if shared := _news(questions, bodies):
         return (shared,)
-    each = [_news(questions, [body], names) for body in bodies]
+    each = [_news(questions, [body]) for body in bodies]
     return _distinct(each) if len(bodies) > 1 and all(each) else ()
 
 
@@ -120,7 +125,7 @@ def _predicate(body: str, question: str) -> str:
     return said
 
 
-def _news(questions: Sequence[str], bodies: Sequence[str], names: Collection[str]) -> str | None:
+def _news(questions: Sequence[str], bodies: Sequence[str]) -> str | None:
     """What is new in all bodies."""
     asked = key_of(questions[0])
     quoted = [
@@ -147,9 +152,6 @@ def _news(questions: Sequence[str], bodies: Sequence[str], names: Collection[str
         for part in candidates
         if len(part) <= _LONGEST and key_of(part) not in asked and not _only_grammar(part)
     ]
-    for part in candidates:
-        if part in names:
-            return part
     return candidates[-1] if candidates else None
 
 
@@ -201,7 +203,7 @@ def _parts(text: Sequence[str], start: int, end: int, known: Sequence[bool]) -> 
         part = _cut(text, start, end)
     elif (noun := _noun_before(text, start, known)) < start:
         part = _cut(text, noun, end)
-    elif start > 0 and _is_noun(text[start - 1]) and _is_noun(text[start]):
+    elif start > 0 and text[start - 1] not in _PARTICLES:
         # 人公は百鬼丸 of 主人公は百鬼丸: the run begins inside a word, before the topic ends.
         part = part.partition("は")[2] or part
     pieces = re.split(r"[、,，]", part)

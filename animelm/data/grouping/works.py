@@ -1,13 +1,11 @@
 """The work that each question is about: a title of the corpus, or a name in 「」 or 『』."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import ahocorasick
-
+from animelm.data.grouping.names import Names
 from animelm.data.grouping.text import (
-    folded,
     key_of,
     occurs,
     quoted_names,
@@ -52,7 +50,7 @@ class Texts:
     work: str | None = None
 
 
-def find_works(asked: Sequence[Texts], titles: Collection[str]) -> list[str | None]:
+def find_works(asked: Sequence[Texts], titles: Names) -> list[str | None]:
     """The work of each question; None where nothing names one.
 
     Works that one question quotes together are one, so that no question on a work that training
@@ -66,9 +64,9 @@ def find_works(asked: Sequence[Texts], titles: Collection[str]) -> list[str | No
 
 
 class _Works:
-    def __init__(self, asked: Sequence[Texts], titles: Collection[str]) -> None:
+    def __init__(self, asked: Sequence[Texts], titles: Names) -> None:
         self._asked = asked
-        self._titles = _Names(titles)
+        self._titles = titles
         self._quoted = [quoted_names(each.question) for each in asked]
         self._in_answers = [_common(map(quoted_names, each.answers)) for each in asked]
         partners: defaultdict[str, set[str]] = defaultdict(set)
@@ -86,7 +84,7 @@ class _Works:
                 if occurs(name, each.question)
             ),
         ]
-        self._known = _Names(spelled)
+        self._known = Names(spelled)
 
     def found(self) -> list[str | None]:
         together: Unions[str] = Unions()
@@ -109,8 +107,8 @@ class _Works:
         if titled := [name for name in quoted if name in self._titles]:
             return titled
         for text in (each.question, *each.answers):
-            if titled := self._titles.longest_in(text):
-                return [titled]
+            if (title := self._titles.longest_in(text)) is not None:
+                return [title]
         if quoted:
             return [name for name in quoted if key_of(name) not in self._shared] or quoted[:1]
         named = self._in_answers[number]
@@ -124,33 +122,6 @@ class _Works:
             return [unmarked]
         replies = [unquoted(without_copula(answer)) for answer in each.answers]
         return [reply for reply in replies[:1] if reply in self._known]
-
-
-class _Names:
-    """Names that are looked for in texts, whatever their width and case."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._spellings: dict[str, str] = {}
-        for name in names:
-            self._spellings.setdefault(key_of(name), name)
-        self._automaton = ahocorasick.Automaton()
-        for name in self._spellings.values():
-            if len(name) > 1:
-                self._automaton.add_word(folded(name), name)
-        self._automaton.make_automaton()
-
-    def __contains__(self, name: str) -> bool:
-        return key_of(name) in self._spellings
-
-    def longest_in(self, text: str) -> str | None:
-        """The longest name in a text, the first of several; None without one."""
-        names = [name for name in self._all_in(text) if occurs(name, text)]
-        return max(names, key=len) if names else None
-
-    def _all_in(self, text: str) -> Iterator[str]:
-        if len(self._automaton):
-            for _, name in self._automaton.iter(folded(text)):
-                yield name
 
 
 def _common(lists: Iterable[list[str]]) -> list[str]:

@@ -179,10 +179,12 @@ def _prompt_and_completion(row: Row, names: tuple[str, str]) -> Asked:
 def _history(row: Row) -> tuple[Turn, ...]:
     where, _, values = row
     system = values.get(_SYSTEM)
-    turns = (Turn("system", system.strip()),) if isinstance(system, str) and system.strip() else ()
+    turns: list[Turn] = []
+    if isinstance(system, str) and system.strip():
+        turns.append(Turn("system", system.strip()))
     if values.get(_HISTORY):
-        turns += tuple(turns_of(values[_HISTORY], where))
-    return turns
+        turns += turns_of(values[_HISTORY], where)
+    return tuple(turns)
 
 
 def _thinking(values: Mapping[str, Any], where: str, answers: int) -> tuple[str, ...]:

@@ -134,4 +134,4 @@ def _content(content: Any, place: str) -> str:
     texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
     if not all(isinstance(text, str) for text in texts):
         raise UserError(f"{place}: the content must be a text")
-    return "".join(texts)
+    return "".join(map(str, texts))
