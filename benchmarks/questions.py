@@ -6,10 +6,10 @@ The truth is known where a source says it:
 
 - the sample: fact, work, direction and keys of every question. Its questions are read without
   these, each with full-sentence answers.
-- the four sets of ../shared/data/qa (left out where they are absent): every question is a fact of
-  its own, except that questions on one answer of one paragraph (JSQuAD), with one query (NIILC) or
-  with one derivation (JEMHopQA) are one; the accepted answers are the keys. The same questions are
-  read again with each answer in a sentence about the question's own end.
+- the four sets of ../shared/data/qa (left out where they are absent): the accepted answers are the
+  keys, and every question is a fact of its own, except that questions with one answer and one
+  derivation (JEMHopQA) or one query (NIILC) are one. JSQuAD does not say which of its questions ask
+  for one fact. The same questions are read again with each answer in a sentence.
 
 Precision and recall of groups count pairs of questions that are joined; null where none is or
 should be. B-cubed counts questions, which also shows what stays alone. Of keys, precision is the
@@ -23,6 +23,7 @@ import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +41,7 @@ class Known(NamedTuple):
     question: str
     answers: tuple[str, ...]
     keys: tuple[str, ...]
-    fact: Hashable
+    fact: Hashable | None
     work: str | None = None
     direction: str | None = None
 
@@ -68,11 +69,10 @@ def jsquad() -> list[Known]:
     data = json.loads((SHARED / "jsquad-v1.3-valid.json").read_text(encoding="utf-8"))["data"]
     found = []
     for article in data:
-        for number, paragraph in enumerate(article["paragraphs"]):
+        for paragraph in article["paragraphs"]:
             for row in paragraph["qas"]:
                 answers = tuple(dict.fromkeys(answer["text"] for answer in row["answers"]))
-                place = (article["title"], number, row["answers"][0]["answer_start"], answers[0])
-                found.append(Known(row["question"], answers, answers, place, article["title"]))
+                found.append(Known(row["question"], answers, answers, None))
     return found
 
 
@@ -134,13 +134,15 @@ def measure(known: Sequence[Known], folder: Path) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "questions": len(records),
         "asked_twice": len(known) - len(records),
-        "groups": pairs_joined([r.fact for r in records], [t.fact for t in first]),
-        "groups_b_cubed": b_cubed([r.fact for r in records], [t.fact for t in first]),
+        "pairs_joined": _pairs([r.fact for r in records]),
         "keys": keys_found(records, truths),
         "without_short_key": sum(record.whole_answers for record in records),
         "work_known": sum(record.work_is_known for record in records),
         "split": sizes(split_questions(records, [], DEFAULT_SPLIT)),
     }
+    if all(truth.fact is not None for truth in first):
+        facts = [r.fact for r in records], [t.fact for t in first]
+        figures |= {"groups": pairs_joined(*facts), "groups_b_cubed": b_cubed(*facts)}
     if all(truth.direction for truth in first):
         figures["works"] = pairs_joined([r.work for r in records], [t.work for t in first])
         figures["directions"] = round(
@@ -155,8 +157,7 @@ def measure(known: Sequence[Known], folder: Path) -> dict[str, Any]:
 
 
 def true_records(records: Sequence[QARecord], known: Sequence[Known]) -> Iterator[QARecord]:
-    from dataclasses import replace
-
+    """The records with the work, fact and direction that the source knows."""
     for record, truth in zip(records, known, strict=True):
         direction = truth.direction or record.direction
         yield replace(record, work=str(truth.work), fact=str(truth.fact), direction=direction)

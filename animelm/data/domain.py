@@ -40,7 +40,7 @@ class DataPaths:
         questions: files of questions on the domain.
         general_articles: folders of other articles.
         general_questions: files of other questions.
-        columns: names of their columns, where they are not the usual ones.
+        columns: names of the columns of ``questions``, where they are not the usual ones.
     """
 
     articles: Path | None = None
@@ -64,7 +64,7 @@ class DataPaths:
         Raises:
             UserError: as ``read_qa`` and ``open_articles``.
         """
-        return _read(self.general_questions, "general", self.columns, self.general_articles)
+        return _read(self.general_questions, "general", Columns(), self.general_articles)
 
 
 def _read(

@@ -76,7 +76,7 @@ class CompareSettings:
         quantization: Storage of the frozen weights, as in training; none keeps them in the compute
             type.
         compute_type: float32, bfloat16, or auto to measure which is faster on this machine.
-        columns: Names of the columns of records and general_records, as in training.
+        columns: Names of the columns of records, as in training.
         cache: Folder of tokenized articles. By default the one that training uses.
         output: Folder for results.jsonl (every answer), summary.json and comparison.svg.
         seconds_before: Time that belongs to this comparison and passed before it, such as the

@@ -61,8 +61,7 @@ class DomainDataModule(L.LightningDataModule):
             weight: 2} to show its questions twice as often.
         general_folders: Folders of general articles, in the forms of folder.
         general_records: General questions and answers, in the forms of records.
-        columns: Names of columns of records and general_records, where they have other names, such
-            as work=作品.
+        columns: Names of the columns of records, where they have other names than the usual ones.
         domain: Name of the domain, which begins the names of its held-out sets.
         epoch: Which source an epoch shows whole, articles (continual pre-training) or questions
             (fine-tuning).
@@ -241,7 +240,7 @@ class DomainDataModule(L.LightningDataModule):
         articles = {} if stage == "predict" else self.data.held_out_articles
         if stage in ("validate", "test", "predict") and not (asked or articles):
             raise UserError(
-                f"nothing is held out, so {stage} has nothing to ask: raise "
+                f"nothing is held out, so {TrainerFn(stage).value} has nothing to ask: raise "
                 "data.held_out_wordings or data.held_out_works (wordings are held out of facts "
                 "that are asked in two wordings or more), or give more questions. `python -m "
                 "animelm questions check` shows what is held out of a file"

@@ -85,7 +85,7 @@ def _marks(question: Question) -> list[Hashable]:
         if joins_nothing(body) or key == work or key in key_of(question.question):
             continue
         if work is not None:
-            if sentence or question.work in quoted_names(question.question):
+            if sentence or work in map(key_of, quoted_names(question.question)):
                 marks.append(("answer", work, key))
         elif sentence and (subject := _subject(body, question)):
             marks.append(("answer", subject, key))
@@ -141,7 +141,7 @@ def _join_directions(questions: Sequence[Question], unions: Unions[int]) -> None
             for key in question.keys
             if key_of(key) not in key_of(question.question)
             for fact, values in forward.get(key_of(key), {}).items()
-            if any(occurs(value, question.question) for value in values)
+            if any(_names(question, value) for value in values)
         ]
         if candidates:
             own = _relation(question)
@@ -149,6 +149,13 @@ def _join_directions(questions: Sequence[Question], unions: Unions[int]) -> None
             alone = _is_reverse(question) and len(set(candidates)) == 1
             if own & relations[best] or alone:
                 unions.join(best, number)
+
+
+def _names(question: Question, value: str) -> bool:
+    """Whether a question asks from a value: by naming it, or by quoting it as its own work."""
+    if _is_reverse(question):
+        return occurs(value, question.question)
+    return question.work is not None and key_of(value) == key_of(question.work)
 
 
 def _is_reverse(question: Question) -> bool:

@@ -157,6 +157,7 @@ def read_qa(
             raise UserError(
                 f"{file.path}: holds no question; expected at least one question and its answer"
             )
+        _require_named(columns, found, file.path)
         asked += found
         weights += [file.weight] * len(found)
     _refuse_doubled_ids(asked)
@@ -236,6 +237,16 @@ def _parquet_rows(shard: Path, columns: Columns) -> Iterator[Row]:
         raise UserError(f"{shard}: {error}") from error
     for row in parquet.read_rows(shard, wanted):
         yield Row(row.where, f"in row {row.number} of {shard.name}", row.values)
+
+
+def _require_named(columns: Columns, asked: Sequence[Asked], path: Path) -> None:
+    """Raises a UserError if a column is named that no question has."""
+    for field, name in columns.named.items():
+        if field not in ("question", "answer") and not any(field in each.given for each in asked):
+            raise UserError(
+                f"{path}: no question has {name!r}, which columns.{field} names; name the column as "
+                "it is in the file"
+            )
 
 
 def _refuse_doubled_ids(asked: Sequence[Asked]) -> None:

@@ -431,3 +431,20 @@ def test_records_come_back_as_they_were_derived(tmp_path):
     derived = read_qa(path)
     again = read_qa(write(tmp_path, "again.jsonl", lines(map(vars, derived))))
     assert again == [replace(record, derived=()) for record in derived]
+
+
+def test_turns_of_a_conversation_with_an_id_have_ids_of_their_own(tmp_path):
+    turn = [USER, {"role": "assistant", "content": "花子です。"}]
+    rows = [{"id": 7, "messages": [*turn, *turn]}, {"id": 8, "messages": turn}]
+    ids = [record.id for record in read_qa(write(tmp_path, "qa.jsonl", lines(rows)))]
+    assert ids == ["7/1", "7/2", "8"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("qa.jsonl", '{"質問": "q", "出力": "a"}'), ("qa.txt", "質問: q\n出力: a\n")],
+)
+def test_a_named_column_that_no_question_has_is_reported(tmp_path, name, content):
+    path = write(tmp_path, name, content)
+    with pytest.raises(UserError, match=r"no question has '作品', which columns\.work names"):
+        read_qa(path, columns=Columns(work="作品"))

@@ -121,13 +121,14 @@ class Columns:
         else:
             asked = [self._single(row)]
         given = given_fields(row)
-        for each in asked:
-            yield replace(each, given=given)
+        for number, each in enumerate(asked, start=1):
+            own = {"id": f"{given['id']}/{number}"} if "id" in given and len(asked) > 1 else {}
+            yield replace(each, given={**given, **own})
 
     def _single(self, row: Row) -> Asked:
         where, place, values = row
         names = self.pair(values)
-        if _ANSWERS in values and values[_ANSWERS] is not None:
+        if self.answer is None and values.get(_ANSWERS) is not None:
             question = _text(values, _key(self.question or "question"), where)
             answers = _texts(values, _ANSWERS, where)
         elif names:
@@ -154,7 +155,9 @@ def given_fields(row: Row) -> dict[str, Any]:
     where, _, values = row
     given: dict[str, Any] = {}
     for name in TEXTS:
-        if values.get(name) is not None and values[name] != "":
+        if name == "id" and isinstance(values.get(name), int):
+            given[name] = str(values[name])
+        elif values.get(name) is not None and values[name] != "":
             given[name] = _text(values, name, where)
     if given.get("direction", "forward") not in DIRECTIONS:
         raise UserError(
