@@ -244,8 +244,8 @@ def _require_named(columns: Columns, asked: Sequence[Asked], path: Path) -> None
     for field, name in columns.named.items():
         if field not in ("question", "answer") and not any(field in each.given for each in asked):
             raise UserError(
-                f"{path}: no question has {name!r}, which columns.{field} names; name the column as "
-                "it is in the file"
+                f"{path}: no question has {name!r}, which columns.{field} names; name the column "
+                "as it is in the file"
             )
 
 
