@@ -12,6 +12,18 @@ FEW_QUESTIONS = 30
 """Questions of a set below which its accuracy has an interval wider than 0.3."""
 
 
+def without_short_keys(records: Sequence[QARecord]) -> str:
+    """A sentence on questions whose only keys are whole answers; empty where there are none."""
+    count = sum(record.whole_answers for record in records)
+    if not count:
+        return ""
+    return (
+        f"{count:,} of {len(records):,} questions have no short key: an answer counts as right "
+        "only if it holds the whole gold answer. `python -m animelm questions check` shows them, and "
+        "writes a file in which keys can be added"
+    )
+
+
 def few_questions(name: str, records: Sequence[QARecord]) -> str:
     """A sentence on a held-out set that is too small; empty for one that is not."""
     count = len(records)

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from animelm.data.held_out import DOMAIN_SETS, ONLY_READ, UNSEEN_FACT, UNSEEN_WORDING, QuestionSplit
-from animelm.data.small_data import FEW_QUESTIONS
+from animelm.data.small_data import FEW_QUESTIONS, without_short_keys
 from animelm.data.sources.qa import QARecord
 
 _SETS = {
@@ -108,13 +108,7 @@ def _sizes(records: Sequence[QARecord]) -> tuple[str, str, str]:
 
 
 def _warnings(records: Sequence[QARecord], split: QuestionSplit) -> list[Text]:
-    texts = []
-    without = sum(record.whole_answers for record in records)
-    if without:
-        texts.append(
-            f"{without:,} questions have no short key: an answer counts only if it holds the whole "
-            'gold answer. Give "keys" in a file that --output writes.'
-        )
+    texts = list(filter(None, [without_short_keys(records)]))
     if not any(record.work_is_known for record in records):
         texts.append(
             "No work is known: name a column with columns.work, give --articles, or quote titles "

@@ -15,7 +15,7 @@ from animelm.data.batches.loaders import PackedLoader, QuestionLoader
 from animelm.data.batches.mixing import TrainingSource, training_loader
 from animelm.data.domain import DataPaths, DomainData, Shares, SourceName
 from animelm.data.held_out import DEFAULT_SPLIT, DOMAIN_SETS, TRAINED, SplitSettings
-from animelm.data.small_data import few_questions, few_steps
+from animelm.data.small_data import few_questions, few_steps, without_short_keys
 from animelm.data.sources.qa import Columns, QARecord, QuestionFile, question_files
 from animelm.data.split import subsample
 from animelm.data.tokenization.chat import AnswerFrom
@@ -245,6 +245,8 @@ class DomainDataModule(L.LightningDataModule):
                 "that are asked in two wordings or more), or give more questions. `python -m "
                 "animelm questions check` shows what is held out of a file"
             )
+        if text := without_short_keys(self.data.records):
+            rank_zero_warn(text)
         for name, records in asked.items():
             if text := few_questions(self._shown(name), records):
                 rank_zero_warn(text)
