@@ -19,8 +19,8 @@ def without_short_keys(records: Sequence[QARecord]) -> str:
         return ""
     return (
         f"{count:,} of {len(records):,} questions have no short key: an answer counts as right "
-        "only if it holds the whole gold answer. `python -m animelm questions check` shows them, and "
-        "writes a file in which keys can be added"
+        "only if it holds the whole gold answer. `python -m animelm questions check` shows them, "
+        "and writes a file in which keys can be added"
     )
 
 

@@ -16,6 +16,7 @@ from animelm.data.sources.formats.asked import Asked, Turn
 
 # What is derived where a row does not give it.
 _FIELDS = frozenset(("id", "work", "fact", "direction", "wording", "keys"))
+_SHARING = 50  # questions, at most, that say what an answer repeats: thousands answer yes
 _PLACE = "{}"  # stands for the work's name in a wording
 
 
@@ -66,7 +67,7 @@ def derive(asked: Sequence[Asked], names: Callable[[], Collection[str]]) -> list
             sharing[work, answer].append(m.question)
     keys = [
         m.given.get("keys")
-        or derive_keys([m.question, *sharing[work, m.answers[0]]], m.answers, titles)
+        or derive_keys([m.question, *sharing[work, m.answers[0]][:_SHARING]], m.answers, titles)
         for m, work in zip(merged, works, strict=True)
     ]
     facts = find_facts(

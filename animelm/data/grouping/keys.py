@@ -19,6 +19,7 @@ _LONGEST = 30  # characters of a short key
 _YES_OR_NO = re.compile(r"(はい|いいえ|yes|no)(?=$|[、。,.\s])", re.IGNORECASE)
 _TOPIC = re.compile(r"^(?:(?:.*の)?(?:答え|正解|回答)|それ|これ)は、?", re.DOTALL)
 _CLAUSE = re.compile(r"[をがでに].*[たるいのなすくうり]")
+_CHOICE = re.compile(r"どちら|どっち|どれ|いずれ|どの")
 _NO_NAMES = Names(())
 _HIRAGANA = re.compile(r"[ぁ-ん]+")
 _PARTICLES = (
@@ -43,6 +44,8 @@ def derive_keys(
 
     - An answer that is no sentence about what was asked is a key as it is, without です.
     - Of a question that offers several quoted names, the one that every answer names.
+    - What an answer says of a topic that it repeats from the question (…は…です).
+    - A known name that every answer holds and the question does not.
     - Else the part that all answers share and the question does not hold, cut at particles: a
       quoted name first, then the last part, which Japanese puts the news in.
 
@@ -104,7 +107,7 @@ def _offered(question: str, bodies: Sequence[str]) -> str | None:
 def _predicate(body: str, question: str) -> str:
     """What an answer says of a topic that it repeats from the question; empty without one."""
     cut = _in_units(body)
-    covered = _covered(units("".join(cut)), units(question))
+    covered = _covered(units(body), units(question))
     begin = 0
     for i, unit in enumerate(cut):
         if unit == "は" and any(covered[:i]) and "".join(cut[begin:i]).strip(_PUNCTUATION):
@@ -112,10 +115,11 @@ def _predicate(body: str, question: str) -> str:
         if not (covered[i] or unit in _PUNCTUATION + _OPENING + _CLOSING or unit == "は"):
             break
     said = unquoted("".join(cut[begin:]).strip(_PUNCTUATION)) if begin else ""
-    if said in quoted_names(question):
-        return said
+    if said and key_of(said) in key_of(question):
+        # Any answer that repeats the question would hold it, unless it is one of those offered.
+        return said if _CHOICE.search(question) or said in quoted_names(question) else ""
     part = units(said)
-    goes_on = any(_covered(part, units(question))) and key_of(said) not in key_of(question)
+    goes_on = any(_covered(part, units(question)))
     if (
         len(said) > _LONGEST
         or ("、" in said and _CLAUSE.search(said))
@@ -136,11 +140,10 @@ def _news(questions: Sequence[str], bodies: Sequence[str]) -> str | None:
     if len(quoted) == 1:
         return quoted[0]
     first = _in_units(bodies[0])
-    kept = [True] * len(first)
-    for body in bodies[1:]:
-        kept = _both(kept, _covered(units("".join(first)), units(body)))
-    known = _covered(units("".join(first)), [u for each in questions for u in (*units(each), "\n")])
-    new = [shared and not old for shared, old in zip(kept, known, strict=True)]
+    cut = units(bodies[0])
+    shared = [_covered(cut, units(body)) for body in bodies[1:]]
+    known = _covered(cut, [unit for each in questions for unit in (*units(each), "\n")])
+    new = [not old and all(of[i] for of in shared) for i, old in enumerate(known)]
     candidates = [
         part
         for start, end, is_new in _runs(new)
@@ -165,10 +168,6 @@ def _in_units(text: str) -> list[str]:
         written.append(text[at : at + len(unit)])
         at += len(unit)
     return written
-
-
-def _both(one: Sequence[bool], other: Sequence[bool]) -> list[bool]:
-    return [a and b for a, b in zip(one, other, strict=True)]
 
 
 def _covered(text: Sequence[str], other: Sequence[str]) -> list[bool]:
@@ -241,8 +240,11 @@ def _cut(text: Sequence[str], start: int, end: int) -> str:
             if part.endswith(particle) and len(part) > len(particle):
                 part = part.removesuffix(particle).rstrip(_PUNCTUATION)
                 break
-    part = part[part[:1] in _OPENING and bool(part) :]
-    return part.rstrip(_CLOSING).strip()
+    # A bracket whose other one lies outside of the run.
+    opened, closed = sum(map(part.count, _OPENING)), sum(map(part.count, _CLOSING))
+    if opened > closed and part[0] in _OPENING:
+        part = part[1:]
+    return (part[:-1] if closed > opened and part[-1] in _CLOSING else part).strip()
 
 
 def _only_grammar(part: str) -> bool:
