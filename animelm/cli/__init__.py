@@ -22,7 +22,7 @@ COMMANDS = {
         "Score answers to the dev questions, and the loss on held-out articles",
     ),
     "test": (_TRAINER, "As validate, on the test questions"),
-    "predict": (_TRAINER, "Write answers to the test questions, without scores"),
+    "predict": (_TRAINER, "Write answers to the held-out questions on the domain, without scores"),
     "inspect": (
         "animelm.cli.inspect",
         "Print the model's modules and trainable parameters, without loading weights",
@@ -41,6 +41,10 @@ COMMANDS = {
         "CPT, SFT, a control and their comparison on a part of the sample, in minutes",
     ),
     "reproduce": (_EXPERIMENT, "The same on the whole sample, in hours"),
+    "questions": (
+        "animelm.cli.questions",
+        "Check a file of questions: its facts, works, short keys and split",
+    ),
     "corpus": ("animelm.cli.corpus", "Turn a Wikipedia dump into Markdown articles"),
     "sample": ("animelm.cli.sample", "Write articles and questions from the tables of facts"),
     "base": (

@@ -7,6 +7,7 @@ from typing import Literal
 from animelm.data.domain import DataPaths
 from animelm.data.held_out import SplitSettings
 from animelm.data.sources.folder_files import FolderSetting, weighted_folders
+from animelm.data.sources.qa import Columns, QuestionFile, question_files
 from animelm.data.tokenization.chat import AnswerFrom
 from animelm.model.precision import ComputeType
 from animelm.model.quantization.linear4bit import Quantization
@@ -39,7 +40,7 @@ class CompareSettings:
 
     Args:
         base: Checkpoint folder or hub id of the model that all adapters belong to.
-        records: Anime questions and answers (.jsonl, .csv, .txt or .parquet). The fine-tuning was
+        records: Anime questions and answers, in the forms that training reads. The fine-tuning was
             trained on a part of them.
         cpt_adapter: Adapter folder of the continual pre-training. Left out of the comparison by
             default.
@@ -76,6 +77,7 @@ class CompareSettings:
         quantization: Storage of the frozen weights, as in training; none keeps them in the compute
             type.
         compute_type: float32, bfloat16, or auto to measure which is faster on this machine.
+        columns: Names of the columns of records, as in training.
         cache: Folder of tokenized articles. By default the one that training uses.
         output: Folder for results.jsonl (every answer), summary.json and comparison.svg.
         seconds_before: Time that belongs to this comparison and passed before it, such as the
@@ -83,12 +85,12 @@ class CompareSettings:
     """
 
     base: str
-    records: Path
+    records: Path | QuestionFile | list[Path | QuestionFile]
     cpt_adapter: Path | None = None
     sft_only_adapter: Path | None = None
     sft_adapter: Path | None = None
     retrieval: bool = False
-    general_records: Path | None = None
+    general_records: Path | QuestionFile | list[Path | QuestionFile] | None = None
     articles: FolderSetting = None
     general_articles: FolderSetting = None
     held_out_wordings: float | None = None
@@ -106,6 +108,7 @@ class CompareSettings:
     blocks_per_batch: int = 8
     quantization: Quantization = "nf4"
     compute_type: ComputeType = "auto"
+    columns: Columns = Columns()  # noqa: RUF009 (frozen)
     cache: Path | None = None
     output: Path = Path("runs/compare")
     seconds_before: float = 0.0
@@ -123,8 +126,13 @@ class CompareSettings:
     @property
     def data_paths(self) -> DataPaths:
         """Where the questions and articles lie."""
-        articles, general = map(weighted_folders, (self.articles, self.general_articles))
-        return DataPaths(articles, self.records, general, self.general_records)
+        return DataPaths(
+            weighted_folders(self.articles),
+            question_files(self.records),
+            weighted_folders(self.general_articles),
+            question_files(self.general_records),
+            self.columns,
+        )
 
     @property
     def given_split(self) -> dict[str, int | float | None]:

@@ -11,6 +11,7 @@ from animelm.cli import COMMANDS
 
 # What the help of a command must teach.
 TAUGHT = {
+    "questions": ["check", "facts, works, short keys and split"],
     "fit": ("--model.lora.target_modules", "--data CONFIG", "--trainer.max_steps", "LoRA"),
     "validate": ("--model.adapter.evaluate", "--ckpt_path"),
     "test": ("--model.adapter.evaluate",),
