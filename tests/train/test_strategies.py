@@ -51,6 +51,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for quantization in QUANTIZATIONS:
             pre_train_released(folder, f"one-{quantization}", quantization)
     run_as_two_processes(Path(__file__).with_name("train_with_strategies.py"), folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["animelm"])
+        pre_train(folder, "two-to-one", checkpoint=folder / "ddp" / f"step={STEPS // 2}.ckpt")
     return folder
 
 
@@ -132,6 +136,12 @@ def test_a_checkpoint_of_fsdp2_resumes_as_if_nothing_had_happened(runs: Path) ->
     expected = result(runs, "fsdp2")["losses"][MICRO_BATCHES // 2 :]
     assert result(runs, "resumed")["losses"] == pytest.approx(expected, abs=1e-6)
     assert_same_adapter(runs, "resumed", "fsdp2")
+
+
+def test_a_checkpoint_of_two_processes_resumes_on_one(runs: Path) -> None:
+    expected = result(runs, "one")["losses"][MICRO_BATCHES // 2 :]
+    assert result(runs, "two-to-one")["losses"] == pytest.approx(expected, abs=1e-5)
+    assert_same_adapter(runs, "two-to-one", "one")
 
 
 def test_a_checkpoint_of_fsdp2_holds_what_is_trained_and_no_more(runs: Path) -> None:
