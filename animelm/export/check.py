@@ -1,23 +1,30 @@
 """Whether an export answers as the adapter does: the same questions, asked of both."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isnan
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from animelm.evaluate.generate import load_for_inference
 from animelm.export.process import StockFailure, ask_stock_model
 from animelm.export.questions import CheckQuestions, Scored
-from animelm.export.settings import ExportFormat
 from animelm.export.stock.measuring import Measured, measure
 from animelm.model.lora.adapters import load_adapter
 from animelm.model.quantization.linear4bit import Quantization
 
+Tool = Literal["transformers", "llama_cpp"]
+Precision = Literal["same", "16 bits", "other weights"]
+"""What lies between an adapter and its export: nothing, rounding to 16 bits, or other weights."""
+
 # The adapter as it is gives the same products in another order.
 _SAME_ANSWERS, _LOGIT_DIFFERENCE = 0.99, 1e-3
 # Weights that are rounded to 16 bits.
-_ACCURACY_DIFFERENCE, _LOSS_GAIN = 0.01, 0.95
+_ACCURACY_LOSS, _LOSS_GAIN = 0.01, 0.95
+# llama.cpp rounds the inputs of its products as well.
+_LLAMA_CPP_ACCURACY_LOSS = 0.02
 # Weights that are rounded to 4 bits, or put on other ones.
 _WARNED_GAIN, _LOST_GAIN = 0.9, 0.5
 # A training that moved the loss by less leaves nothing to compare, in nats.
@@ -41,16 +48,15 @@ class Before:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """An export compared with the adapter.
+    """An export compared with the adapter. None stands for what the tool does not give.
 
     Attributes:
         tool: what opened the export.
         questions: how many were asked.
+        accuracy_base, accuracy_adapter, accuracy_export: key accuracy.
         same_answers: share of answers that are the same text.
         largest_logit_difference: over the expected answers to some questions.
-        accuracy_base, accuracy_adapter, accuracy_export: key accuracy.
-        gain_kept: share of the adapter's gain in key accuracy that the export has; None without a
-            gain.
+        gain_kept: share of the adapter's gain in key accuracy that the export has.
         loss_gain_kept: the same of the expected answers' loss.
         failures: why the export must not be used; empty for a good one.
         warnings: what its user should know.
@@ -58,13 +64,13 @@ class CheckResult:
 
     tool: str
     questions: int
-    same_answers: float
-    largest_logit_difference: float
     accuracy_base: float
     accuracy_adapter: float
-    accuracy_export: float
-    gain_kept: float | None
-    loss_gain_kept: float | None
+    accuracy_export: float | None = None
+    same_answers: float | None = None
+    largest_logit_difference: float | None = None
+    gain_kept: float | None = None
+    loss_gain_kept: float | None = None
     failures: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -80,99 +86,100 @@ def ask_before(
     return Before(alone, questions.score(measured), measured)
 
 
+def unopened(tool: str, questions: CheckQuestions, before: Before, *failures: str) -> CheckResult:
+    """The result for an export that no tool has answered with."""
+    return CheckResult(
+        tool=tool,
+        questions=len(questions.records),
+        accuracy_base=before.base.accuracy,
+        accuracy_adapter=before.adapter.accuracy,
+        failures=failures,
+    )
+
+
 def check_export(
-    script: str,
+    tool: Tool,
     model: Path,
     adapter: Path | None,
     questions: CheckQuestions,
     before: Before,
-    exact: bool,
-    kind: ExportFormat,
+    precision: Precision,
 ) -> CheckResult:
     """Asks the export with a stock tool, and compares.
 
     Args:
-        script: of ``animelm.export.stock``, which opens the export.
+        tool: opens the export.
         model: checkpoint folder or file.
         adapter: folder of an adapter on it, or None.
         questions: what to ask.
         before: what was answered here.
-        exact: whether nothing but 16-bit rounding lies between export and adapter.
-        kind: format of the export.
+        precision: what lies between the adapter and the export.
     """
     try:
         after, tokens, problems = ask_stock_model(
-            script, model, adapter, questions.questions, questions.texts
+            f"{tool}_answers.py", model, adapter, questions.questions, questions.texts
         )
     except StockFailure as failure:
-        return _failed(script, questions, before, str(failure))
+        return unopened(tool, questions, before, f"{tool} cannot open it: {failure}")
     scored = questions.score(after)
     failures = list(problems)
-    if tokens != questions.text_tokens:
+    if tokens and tokens != questions.text_tokens:
         failures.append("its tokenizer gives other tokens than the base's")
     same = sum(map(str.__eq__, scored.outputs, before.adapter.outputs)) / len(scored.outputs)
-    difference = _largest_difference(after.logits, before.measured.logits)
-    gain = _kept(before.base.accuracy, before.adapter.accuracy, scored.accuracy, 0.0)
-    loss_gain = _kept(before.base.loss, before.adapter.loss, scored.loss, _LEAST_CHANGE)
+    result = replace(
+        unopened(tool, questions, before),
+        accuracy_export=scored.accuracy,
+        same_answers=same,
+        largest_logit_difference=_largest_difference(after.logits, before.measured.logits),
+        gain_kept=_kept(before.base.accuracy, before.adapter.accuracy, scored.accuracy, 0.0),
+        loss_gain_kept=_kept(before.base.loss, before.adapter.loss, scored.loss, _LEAST_CHANGE),
+    )
+    found, warnings = _judge(result, scored.accuracy, same, precision)
+    return replace(result, failures=(*failures, *found), warnings=tuple(warnings))
+
+
+def _judge(
+    result: CheckResult, accuracy: float, same: float, precision: Precision
+) -> tuple[list[str], list[str]]:
+    """What is wrong with the answers, and what a user should know."""
+    failures: list[str] = []
     warnings: list[str] = []
-    if kind == "peft" and exact:
+    if precision == "same":
         if same < _SAME_ANSWERS:
             failures.append(f"only {same:.3f} of the answers are the same")
-        if not difference <= _LOGIT_DIFFERENCE:
+        difference = result.largest_logit_difference
+        if difference is not None and not difference <= _LOGIT_DIFFERENCE:
             failures.append(f"logits differ by {difference:.2g}")
-    elif exact:
-        allowed = max(_ACCURACY_DIFFERENCE, 1 / len(scored.outputs))
-        if abs(scored.accuracy - before.adapter.accuracy) > allowed:
-            found, expected = scored.accuracy, before.adapter.accuracy
-            failures.append(f"key accuracy is {found:.3f}, the adapter's {expected:.3f}")
-        if loss_gain is not None and not _LOSS_GAIN <= loss_gain <= 2 - _LOSS_GAIN:
-            failures.append(f"its loss has {loss_gain:.3f} of the training's gain")
-    for share, name in ((gain, "key accuracy"), (loss_gain, "loss")):
-        if share is None or exact:
-            continue
-        if share < _LOST_GAIN:
-            failures.append(f"only {share:.2f} of the training's gain in {name} is left")
-        elif share < _WARNED_GAIN:
-            warnings.append(f"{share:.2f} of the training's gain in {name} is left")
-    return CheckResult(
-        tool=script.removesuffix("_answers.py"),
-        questions=len(scored.outputs),
-        same_answers=same,
-        largest_logit_difference=difference,
-        accuracy_base=before.base.accuracy,
-        accuracy_adapter=before.adapter.accuracy,
-        accuracy_export=scored.accuracy,
-        gain_kept=gain,
-        loss_gain_kept=loss_gain,
-        failures=tuple(failures),
-        warnings=tuple(warnings),
-    )
-
-
-def _failed(script: str, questions: CheckQuestions, before: Before, reason: str) -> CheckResult:
-    nan = float("nan")
-    return CheckResult(
-        tool=script.removesuffix("_answers.py"),
-        questions=len(questions.records),
-        same_answers=0.0,
-        largest_logit_difference=nan,
-        accuracy_base=before.base.accuracy,
-        accuracy_adapter=before.adapter.accuracy,
-        accuracy_export=nan,
-        gain_kept=None,
-        loss_gain_kept=None,
-        failures=(f"it cannot be opened: {reason}",),
-    )
+    elif precision == "16 bits":
+        allowed = _LLAMA_CPP_ACCURACY_LOSS if result.tool == "llama_cpp" else _ACCURACY_LOSS
+        before = result.accuracy_adapter
+        # One question more, where there are few of them.
+        if before - accuracy > max(allowed, 1.5 / result.questions):
+            failures.append(f"key accuracy is {accuracy:.3f}, the adapter's {before:.3f}")
+        share = result.loss_gain_kept
+        if share is not None and not _LOSS_GAIN <= share <= 2 - _LOSS_GAIN:
+            failures.append(f"its loss has {share:.3f} of the training's gain")
+    else:
+        for share, name in (
+            (result.gain_kept, "key accuracy"),
+            (result.loss_gain_kept, "loss"),
+        ):
+            if share is not None and share < _LOST_GAIN:
+                failures.append(f"only {share:.2f} of the training's gain in {name} is left")
+            elif share is not None and share < _WARNED_GAIN:
+                warnings.append(f"{share:.2f} of the training's gain in {name} is left")
+    return failures, warnings
 
 
 def _kept(base: float, adapter: float, export: float, least: float) -> float | None:
     """Share of the change from base to adapter that the export has."""
     change = adapter - base
-    return (export - base) / change if abs(change) > least else None
+    return (export - base) / change if abs(change) > least and not isnan(export) else None
 
 
-def _largest_difference(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> float:
-    return max(
-        (float((a - b).abs().max()) for a, b in zip(first, second, strict=True)),
-        default=float("nan"),
-    )
+def _largest_difference(
+    first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]
+) -> float | None:
+    if not first:
+        return None
+    return max(float((a - b).abs().max()) for a, b in zip(first, second, strict=True))

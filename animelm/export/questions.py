@@ -27,7 +27,7 @@ class Scored:
     Attributes:
         outputs: the text of each answer, without control tokens.
         accuracies: key accuracy of each, 0 or 1.
-        losses: mean loss of each expected answer's tokens, in nats.
+        losses: mean loss of each expected answer's tokens, in nats; empty if the tool gives none.
     """
 
     outputs: tuple[str, ...]
@@ -40,7 +40,8 @@ class Scored:
 
     @property
     def loss(self) -> float:
-        return sum(self.losses) / len(self.losses)
+        """Mean over the answers; NaN without losses."""
+        return sum(self.losses) / len(self.losses) if self.losses else float("nan")
 
 
 class CheckQuestions:
@@ -89,6 +90,8 @@ class CheckQuestions:
         outputs, accuracies = [], []
         replies = zip(self.records, self.questions.prompts, measured.replies, strict=True)
         for record, prompt, reply in replies:
+            if isinstance(reply, str):
+                reply = self._chat.tokenizer(reply, add_special_tokens=False)["input_ids"]
             output = read_reply(self._chat, prompt, reply, self._longest).output
             outputs.append(output)
             accuracies.append(self._distractors.score(output, record).accuracy)

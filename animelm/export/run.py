@@ -5,7 +5,8 @@ import os
 import shutil
 import tempfile
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -15,10 +16,24 @@ from animelm.data.tokenization.chat import ChatFormat
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.errors import UserError
 from animelm.evaluate.settings import resolve_answer_from
-from animelm.export.check import Before, CheckResult, ask_before, check_export
+from animelm.export.check import (
+    Before,
+    CheckResult,
+    Precision,
+    ask_before,
+    check_export,
+    unopened,
+)
 from animelm.export.companions import copy_record
 from animelm.export.composed import ComposedAdapter, compose_adapter
+from animelm.export.formats.gguf_file import (
+    FILE,
+    differing_tensors,
+    require_gguf,
+    write_gguf,
+)
 from animelm.export.formats.merged import write_merged
+from animelm.export.formats.mxfp4 import require_mxfp4, write_mxfp4
 from animelm.export.formats.peft_adapter import write_peft
 from animelm.export.questions import CheckQuestions, check_records
 from animelm.export.room import require_room
@@ -39,7 +54,6 @@ from animelm.provenance.record import TrainingStep, read_record
 
 RECORD = "export.json"
 _SCHEMA = 1
-_TRANSFORMERS = "transformers_answers.py"
 
 
 class ExportFailed(Exception):
@@ -96,6 +110,10 @@ def export(settings: ExportSettings) -> CheckResult | None:
     """
     source = _source(settings)
     config = load_config(source.base)
+    if settings.to == "mxfp4":
+        require_mxfp4(config, source.base)
+    if settings.to == "gguf":
+        require_gguf(config, source.base, settings.gguf_type)
     require_room(settings, config, _adapter_bytes(settings.adapter))
     questions = _questions(source) if settings.check else None
     before = None
@@ -103,10 +121,11 @@ def export(settings: ExportSettings) -> CheckResult | None:
         before = ask_before(source.base, source.quantization, settings.adapter, questions)
     recover_folder(settings.output)
     with write_errors_as_user_errors(settings.output), whole_folder(settings.output) as folder:
-        _write(source, folder)
+        remarks = _write(source, folder)
         result = None
         if questions is not None and before is not None:
             result = _check(source, folder, questions, before)
+            result = replace(result, warnings=(*result.warnings, *remarks))
         _write_record(source, folder, result)
         if result is not None and result.failures:
             failed = settings.output.with_name(f"{settings.output.name}.failed")
@@ -161,27 +180,72 @@ def _questions(source: Source) -> CheckQuestions:
     )
 
 
-def _write(source: Source, folder: Path) -> None:
-    settings = source.settings
+def _write(source: Source, folder: Path) -> list[str]:
+    """Writes the files of the export; returns what its user should know."""
+    settings, adapter = source.settings, source.adapter
+    onto, largest = source.merged_onto, source.largest_file
+    remarks: list[str] = []
     if settings.to == "peft":
-        write_peft(source.base, source.adapter, folder)
+        write_peft(source.base, adapter, folder)
+    elif settings.to == "merged":
+        write_merged(source.base, onto, adapter, folder, largest)
+    elif settings.to == "mxfp4":
+        write_mxfp4(source.base, onto, adapter, folder, largest, settings.rounding)
     else:
-        write_merged(source.base, source.merged_onto, source.adapter, folder, source.largest_file)
+        remarks = write_gguf(
+            source.base, onto, adapter, folder, settings.gguf_type, settings.rounding
+        )
     copy_record(settings.adapter, folder)
+    return remarks
 
 
 def _check(source: Source, folder: Path, questions: CheckQuestions, before: Before) -> CheckResult:
     settings = source.settings
-    exact = settings.onto == "trained" or source.quantization == "none"
+    precision: Precision = "16 bits"
+    if settings.onto == "original" and source.quantization != "none":
+        precision = "other weights"
+    if settings.to == "mxfp4" or (settings.to == "gguf" and settings.gguf_type == "mxfp4"):
+        precision = "other weights"
+    if settings.to == "gguf":
+        return _check_gguf(source, folder, questions, before, precision)
     if settings.to != "peft":
-        return check_export(_TRANSFORMERS, folder, None, questions, before, exact, settings.to)
+        return check_export("transformers", folder, None, questions, before, precision)
+    if precision == "16 bits":
+        precision = "same"
     # The adapter is opened on what it was trained against, in stock transformers' files.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".base.") as scratch:
-        base = Path(scratch)
-        write_merged(
-            source.base, source.merged_onto, None, base, source.largest_file, torch.float32
+        base, largest = Path(scratch), source.largest_file
+        write_merged(source.base, source.merged_onto, None, base, largest, torch.float32)
+        return check_export("transformers", base, folder, questions, before, precision)
+
+
+def _check_gguf(
+    source: Source,
+    folder: Path,
+    questions: CheckQuestions,
+    before: Before,
+    precision: Precision,
+) -> CheckResult:
+    """Reads every tensor back, and lets llama.cpp answer if it is installed."""
+    settings = source.settings
+    wrong = list(
+        differing_tensors(
+            source.base,
+            source.merged_onto,
+            source.adapter,
+            folder / FILE,
+            settings.gguf_type,
+            settings.rounding,
         )
-        return check_export(_TRANSFORMERS, base, folder, questions, before, exact, settings.to)
+    )
+    if wrong:
+        reason = f"{len(wrong)} tensors of the file differ, the first is {wrong[0]}"
+        return unopened("gguf", questions, before, reason)
+    if find_spec("xllamacpp") is None:
+        result = unopened("gguf", questions, before)
+        remark = "no llama.cpp has opened the file: install xllamacpp, and export again"
+        return replace(result, warnings=(remark,))
+    return check_export("llama_cpp", folder / FILE, None, questions, before, precision)
 
 
 def _write_record(source: Source, folder: Path, result: CheckResult | None) -> None:

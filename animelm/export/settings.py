@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from animelm.errors import UserError
+from animelm.export.rounding import Rounding
 from animelm.model.quantization.linear4bit import Quantization
 
 ExportFormat = Literal["peft", "merged", "mxfp4", "gguf"]
@@ -36,6 +37,8 @@ class ExportSettings:
         max_new_tokens: Longest answer in tokens.
         gguf_type: Type of the matrices in a gguf file; with mxfp4 only the experts have it, and
             the other matrices are bf16.
+        rounding: How experts are rounded to MXFP4. nearest takes the scales that the format
+            recommends; search takes, for each block, the one of three that leaves the least error.
         shard_gib: Largest size of one weight file in GiB.
         push: Repository on the Hugging Face hub, owner/name, that the export is sent to. By default
             nothing is sent.
@@ -57,6 +60,7 @@ class ExportSettings:
     questions_per_batch: int = 64
     max_new_tokens: int = 64
     gguf_type: GgufType = "bf16"
+    rounding: Rounding = "search"
     shard_gib: float = 4.0
     push: str | None = None
     public: bool = False

@@ -19,6 +19,7 @@ from tiny_base import write_tiny_base
 from transformers import GptOssForCausalLM
 from two_processes import run_as_two_processes
 
+from animelm.model.lora.fused_layout import fuse_experts
 from animelm.provenance.record import read_record
 from tests.layouts import write_mxfp4
 

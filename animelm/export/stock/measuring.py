@@ -44,12 +44,13 @@ class Measured:
     """What a model answered.
 
     Attributes:
-        replies: generated token ids for each prompt, up to the first token that ends an answer.
+        replies: generated token ids for each prompt, up to the first token that ends an answer; or
+            their text, where a tool gives no token ids.
         losses: mean loss of each expected answer's tokens, in nats.
         logits: float32 [answer, vocabulary] where the compared answers are predicted.
     """
 
-    replies: list[list[int]]
+    replies: list[list[int]] | list[str]
     losses: list[float]
     logits: list[Tensor]
 

@@ -143,11 +143,24 @@ def encode_mxfp4(weight: Tensor) -> tuple[Tensor, Tensor]:
         Blocks uint8 [..., O, I / 32, 16] and scales uint8 [..., O, I / 32].
     """
     blocks = weight.float().unflatten(-1, (-1, BLOCK))
+    return pack_blocks(blocks, recommended_exponents(blocks))
+
+
+def recommended_exponents(blocks: Tensor) -> Tensor:
+    """The exponents that the specification recommends for blocks [..., 32], int32 [...]."""
     largest = blocks.abs().amax(-1)
     exponent = torch.frexp(largest).exponent - 3  # frexp: mantissa below 1; E2M1 goes to 2^3
-    exponent = exponent.masked_fill(largest == 0, 0).clamp(-SCALE_BIAS, SCALE_BIAS)
+    return exponent.masked_fill(largest == 0, 0).clamp(-SCALE_BIAS, SCALE_BIAS)
+
+
+def pack_blocks(blocks: Tensor, exponent: Tensor) -> tuple[Tensor, Tensor]:
+    """Rounds blocks [..., 32] to the nearest values at the scale 2^``exponent`` of each.
+
+    Returns:
+        Bytes uint8 [..., 16] and scales uint8 [...].
+    """
     relative = torch.ldexp(blocks, -exponent.unsqueeze(-1))
-    magnitudes = E2M1[:8].to(weight.device)
+    magnitudes = E2M1[:8].to(blocks.device)
     code = torch.bucketize(relative.abs().contiguous(), (magnitudes[1:] + magnitudes[:-1]) / 2)
     code = (code + 8 * (relative < 0)).to(torch.uint8)
     packed = code[..., 0::2] | (code[..., 1::2] << 4)
