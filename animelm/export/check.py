@@ -117,7 +117,7 @@ def check_export(
     """
     try:
         after, tokens, problems = ask_stock_model(
-            f"{tool}_answers.py", model, adapter, questions.questions, questions.texts
+            f"{tool}_answers", model, adapter, questions.questions, questions.texts
         )
     except StockFailure as failure:
         return unopened(tool, questions, before, f"{tool} cannot open it: {failure}")

@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 
 from animelm.export.stock.measuring import Measured, Questions
 
-STOCK = Path(__file__).parent / "stock"
-# -I: nothing from the working directory or the environment can be imported either.
+# -I: nothing from the working directory or the environment can be imported either. The scripts'
+# package is found by its folder, behind everything that is installed.
 _LAUNCH = (
-    "import runpy, sys; sys.modules['animelm'] = None; sys.path.insert(0, sys.argv[1]); "
-    "runpy.run_path(sys.argv[2], run_name='__main__')"
+    "import runpy, sys; sys.modules['animelm'] = None; sys.path.append(sys.argv[1]); "
+    "runpy.run_module(sys.argv[2], run_name='__main__')"
 )
 _SHOWN = 2000
 
@@ -33,7 +33,7 @@ def ask_stock_model(
     """Asks the questions of an export in a process of its own.
 
     Args:
-        script: file in ``animelm/export/stock``.
+        script: module in ``animelm.export.stock``.
         model: checkpoint folder or file.
         adapter: folder of an adapter on it, or None.
         questions: what to ask.
@@ -56,7 +56,10 @@ def ask_stock_model(
         path = Path(scratch) / "request.json"
         path.write_text(json.dumps(request), encoding="utf-8")
         run = subprocess.run(
-            [sys.executable, "-I", "-c", _LAUNCH, str(STOCK), str(STOCK / script), str(path)],
+            [
+                *(sys.executable, "-I", "-c", _LAUNCH),
+                *(str(Path(__file__).parent), f"stock.{script}", str(path)),
+            ],
             capture_output=True,
             text=True,
             env={**os.environ, "HF_HUB_OFFLINE": "1"},

@@ -45,6 +45,7 @@ from animelm.files import (
     write_errors_as_user_errors,
     write_whole,
 )
+from animelm.model.checkpoint.exported import EXPORT_RECORD
 from animelm.model.checkpoint.hub import load_config
 from animelm.model.lora.files import WEIGHTS_FILE
 from animelm.model.quantization.linear4bit import Quantization
@@ -52,7 +53,6 @@ from animelm.provenance.check import require_same_base, without_record
 from animelm.provenance.fingerprints import record_base
 from animelm.provenance.record import TrainingStep, read_record
 
-RECORD = "export.json"
 _SCHEMA = 1
 
 
@@ -262,4 +262,4 @@ def _write_record(source: Source, folder: Path, result: CheckResult | None) -> N
         "trained_against": source.quantization,
         "check": asdict(result) if result else None,
     }
-    write_whole(folder / RECORD, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+    write_whole(folder / EXPORT_RECORD, json.dumps(content, ensure_ascii=False, indent=1) + "\n")

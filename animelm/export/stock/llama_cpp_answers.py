@@ -6,10 +6,11 @@
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
-import xllamacpp
 from safetensors.torch import save_file
 
 
@@ -17,6 +18,7 @@ def main() -> None:
     """Reads the request, and writes answers.json and an empty logits.safetensors."""
     request = json.loads(Path(sys.argv[-1]).read_text(encoding="utf-8"))
     questions, output = request["questions"], Path(request["output"])
+    xllamacpp = import_module("xllamacpp")  # the extra `gguf`
     parameters = xllamacpp.CommonParams()
     parameters.model.path = request["model"]
     longest = max(map(len, questions["prompts"])) + questions["max_new_tokens"]
@@ -36,7 +38,7 @@ def main() -> None:
     (output / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
 
 
-def _reply(server: xllamacpp.Server, prompt: list[int], longest: int) -> str:
+def _reply(server: Any, prompt: list[int], longest: int) -> str:
     """The answer as text, control tokens included."""
     reply = server.handle_completions(
         {

@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 import torch
-from measuring import Questions, measure  # type: ignore[import-not-found]
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Mxfp4Config
+
+from .measuring import Questions, measure
 
 
 def main() -> None:

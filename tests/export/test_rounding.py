@@ -1,0 +1,28 @@
+import pytest
+import torch
+
+from animelm.export.rounding import Rounding, round_to_mxfp4
+from animelm.model.quantization.mxfp4 import dequantize_mxfp4
+
+
+def error(weight: torch.Tensor, rounding: Rounding) -> torch.Tensor:
+    blocks, scales = round_to_mxfp4(weight, rounding)
+    values = dequantize_mxfp4(blocks.flatten(1), scales, torch.float32)
+    return (values - weight).square().unflatten(1, (-1, 32)).sum(-1)
+
+
+def test_searched_scales_leave_less_error_in_some_blocks_and_more_in_none() -> None:
+    weight = torch.randn(64, 128, generator=torch.Generator().manual_seed(0))
+    nearest, searched = error(weight, "nearest"), error(weight, "search")
+    assert (searched <= nearest).all()
+    assert searched.sum() < 0.97 * nearest.sum()
+
+
+@pytest.mark.parametrize("rounding", ["nearest", "search"])
+def test_values_that_the_format_has_stay_as_they_are(rounding: Rounding) -> None:
+    weight = torch.tensor([6.0, -0.5, 1.5, 0.0] * 16).view(2, 32) * 2**-5
+    assert error(weight, rounding).sum() == 0
+
+
+def test_a_block_of_zeros_stays_zero() -> None:
+    assert error(torch.zeros(2, 32), "search").sum() == 0
