@@ -16,6 +16,7 @@ from animelm.data.tokenization.chat import ChatFormat
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.errors import UserError
 from animelm.evaluate.settings import resolve_answer_from
+from animelm.evaluate.summary import Summary, read_summary
 from animelm.export.check import (
     Before,
     CheckResult,
@@ -35,6 +36,8 @@ from animelm.export.formats.gguf_file import (
 from animelm.export.formats.merged import write_merged
 from animelm.export.formats.mxfp4 import require_mxfp4, write_mxfp4
 from animelm.export.formats.peft_adapter import write_peft
+from animelm.export.publish.attribution import write_attribution
+from animelm.export.publish.card import write_card
 from animelm.export.questions import CheckQuestions, check_records
 from animelm.export.room import require_room
 from animelm.export.settings import ExportSettings
@@ -97,8 +100,12 @@ class Source:
         return int(self.settings.shard_gib * 2**30)
 
 
-def export(settings: ExportSettings) -> CheckResult | None:
+def export(settings: ExportSettings, before: Before | None = None) -> CheckResult | None:
     """Writes the export into ``settings.output``, whole or not at all.
+
+    Args:
+        settings: what to export, and how.
+        before: what base and adapter have answered to the same questions; None: they are asked.
 
     Returns:
         What the check found; None without a check.
@@ -108,16 +115,16 @@ def export(settings: ExportSettings) -> CheckResult | None:
             exists, or there is too little room.
         ExportFailed: the export was written, and its answers are not the adapter's.
     """
-    source = _source(settings)
+    source = open_source(settings)
     config = load_config(source.base)
     if settings.to == "mxfp4":
         require_mxfp4(config, source.base)
     if settings.to == "gguf":
         require_gguf(config, source.base, settings.gguf_type)
     require_room(settings, config, _adapter_bytes(settings.adapter))
-    questions = _questions(source) if settings.check else None
-    before = None
-    if questions is not None:
+    summary = read_summary(settings.summary) if settings.summary else None
+    questions = check_questions(source) if settings.check else None
+    if questions is not None and before is None:
         before = ask_before(source.base, source.quantization, settings.adapter, questions)
     recover_folder(settings.output)
     with write_errors_as_user_errors(settings.output), whole_folder(settings.output) as folder:
@@ -126,7 +133,7 @@ def export(settings: ExportSettings) -> CheckResult | None:
         if questions is not None and before is not None:
             result = _check(source, folder, questions, before)
             result = replace(result, warnings=(*result.warnings, *remarks))
-        _write_record(source, folder, result)
+        _describe(source, folder, result, summary)
         if result is not None and result.failures:
             failed = settings.output.with_name(f"{settings.output.name}.failed")
             shutil.rmtree(failed, ignore_errors=True)
@@ -135,8 +142,12 @@ def export(settings: ExportSettings) -> CheckResult | None:
     return result
 
 
-def _source(settings: ExportSettings) -> Source:
-    """Reads and checks everything that an export depends on, before anything is written."""
+def open_source(settings: ExportSettings) -> Source:
+    """Reads and checks everything that an export depends on, before anything is written.
+
+    Raises:
+        UserError: the output exists, or adapter, base and record do not fit together.
+    """
     if settings.output.exists():
         raise UserError(f"--output {settings.output}: exists; name a new folder, or remove it")
     if not settings.adapter.is_dir():
@@ -162,7 +173,12 @@ def _adapter_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob(WEIGHTS_FILE))
 
 
-def _questions(source: Source) -> CheckQuestions:
+def check_questions(source: Source) -> CheckQuestions:
+    """The questions of the check, encoded.
+
+    Raises:
+        UserError: as ``check_records``.
+    """
     settings = source.settings
     chat = ChatFormat(load_tokenizer(source.base))
     records, distractors = check_records(
@@ -248,8 +264,14 @@ def _check_gguf(
     return check_export("llama_cpp", folder / FILE, None, questions, before, precision)
 
 
-def _write_record(source: Source, folder: Path, result: CheckResult | None) -> None:
+def _describe(
+    source: Source, folder: Path, result: CheckResult | None, summary: Summary | None
+) -> None:
+    """Writes the model card, the attribution, and the record of the export."""
     settings = source.settings
+    data = write_attribution(source.steps, folder)
+    name = settings.push or settings.output.name
+    write_card(folder, name, source.base, settings.to, source.steps, data, result, summary)
     content = {
         "schema": _SCHEMA,
         "animelm": animelm.__version__,

@@ -40,6 +40,8 @@ class ExportSettings:
         rounding: How experts are rounded to MXFP4. nearest takes the scales that the format
             recommends; search takes, for each block, the one of three that leaves the least error.
         shard_gib: Largest size of one weight file in GiB.
+        summary: summary.json of a comparison, whose figures the model card shows. By default the
+            card says that none were named.
         push: Repository on the Hugging Face hub, owner/name, that the export is sent to. By default
             nothing is sent.
         public: Whether a repository that is made for it can be read by everyone.
@@ -62,6 +64,7 @@ class ExportSettings:
     gguf_type: GgufType = "bf16"
     rounding: Rounding = "search"
     shard_gib: float = 4.0
+    summary: Path | None = None
     push: str | None = None
     public: bool = False
 

@@ -6,6 +6,7 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from animelm.cli.configs import find_configs
+from animelm.export.publish.push import push
 from animelm.export.run import ExportFailed, export
 from animelm.export.settings import ExportSettings
 from animelm.report.export import check_table
@@ -46,3 +47,5 @@ def run(command: str, arguments: list[str]) -> None:
         for warning in result.warnings:
             print(f"warning: {warning}", file=sys.stderr)
     print(f"Export: {settings.output}")
+    if settings.push:
+        print(f"Sent: {push(settings.output, settings.push, settings.public)}")
