@@ -84,7 +84,7 @@ def test_a_repository_is_made_and_every_file_is_sent(hub: Hub, export: Path, pub
     assert push(export, "me/anime", public) == f"{hub.address}/me/anime/commit/1"
     created = json.loads(next(body for path, body in hub.requests if path == "/api/repos/create"))
     assert (created["organization"], created["name"]) == ("me", "anime")
-    assert created.get("private", True) is not public
+    assert created["visibility"] == ("public" if public else "private")
     commit = next(body for path, body in hub.requests if path.endswith("/commit/main"))
     sent = {json.loads(line)["value"].get("path") for line in commit.splitlines()}
     assert {"README.md", "adapter_config.json"} <= sent
