@@ -5,7 +5,7 @@
 The adapter of a CPT and an SFT, such as that of `make demo`, is exported as peft, merged, mxfp4 and
 gguf. Stock transformers, PEFT and llama.cpp (extra `gguf`) open them in processes that cannot
 import animelm, and answer the test questions that the adapter's record holds out. mxfp4 is rounded
-in both ways. The last line is JSON.
+in three ways. The last line is JSON.
 """
 
 import argparse
@@ -26,7 +26,8 @@ EXPORTS = {
     "merged": {"to": "merged"},
     "merged_onto_original": {"to": "merged", "onto": "original"},
     "mxfp4_nearest": {"to": "mxfp4", "rounding": "nearest"},
-    "mxfp4": {"to": "mxfp4", "rounding": "search"},
+    "mxfp4_search": {"to": "mxfp4", "rounding": "search"},
+    "mxfp4": {"to": "mxfp4"},
     "gguf": {"to": "gguf"},
     "gguf_mxfp4": {"to": "gguf", "gguf_type": "mxfp4"},
 }

@@ -37,12 +37,14 @@ class StockTensor:
         name: its name there.
         shape: its shape there; experts' matrices are [E, I, O].
         matrices: for experts' matrices, the functions that compute each, float32 [O, I].
+        lora_a: A of the update in each of these matrices, None where there is none.
         value: any other parameter.
     """
 
     name: str
     shape: torch.Size
     matrices: tuple[partial[Tensor], ...] = ()
+    lora_a: tuple[Tensor | None, ...] = ()
     value: Tensor | None = None
 
     def tensor(self, dtype: torch.dtype) -> Tensor:
@@ -145,8 +147,14 @@ def _stock_tensor(
     if match["bias"]:
         biases = [model.get_parameter(f"{path}.{index}.bias") for index in range(count)]
         return StockTensor(name, shape, value=torch.stack(biases).detach())
-    matrices = (partial(_merged, model, f"{path}.{index}", adapter) for index in range(count))
-    return StockTensor(name, shape, tuple(matrices))
+    paths = [f"{path}.{index}" for index in range(count)]
+    pairs = [adapter.pairs.get(each) if adapter else None for each in paths]
+    return StockTensor(
+        name,
+        shape,
+        tuple(partial(_merged, model, each, adapter) for each in paths),
+        tuple(pair.a if pair else None for pair in pairs),
+    )
 
 
 def _merged(model: CausalLM, path: str, adapter: ComposedAdapter | None) -> Tensor:

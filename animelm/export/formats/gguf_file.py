@@ -185,10 +185,10 @@ def encoded(tensor: StockTensor, place: _Place, rounding: Rounding) -> np.ndarra
         return _as_type(value if place.half is None else value[:, place.half :: 2], place.type)
     step = slice(None) if place.half is None else slice(place.half, None, 2)
     parts = []
-    for matrix in tensor.matrices:
+    for matrix, lora_a in zip(tensor.matrices, tensor.lora_a, strict=True):
         weight = matrix()[step].contiguous()
         if place.type == Type.MXFP4:
-            parts.append(_ggml_mxfp4(*round_to_mxfp4(weight, rounding)))
+            parts.append(_ggml_mxfp4(*round_to_mxfp4(weight, rounding, lora_a)))
         else:
             parts.append(_as_type(weight, place.type))
     return np.stack(parts)

@@ -69,7 +69,10 @@ def _packed(tensor: StockTensor, rounding: Rounding) -> Iterator[tuple[str, Tens
     if not tensor.matrices:
         yield tensor.name, tensor.tensor(torch.bfloat16)
         return
-    parts = [round_to_mxfp4(matrix(), rounding) for matrix in tensor.matrices]
+    parts = [
+        round_to_mxfp4(matrix(), rounding, lora_a)
+        for matrix, lora_a in zip(tensor.matrices, tensor.lora_a, strict=True)
+    ]
     blocks, scales = (torch.stack(each) for each in zip(*parts, strict=True))
     yield f"{tensor.name}_blocks", blocks
     yield f"{tensor.name}_scales", scales

@@ -159,9 +159,17 @@ def pack_blocks(blocks: Tensor, exponent: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Bytes uint8 [..., 16] and scales uint8 [...].
     """
-    relative = torch.ldexp(blocks, -exponent.unsqueeze(-1))
-    magnitudes = E2M1[:8].to(blocks.device)
+    codes = nearest_codes(torch.ldexp(blocks, -exponent.unsqueeze(-1)))
+    return pack_codes(codes), (exponent + SCALE_BIAS).to(torch.uint8)
+
+
+def nearest_codes(relative: Tensor) -> Tensor:
+    """The codes of the nearest E2M1 values, uint8; above 6, that of 6."""
+    magnitudes = E2M1[:8].to(relative.device)
     code = torch.bucketize(relative.abs().contiguous(), (magnitudes[1:] + magnitudes[:-1]) / 2)
-    code = (code + 8 * (relative < 0)).to(torch.uint8)
-    packed = code[..., 0::2] | (code[..., 1::2] << 4)
-    return packed, (exponent + SCALE_BIAS).to(torch.uint8)
+    return (code + 8 * (relative < 0)).to(torch.uint8)
+
+
+def pack_codes(codes: Tensor) -> Tensor:
+    """Two codes a byte, the first in the low nibble: [..., 32] to [..., 16]."""
+    return codes[..., 0::2] | (codes[..., 1::2] << 4)
