@@ -36,6 +36,10 @@ COMMANDS = {
         "Compare base, CPT, SFT and both: what was learned, what was forgotten",
     ),
     "ask": ("animelm.cli.ask", "Ask a model a question, or base and adapter side by side"),
+    "export": (
+        "animelm.cli.export",
+        "Write an adapter as files that other tools open, checked by those tools",
+    ),
     "demo": (
         _EXPERIMENT,
         "CPT, SFT, a control and their comparison on a part of the sample, in minutes",
