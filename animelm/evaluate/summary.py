@@ -106,6 +106,14 @@ class Summary:
     trainable_parameters_per_target: dict[str, int] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
 
+    def pairs(self) -> dict[str, tuple[str, str]]:
+        """The later and the earlier model of each difference, by its name."""
+        return {
+            name: (later, earlier)
+            for earlier, later in combinations(self.models, 2)
+            if (name := f"{later}-{earlier}") in self.differences
+        }
+
     def to_json(self) -> dict[str, Any]:
         """The object of summary.json, in which held-out sets are keys of their model."""
         values = asdict(self)

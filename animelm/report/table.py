@@ -84,11 +84,12 @@ def outcome_table(summary: Summary) -> Table:
     for outcome in OUTCOMES:
         table.add_column(outcome.replace("_", " "), justify="right")
     table.add_column("p", justify="right")
-    for pair, sets in summary.differences.items():
+    for pair, title in _pairs(summary).items():
+        sets = summary.differences[pair]
         for row, (name, difference) in enumerate(sets.items()):
             counts = difference.outcomes
             table.add_row(
-                _pair(pair) if row == 0 else "",
+                title if row == 0 else "",
                 _TITLES.get(name, name).replace("\n", " "),
                 *(str(counts[each]) if counts else _NOTHING for each in OUTCOMES),
                 _number(difference.p_value, 3),
@@ -171,7 +172,8 @@ def difference_table(summary: Summary) -> Table:
     table.add_column("models")
     for name in QUESTION_SETS:
         table.add_column(_TITLES[name], justify="right")
-    for pair, sets in summary.differences.items():
+    for pair, title in _pairs(summary).items():
+        sets = summary.differences[pair]
         cells = []
         for name in QUESTION_SETS:
             difference = sets.get(name)
@@ -180,12 +182,13 @@ def difference_table(summary: Summary) -> Table:
                 if difference is None
                 else f"{difference.accuracy:+.3f}\n{_signed(difference.ci95)}"
             )
-        table.add_row(_pair(pair), *cells)
+        table.add_row(title, *cells)
     return table
 
 
-def _pair(pair: str) -> str:
-    return " − ".join(map(_title, pair.split("-")))
+def _pairs(summary: Summary) -> dict[str, str]:
+    """The title of each difference by its name."""
+    return {name: " − ".join(map(_title, models)) for name, models in summary.pairs().items()}
 
 
 def _with_bounds(scores: SetScores) -> str:
