@@ -1,13 +1,14 @@
 """The report's tables and pictures of accuracy."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from animelm.data.held_out import UNSEEN_WORDING
+from animelm.data.held_out import ONLY_READ, UNSEEN_WORDING
 from animelm.evaluate.bootstrap import bootstrap_interval
 from animelm.evaluate.comparison.likelihood import reliability
 from animelm.evaluate.comparison.outcomes import OUTCOMES, relation_of
 from animelm.evaluate.results import Result
-from animelm.evaluate.summary import SetScores, Summary
+from animelm.evaluate.summary import Difference, SetScores, Summary, paired_differences
 from animelm.report.page.charts import Point, before_and_after, dot_plot, trade_off
 from animelm.report.page.exhibit import (
     NOTHING,
@@ -50,8 +51,7 @@ class AccuracyExhibits:
         head = [
             texts("main_table.model"),
             *(
-                f"{texts.name('sets', name)}\n"
-                + texts("main_table.n", n=f"{size.n:,}", works=f"{size.works:,}")
+                f"{texts.name('sets', name)}\n" + self._size(name, size)
                 for name, size in sizes.items()
             ),
         ]
@@ -70,6 +70,10 @@ class AccuracyExhibits:
         ]
         head += [texts(f"main_table.{name}") for name in measured]
         return self._exhibit("main", "main_table", PageTable(head, rows))
+
+    def _size(self, name: str, scores: SetScores) -> str:
+        key = "works" if name in (UNSEEN_WORDING, ONLY_READ) else "subjects"
+        return self._texts(f"main_table.{key}", n=f"{scores.n:,}", works=f"{scores.works:,}")
 
     def _cell(self, scores: SetScores | None) -> str:
         if scores is None or scores.accuracy is None:
@@ -99,12 +103,24 @@ class AccuracyExhibits:
                 number(each.p_value, 4),
             ]
             for key, pair in self._summary.pairs().items()
-            for name, each in self._summary.differences[key].items()
+            for name, each in self._differences(key, pair).items()
         ]
         if not rows:
             return None
         title, note = texts("tables.outcomes.title"), texts("tables.outcomes.note")
         return Exhibit("outcomes", title, note, PageTable(head, rows))
+
+    def _differences(self, key: str, pair: tuple[str, str]) -> dict[str, Difference]:
+        """The differences of a pair; what an older summary lacks is counted on the answers."""
+        given = self._summary.differences[key]
+        if all(difference.outcomes for difference in given.values()) or not self._results:
+            return given
+        answers = {name: [r for r in self._results if r.model == name] for name in pair[::-1]}
+        [counted] = paired_differences(answers, self._summary.seeds[0]).values()
+        return {
+            name: replace(each, p_value=counted[name].p_value, outcomes=counted[name].outcomes)
+            for name, each in given.items()
+        }
 
     def _trade_off(self) -> Exhibit | None:
         learned, lost = learned_and_lost_sets(self._summary)
@@ -146,7 +162,7 @@ class AccuracyExhibits:
             for direction in directions:
                 label = self._texts.name("directions", direction)
                 members = [r for r in self._results if r.held_out_set == name]
-                rows[f"{self._texts.name('sets', name)}\n{label}"] = [
+                rows[f"{self._texts.name('sets', name)} · {label}"] = [
                     self._direction_point(members, model, name, direction) for model in self._models
                 ]
         if not rows:
@@ -191,17 +207,18 @@ class AccuracyExhibits:
             for relation in relations
         }
         places = [self._models.index(model) for model in pair]
-        titles = (self._titles[places[0]], self._titles[places[1]])
+        titles = {place: self._titles[place] for place in places}
         figure = before_and_after(
             {label: (row[places[0]], row[places[1]]) for label, row in points.items()},
             titles,
             self._texts("pictures.sets.axis"),
         )
         set_title = self._texts.name("sets", name)
+        before, after = titles.values()
         return Exhibit(
             f"relations-{self._sets.index(name)}",
             self._texts("pictures.relations.title", set=set_title),
-            self._texts("pictures.relations.note", before=titles[0], after=titles[1]),
+            self._texts("pictures.relations.note", before=before, after=after),
             _table([self._texts("tables.relation"), *self._titles], points),
             figure,
         )

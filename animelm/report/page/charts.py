@@ -103,18 +103,18 @@ def trade_off(
 
 
 def before_and_after(
-    rows: Mapping[str, tuple[Point, Point]], models: tuple[str, str], axis: str
+    rows: Mapping[str, tuple[Point, Point]], models: Mapping[int, str], axis: str
 ) -> Figure:
     """A line from the earlier to the later accuracy of each group, with the later interval.
 
     Args:
         rows: earlier and later point by the label of the group.
-        models: names of the two models.
+        models: names of the two models by their numbers, which give their colors and marks.
         axis: what is shown, under the axis.
     """
     with matplotlib.rc_context(STYLE):
         left = min(3.0, max(map(text_inches, rows)) + 0.2)
-        top, bottom, step = _legend_height(models), 0.55, 0.25
+        top, bottom, step = _legend_height(list(models.values())), 0.55, 0.25
         height = step * len(rows) + top + bottom
         figure = new_figure(_WIDTH, height)
         axes = figure.add_axes(
@@ -123,7 +123,7 @@ def before_and_after(
         for row, (before, after) in enumerate(rows.values()):
             if before.value is not None and after.value is not None:
                 axes.plot([before.value, after.value], [row, row], color=FAINT, linewidth=3)
-        for number, side, name in ((0, 0, models[0]), (1, 1, models[1])):
+        for side, (number, name) in enumerate(models.items()):
             points = [points[side] for points in rows.values()]
             if side == 0:
                 points = [Point(point.value) for point in points]

@@ -16,6 +16,12 @@ from animelm.shipped import find_shipped
 
 _SHOWN_HASH = 12
 _MOST_SOURCES = 12
+_ROLES = {
+    "articles": "アニメの記事",
+    "questions": "アニメの質問",
+    "general_articles": "一般の記事",
+    "general_questions": "一般の質問",
+}
 _READ_ARTICLES = 2000  # of a large corpus, the first articles name its license and sources
 
 
@@ -106,6 +112,66 @@ def _place(path: str) -> str:
     if not given.is_absolute():
         return path
     return given.name if len(given.parts) < 4 else str(Path("…", *given.parts[-3:]))
+
+
+def data_rows(runs: Sequence[TrainingRun]) -> PageTable:
+    """Every source of data that was trained on, once, for the weekly report."""
+    records = {
+        (record.get("role"), record.get("path")): record
+        for run in runs
+        for step in run.steps
+        for record in step.get("data", ())
+    }
+    rows = [
+        [
+            _ROLES.get(str(record.get("role")), str(record.get("role"))),
+            _place(str(record.get("path", ""))),
+            str(record.get("sha256", ""))[:_SHOWN_HASH],
+        ]
+        for record in records.values()
+    ]
+    return PageTable(["種別", "場所", "SHA-256(先頭12桁)"], rows)
+
+
+def method_table(runs: Sequence[TrainingRun]) -> PageTable:
+    """What each run trained and how, for the weekly report."""
+    head = ["項目", *(run.name for run in runs)]
+    columns = [_method(run) for run in runs]
+    names = dict.fromkeys(name for column in columns for name in column)
+    rows = [[name, *(column.get(name, "–") for column in columns)] for name in names]
+    return PageTable(head, rows)
+
+
+def _method(run: TrainingRun) -> dict[str, str]:
+    step: dict[str, Any] = run.steps[-1] if run.steps else {}
+    settings: dict[str, Any] = step.get("settings") or {}
+    data: dict[str, Any] = (run.config.get("data") or {}).get("init_args") or {}
+    optimizer: dict[str, Any] = (run.config.get("model") or {}).get("optimizer") or {}
+    shares = data.get("shares") or {}
+    start = step.get("init_adapter")
+    values = {
+        "手法": {"cpt": "継続事前学習(CPT)", "sft": "教師ありファインチューニング(SFT)"}.get(
+            str(step.get("step")), step.get("step")
+        ),
+        "初期値": _place(start) if start else "新規のアダプタ",
+        "LoRAのランク": settings.get("lora.rank"),
+        "LoRAのα": settings.get("lora.alpha"),
+        "対象の線形層": settings.get("lora.target_modules"),
+        "オプティマイザ": optimizer.get("kind"),
+        "学習率": optimizer.get("learning_rate"),
+        "エポック数": (run.config.get("trainer") or {}).get("max_epochs"),
+        "更新回数": step.get("optimizer_steps"),
+        "ブロック長": data.get("block_size"),
+        "1周するデータ": _ROLES.get(str(data.get("epoch")), data.get("epoch")),
+        "混合比": "、".join(
+            f"{_ROLES.get(name, name)} {100 * share:.0f}%"
+            for name, share in shares.items()
+            if share
+        ),
+        "シード": run.config.get("seed_everything"),
+        "所要時間": duration(run.seconds, japanese=True),
+    }
+    return {name: str(value) for name, value in values.items() if value not in (None, "")}
 
 
 def attribution(runs: Sequence[TrainingRun], texts: Texts) -> list[str]:

@@ -26,9 +26,7 @@ def training_exhibits(runs: Sequence[TrainingRun], texts: Texts) -> list[Exhibit
         f"validation/{name}/accuracy": texts("training.validation", set=texts.name("sets", name))
         for name in QUESTION_SETS
     }
-    curves = _curves(
-        "curves", texts("sections.training"), texts("training.intro"), runs, tags, texts
-    )
+    curves = _curves("curves", texts("training.curves"), texts("training.intro"), runs, tags, texts)
     head = [texts(f"training.{name}") for name in ("run", "steps", "time", "last_loss")]
     head += [texts("training.mean_speed"), texts("training.mean_padding")]
     japanese = texts("lang") == "ja"
@@ -43,7 +41,7 @@ def training_exhibits(runs: Sequence[TrainingRun], texts: Texts) -> list[Exhibit
         ]
         for run in runs
     ]
-    table = Exhibit("runs", texts("training.run"), "", PageTable(head, rows))
+    table = Exhibit("runs", texts("training.runs"), "", PageTable(head, rows))
     return [table, *([curves] if curves else [])]
 
 
