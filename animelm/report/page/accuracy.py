@@ -9,7 +9,7 @@ from animelm.evaluate.comparison.likelihood import reliability
 from animelm.evaluate.comparison.outcomes import OUTCOMES, relation_of
 from animelm.evaluate.results import Result
 from animelm.evaluate.summary import Difference, SetScores, Summary, paired_differences
-from animelm.report.page.charts import Point, before_and_after, dot_plot, trade_off
+from animelm.report.page.drawing.charts import Point, before_and_after, dot_plot, trade_off
 from animelm.report.page.exhibit import (
     NOTHING,
     Exhibit,

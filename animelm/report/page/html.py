@@ -4,17 +4,16 @@ from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
 
 from animelm import __version__
 from animelm.report.page.accuracy import AccuracyExhibits
 from animelm.report.page.answers import answer_data
 from animelm.report.page.content import Content
+from animelm.report.page.drawing.svg import to_svg
 from animelm.report.page.exhibit import Exhibit
 from animelm.report.page.findings import before_and_after_models, findings
 from animelm.report.page.made import attribution, configs, made_exhibits
 from animelm.report.page.process import router_exhibits, training_exhibits
-from animelm.report.page.svg import to_svg
 from animelm.report.page.texts import Language, load_texts
 
 MOST_QUESTIONS = 5000
@@ -57,8 +56,8 @@ def report_page(content: Content, language: Language, questions: int = MOST_QUES
         made=made_exhibits(content, texts),
         attribution=attribution(content.runs, texts) if content.runs else [],
         configs=configs(content.runs, texts),
-        style=Markup(_asset("report.css")),
-        script=Markup(_asset("report.js")),
+        style=_asset("report.css"),
+        script=_asset("report.js"),
         version=__version__,
     )
 
@@ -67,10 +66,10 @@ def _asset(name: str) -> str:
     return (files("animelm.report.page") / name).read_text(encoding="utf-8")
 
 
-def _inline(exhibit: Exhibit) -> Markup:
+def _inline(exhibit: Exhibit) -> str:
+    """The picture; the library has escaped the texts in it."""
     assert exhibit.figure is not None
-    # The library escapes the texts in the picture.
-    return Markup(to_svg(exhibit.figure, exhibit.name, exhibit.title))
+    return to_svg(exhibit.figure, exhibit.name, exhibit.title)
 
 
 @cache

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animelm.data.held_out import ANIME_ARTICLES, GENERAL_ARTICLES, QUESTION_SETS
-from animelm.report.page.curves import Curve, router_maps, training_curves
+from animelm.report.page.drawing.curves import Curve, router_maps, training_curves
 from animelm.report.page.exhibit import NOTHING, Exhibit, PageTable, duration, number
 from animelm.report.page.texts import Texts
 from animelm.report.page.training import TrainingRun

@@ -15,6 +15,7 @@ from animelm.evaluate.summary import Summary
 from animelm.files import make_folder, write_whole
 from animelm.report.page.accuracy import AccuracyExhibits
 from animelm.report.page.content import Content
+from animelm.report.page.drawing.svg import to_svg
 from animelm.report.page.exhibit import Exhibit, PageTable, percent
 from animelm.report.page.findings import (
     before_and_after_models,
@@ -23,7 +24,6 @@ from animelm.report.page.findings import (
 )
 from animelm.report.page.made import attribution, data_rows, method_table
 from animelm.report.page.process import router_exhibits, training_exhibits
-from animelm.report.page.svg import to_svg
 from animelm.report.page.texts import Texts, load_texts
 
 _EXAMPLES = 3  # of each outcome

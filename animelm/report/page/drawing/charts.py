@@ -8,7 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from animelm.report.page.svg import FAINT, INK, MARKERS, SERIES, STYLE, new_figure, text_inches
+from animelm.report.page.drawing.svg import (
+    FAINT,
+    INK,
+    MARKERS,
+    SERIES,
+    STYLE,
+    new_figure,
+    text_inches,
+)
 
 _WIDTH = 7.2  # inches: fits a portrait page with its margins
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from animelm.report.page.svg import DASHES, INK, MARKERS, SERIES, STYLE, new_figure
+from animelm.report.page.drawing.svg import DASHES, INK, MARKERS, SERIES, STYLE, new_figure
 
 _WIDTH = 7.2
 Curve = Sequence[tuple[int, float]]
