@@ -35,6 +35,10 @@ COMMANDS = {
         "animelm.cli.compare",
         "Compare base, CPT, SFT and both: what was learned, what was forgotten",
     ),
+    "report": (
+        "animelm.cli.report",
+        "Write what a fit or a comparison found as one page, or as a weekly report",
+    ),
     "ask": ("animelm.cli.ask", "Ask a model a question, or base and adapter side by side"),
     "export": (
         "animelm.cli.export",
