@@ -8,7 +8,10 @@ from glob import escape
 from pathlib import Path
 from uuid import uuid4
 
+from safetensors import SafetensorError
+
 from animelm.errors import UserError
+from animelm.locks import hold
 
 
 def default_cache() -> Path:
@@ -36,7 +39,7 @@ def make_folder(folder: Path, setting: str) -> None:
 
 @contextmanager
 def write_errors_as_user_errors(path: Path) -> Iterator[None]:
-    """Turns an ``OSError`` of the block into a ``UserError`` that names the file.
+    """Turns an error of writing in the block into a ``UserError`` that names the file.
 
     Args:
         path: the file or folder that the block writes to.
@@ -46,10 +49,11 @@ def write_errors_as_user_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        name = getattr(error, "filename", None) or path
         raise UserError(
-            f"{error.filename or path}: cannot be written: {error.strerror or error}; correct this "
-            "and run the same command again"
+            f"{name}: cannot be written: {reason}; correct this and run the same command again"
         ) from error
 
 
@@ -74,7 +78,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     partial = _partial(path)
     try:
-        yield partial
+        with hold(partial):
+            yield partial
         _write_to_disk(partial)
         os.replace(partial, path)
         _write_to_disk(path.parent)
@@ -98,11 +103,11 @@ def whole_folder(path: Path, keep_existing: bool = False) -> Iterator[Path]:
             one of this block is removed.
     """
     partial = _partial(path)
-    partial.mkdir(parents=True)
     try:
-        yield partial
-        for file in partial.rglob("*"):
-            _write_to_disk(file)
+        with hold(partial, is_folder=True):
+            yield partial
+            for file in partial.rglob("*"):
+                _write_to_disk(file)
         _write_to_disk(partial)
         if path.exists() and not keep_existing:
             previous = _previous(path)

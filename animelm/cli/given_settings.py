@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from animelm.errors import UserError
+from animelm.reading import parse_yaml, read_utf8
 
 _RENAMED_KEYS = {
     "model.rank": "model.lora.rank",
@@ -130,7 +129,7 @@ def _given_settings(arguments: list[str]) -> Iterator[GivenSetting]:
         if option in ("--config", "-c"):
             if not text:  # the parser's own message is clear
                 continue
-            content = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
+            content = parse_yaml(read_utf8(Path(text)), text)
             for key, value in _flat(content):
                 yield GivenSetting(key, value, f"{text}: {key}")
         else:
@@ -141,8 +140,8 @@ def _given_settings(arguments: list[str]) -> Iterator[GivenSetting]:
 
 def _value(text: str) -> object:
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
+        return parse_yaml(text, "")
+    except UserError:
         return text
 
 

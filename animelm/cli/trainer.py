@@ -2,7 +2,8 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from animelm.cli.resume import ResumePoint, check_checkpoint, how_to_resume
 from animelm.data.datamodules import DomainDataModule
 from animelm.errors import UserError
 from animelm.files import make_folder
+from animelm.locks import clear_leftovers, folder_lock
 from animelm.report.validation import print_validation
+from animelm.terminal import say
 from animelm.train.adapter_record import adopted_split
 from animelm.train.callbacks.defaults import (
     CheckpointSettings,
@@ -177,7 +180,7 @@ class TrainerCLI(LightningCLI):
             UserError: another process of the run has ended, or does not answer.
         """
         try:
-            with self._signals:
+            with self._output_lock(subcommand), self._signals:
                 super()._run_subcommand(subcommand)
         except StoppedBySignal as stop:
             if self.trainer.is_global_zero:
@@ -185,8 +188,18 @@ class TrainerCLI(LightningCLI):
                 if subcommand == "fit":
                     given = self._get(self.config_init, "ckpt_path")
                     message = f"{message}; {how_to_resume(self.trainer, given, self._given)}"
-                print(message, file=sys.stderr)
+                say(message, sys.stderr)
             raise
+        except OSError as error:
+            # Such as TensorBoard's writer on a full disk, whose errors name no file.
+            if error.errno is None:
+                raise
+            where = error.filename or self.trainer.log_dir or self.trainer.default_root_dir
+            message = f"{where}: {error.strerror or error}"
+            if subcommand == "fit":
+                given = self._get(self.config_init, "ckpt_path")
+                message = f"{message}; {how_to_resume(self.trainer, given, self._given)}"
+            raise UserError(message) from error
         except RuntimeError as error:
             if self.trainer.world_size == 1 or not _LOST_PROCESS.search(str(error)):
                 raise
@@ -195,6 +208,18 @@ class TrainerCLI(LightningCLI):
                 f"another process has ended, or has not answered in time ({error!s:.200}); "
                 f"{how_to_resume(self.trainer, given, self._given)}"
             ) from error
+
+    @contextmanager
+    def _output_lock(self, subcommand: str) -> Iterator[None]:
+        """Keeps a second fit out of the folder, and clears away what a killed one left there."""
+        if subcommand != "fit" or not self.trainer.is_global_zero:
+            yield
+            return
+        output = Path(self.trainer.default_root_dir)
+        with folder_lock(output, "--trainer.default_root_dir"):
+            for folder in (output, *output.glob("version_*/checkpoints")):
+                clear_leftovers(folder)
+            yield
 
     def after_validate(self) -> None:
         """Prints scores and perplexities."""

@@ -68,6 +68,11 @@ def test_what_is_no_object_is_refused(values: object) -> None:
         ({"num_key_value_heads": 0}, "num_key_value_heads is 0; expected 1 or more"),
         ({"head_dim": 0}, "head_dim is 0; expected 1 or more"),
         ({"hidden_size": -4}, "hidden_size is -4; expected 1 or more"),
+        (
+            {"num_local_experts": 10**9},
+            "num_local_experts is 1000000000; expected 1 or more, to 4,",
+        ),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000; expected 1 or more"),
         ({"num_hidden_layers": 0}, "num_hidden_layers is 0; expected 1 or more"),
         ({"head_dim": 7}, "requires an even rotary dimension"),
         ({"rope_parameters": {"rope_type": "no_type", "rope_theta": 1e4}}, "KeyError: 'no_type'"),

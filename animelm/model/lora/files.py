@@ -1,15 +1,14 @@
 """Reads and checks the files of an adapter folder."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from peft import LoraConfig
 
 from animelm.errors import UserError
 from animelm.model.checkpoint.reader import tensors_in
 from animelm.model.lora.adapter_config import PLAIN_STARTS, honored_settings
+from animelm.reading import read_json
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -52,16 +51,10 @@ class StoredAdapter:
 
 
 def _read_config(path: Path) -> LoraConfig:
-    values = _read_json(path)
+    values = read_json(path)
     if not isinstance(values, dict) or values.get("peft_type") != "LORA":
         found = values.get("peft_type") if isinstance(values, dict) else type(values).__name__
         raise UserError(f"{path}: found {found}; expected an object with peft_type LORA")
-    if values.get("target_parameters"):
-        raise UserError(
-            f"{path}: target_parameters is {values['target_parameters']}; a base has one linear "
-            "layer per expert here, so train the adapter on target_modules, such as "
-            "gate_up_projs and down_projs"
-        )
     bias = values.get("bias", "none")
     if bias != "none":
         raise UserError(
@@ -79,10 +72,3 @@ def _read_config(path: Path) -> LoraConfig:
         return LoraConfig(**honored_settings(path, values))
     except (TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: PEFT cannot read it as a LoRA adapter's: {error}") from error
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error})") from error

@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 
-from animelm.files import recover_folder, whole_folder
+from animelm.files import recover_folder, whole_folder, write_errors_as_user_errors
 from animelm.train.callbacks.schedule import EveryNSteps
 
 
@@ -74,7 +74,10 @@ class AdapterCheckpoint(Callback):
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         adapter, writing = self._adapter(trainer), trainer.is_global_zero
-        with whole_folder(adapter) if writing else nullcontext(adapter) as folder:
+        with (
+            write_errors_as_user_errors(adapter),
+            whole_folder(adapter) if writing else nullcontext(adapter) as folder,
+        ):
             # All processes take part; the first one writes.
             pl_module.save_adapter(folder, step)  # type: ignore[operator]
         self._written = step

@@ -5,7 +5,12 @@ import pytest
 
 from animelm.data.batches.batch import Document
 from animelm.data.batches.loaders import PackedLoader
-from animelm.data.batches.mixing import TrainingSource, training_loader
+from animelm.data.batches.mixing import (
+    TrainingSource,
+    cap_repeats,
+    repeats_per_epoch,
+    training_loader,
+)
 from animelm.errors import UserError
 
 LENGTHS = np.array([40, 50, 30, 20, 60, 10], dtype=np.int64)
@@ -82,3 +87,43 @@ def test_a_source_without_documents_is_left_out() -> None:
 def test_shares_that_leave_nothing_are_refused() -> None:
     with pytest.raises(UserError, match=r"add up to 1; expected less than 1"):
         mixed(source(0, passes=1), source(1, share=0.5), source(2, share=0.5))
+
+
+def test_a_document_that_is_chosen_twice_is_shown_twice() -> None:
+    loader = mixed(source(0, 0, 1, 2, 3, 4, 5, passes=1), block_size=100)
+    assert tokens_of(loader)[0] == 80
+
+
+def test_repeats_are_counted_from_the_shares() -> None:
+    # 120 tokens are half of the epoch; 60 are drawn from 20, and 60 from 70.
+    sources = [source(0, 1, 2, passes=1), source(3, share=0.25), source(4, 5, share=0.25)]
+    assert repeats_per_epoch(sources) == [0, pytest.approx(3), pytest.approx(60 / 70)]
+    # An empty source is left out.
+    empty = [source(0, passes=1), source(share=0.6), source(1, share=0.5)]
+    assert repeats_per_epoch(empty) == [0, 0, pytest.approx(0.8)]
+
+
+def test_a_small_source_is_drawn_no_more_often_than_the_cap() -> None:
+    sources = [source(0, 1, 2, 4, passes=1), source(5, share=0.3), source(3, share=0.2)]
+    capped = cap_repeats(sources, 2.0)
+    assert repeats_per_epoch(sources) == [0, pytest.approx(10.8), pytest.approx(3.6)]
+    assert repeats_per_epoch(capped) == [0, pytest.approx(2), pytest.approx(2)]
+    shown = tokens_of(mixed(*capped))
+    assert shown[5] == pytest.approx(20, abs=10) and shown[3] == pytest.approx(40, abs=10)
+
+
+def test_the_other_shares_stay_when_one_is_capped() -> None:
+    sources = [source(0, 1, 2, passes=1), source(5, share=0.3), source(4, share=0.2)]
+    whole, small, other = cap_repeats(sources, 4.0)
+    assert (whole, other) == (sources[0], sources[2])
+    # 120 shown and 40 drawn are four fifths.
+    assert small.share == pytest.approx(0.2)
+
+
+def test_shares_within_the_cap_or_of_no_meaning_stay_as_they_are() -> None:
+    for sources in (
+        [source(0, 1, passes=1), source(2, share=0.2)],
+        [source(0, passes=1), source(1, share=0.5), source(2, share=0.5)],
+        [source(share=0.5)],
+    ):
+        assert cap_repeats(sources, 4.0) == sources
