@@ -235,6 +235,25 @@ def parse_yaml(text: str, where: str, what: str = "") -> Any:
         raise UserError(f"{where}{line}: {what}not valid YAML: {problem}") from error
 
 
+def require_bounded_option(argument: str) -> None:
+    """Refuses an option whose value is YAML that would fill the memory; all else is left alone.
+
+    Raises:
+        UserError: it would.
+    """
+    option, _, value = argument.rpartition("=")
+    try:
+        _require_bounded(value)
+    except _TooLarge as error:
+        raise UserError(f"{option or 'an option'}: {error.problem}") from error
+    except yaml.YAMLError:
+        return
+
+
+class _TooLarge(yaml.constructor.ConstructorError):
+    """YAML that is refused before it is built."""
+
+
 def _require_bounded(text: str) -> None:
     """Checks depth and size without building anything: aliases can double a value at each line."""
     if "*" not in text and len(text) < 1000:
@@ -268,7 +287,7 @@ def _require_bounded(text: str) -> None:
 
 
 def _refuse(event: yaml.Event, problem: str) -> None:
-    raise yaml.constructor.ConstructorError(None, None, problem, event.start_mark)
+    raise _TooLarge(None, None, problem, event.start_mark)
 
 
 def _reason(error: Exception) -> str:

@@ -20,7 +20,7 @@ from animelm.data.tokenization.tokenizer import (
 from animelm.errors import UserError
 from animelm.processes import call_bounded
 
-_RENDERING_SECONDS, _RENDERING_BYTES = 10, 256 << 20
+_RENDERING_SECONDS, _RENDERING_BYTES = 3, 256 << 20
 _LONGEST_RENDERED = 1_000_000
 
 AnswerFrom = Literal["final", "start"]
