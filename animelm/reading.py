@@ -3,8 +3,9 @@
 import json
 import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import yaml
 
@@ -20,7 +21,7 @@ _YAML_DEPTH = 100
 _YAML_SIZE = MIB  # nodes and characters, counted again wherever an alias repeats them
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Opens a file for reading.
 
     Raises:
@@ -286,7 +287,7 @@ def _require_bounded(text: str) -> None:
             _refuse(event, "its aliases repeat more than fits into memory")
 
 
-def _refuse(event: yaml.Event, problem: str) -> None:
+def _refuse(event: Any, problem: str) -> None:
     raise _TooLarge(None, None, problem, event.start_mark)
 
 
