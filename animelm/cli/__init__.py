@@ -23,7 +23,7 @@ COMMANDS = {
         "Score answers to the dev questions, and the loss on held-out articles",
     ),
     "test": (_TRAINER, "As validate, on the test questions"),
-    "predict": (_TRAINER, "Write answers to the test questions, without scores"),
+    "predict": (_TRAINER, "Write answers to the held-out questions on the domain, without scores"),
     "inspect": (
         "animelm.cli.inspect",
         "Print the model's modules and trainable parameters, without loading weights",
@@ -36,12 +36,24 @@ COMMANDS = {
         "animelm.cli.compare",
         "Compare base, CPT, SFT and both: what was learned, what was forgotten",
     ),
+    "report": (
+        "animelm.cli.report",
+        "Write what a fit or a comparison found as one page, or as a weekly report",
+    ),
     "ask": ("animelm.cli.ask", "Ask a model a question, or base and adapter side by side"),
+    "export": (
+        "animelm.cli.export",
+        "Write an adapter as files that other tools open, checked by those tools",
+    ),
     "demo": (
         _EXPERIMENT,
         "CPT, SFT, a control and their comparison on a part of the sample, in minutes",
     ),
     "reproduce": (_EXPERIMENT, "The same on the whole sample, in hours"),
+    "questions": (
+        "animelm.cli.questions",
+        "Check a file of questions: its facts, works, short keys and split",
+    ),
     "corpus": ("animelm.cli.corpus", "Turn a Wikipedia dump into Markdown articles"),
     "sample": ("animelm.cli.sample", "Write articles and questions from the tables of facts"),
     "base": (

@@ -5,6 +5,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from animelm.cli.configs import find_configs
+from animelm.cli.report import write_page
 from animelm.evaluate.compare import CompareSettings, compare
 from animelm.evaluate.summary import Summary, write_summary
 from animelm.locks import clear_leftovers, folder_lock
@@ -13,9 +14,11 @@ from animelm.report.table import summary_tables
 from animelm.terminal import Terminal, say
 
 _DESCRIPTION = """\
-Compares base, CPT, SFT without CPT, and CPT + SFT on the same held-out questions, and by their
-perplexity on held-out articles. Prints tables with 95 % intervals; writes every answer to
-results.jsonl, the figures to summary.json and a picture of them to comparison.svg."""
+Compares base, CPT, SFT without CPT, and CPT + SFT, or any models that a config names, on the same
+questions that none was trained on, and by their perplexity on held-out articles. Prints tables with
+95 % intervals; writes every answer to results.jsonl, what was gained, kept and lost to outcomes.csv
+and outcome_counts.csv, the figures to summary.json, and a report of it all to report.html. A
+comparison that was interrupted goes on where it stopped."""
 
 
 def run(command: str, arguments: list[str]) -> None:
@@ -43,9 +46,10 @@ def compare_and_print(settings: CompareSettings) -> None:
 
 
 def print_and_save(summary: Summary, folder: Path) -> None:
-    """Prints the tables of a comparison, and writes summary.json and comparison.svg."""
+    """Prints the tables of a comparison; writes summary.json, comparison.svg and report.html."""
     Terminal().print(summary_tables(summary))
     write_summary(folder / "summary.json", summary)
     save_comparison_picture(folder / "comparison.svg", summary)
     say(f"Picture: {folder / 'comparison.svg'}")
     say(f"Summary: {folder / 'summary.json'}")
+    write_page(folder)

@@ -12,8 +12,11 @@ from jsonargparse import auto_cli
 import animelm
 from animelm.cli.compare import compare_and_print, print_and_save
 from animelm.cli.configs import find_configs
+from animelm.cli.report import PAGE, WEEKLY, WEEKLY_FILES
 from animelm.cli.trainer import run as run_trainer
 from animelm.errors import UserError
+from animelm.evaluate.comparison.files import FILES
+from animelm.evaluate.comparison.journal import JOURNAL
 from animelm.evaluate.results import read_results
 from animelm.evaluate.settings import CompareSettings
 from animelm.evaluate.summary import pool_summaries, read_summary
@@ -21,7 +24,10 @@ from animelm.sample.writer import GENERATED, write_sample
 from animelm.terminal import Terminal
 
 # What a run writes into its folder; ``reproduce`` also writes ``sample`` and a folder per seed.
-_WRITTEN = ("cpt", "sft", "sft_only", "results.jsonl", "summary.json", "comparison.svg")
+_WRITTEN = (
+    *("cpt", "sft", "sft_only", "summary.json", "comparison.svg", PAGE, WEEKLY, WEEKLY_FILES),
+    *(*FILES, JOURNAL),
+)
 # Marks the folder as written by this command, because a user's own runs may also be called cpt and
 # sft; holds the settings of the run.
 _MARK = ".written-by-animelm.json"

@@ -31,6 +31,7 @@ _ADVICE = {
     "test": _SFT,
     "predict": _SFT,
     "compare": "they are set in a config, such as --config compare.yaml",
+    "export": "such as --adapter runs/sft/adapter --to peft --output my-adapter",
     "ask": "such as --base checkpoints/nano-gpt-oss-ja --adapter runs/sft/adapter",
 }
 

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from animelm.errors import UserError
 from animelm.train.callbacks.stop_on_signal import StopOnSignal
-from animelm.train.checkpoint_io import read_checkpoint, require_state_to_go_on
+from animelm.train.checkpoints.files import read_checkpoint, require_state_to_go_on
 
 # Keywords that Lightning resolves itself: in the new run's own folder, which is empty, or where
 # animelm writes nothing.

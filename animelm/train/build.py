@@ -1,6 +1,5 @@
 """Builds the model of a run, ready to be trained or evaluated, and writes what was trained."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -52,11 +51,6 @@ class BuiltModel:
     audit: TargetAudit | None = None
     record: RunRecord | None = None
     pretraining: Pretraining | None = None
-
-    @property
-    def trained_on(self) -> Mapping[str, object]:
-        """Data and split of the run, for its checkpoints; empty without a record."""
-        return self.record.trained_on if self.record else {}
 
     @property
     def causal(self) -> CausalLM:

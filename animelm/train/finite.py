@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from animelm.data.batches.batch import PackedBatch
 from animelm.errors import UserError
-from animelm.train.resume import gather_from_processes
+from animelm.train.checkpoints.resume import gather_from_processes
 
 _NAMED = 8  # documents in a message
 _ADVICE = (

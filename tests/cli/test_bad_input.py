@@ -91,7 +91,7 @@ def test_parquet_that_is_damaged_or_has_no_texts(refused, tmp_path: Path) -> Non
     message = refused("fit", "cpt.yaml", f"--data.folder={shard.parent}")
     assert f'{shard}: expected a column "text"' in message and "'content'" in message
     message = refused("fit", "sft.yaml", f"--data.records={shard}")
-    assert f"{shard}: expected the columns 質問 and 出力" in message
+    assert f"{shard}: expected 質問 and 出力" in message
 
 
 def test_a_base_that_is_not_there(refused, articles_of) -> None:

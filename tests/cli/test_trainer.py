@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,7 +73,7 @@ def test_fit_writes_the_adapter_as_peft_does(runs: Runs) -> None:
     files = {path.name for path in (runs.cpt / "adapter").iterdir()}
     assert files == {"adapter_config.json", "adapter_model.safetensors", "adapter_record.json"}
     weights = load_file(runs.cpt / "adapter" / "adapter_model.safetensors")
-    assert len(weights) == 2 * (2 * 4 + 2 * 4 * 2)  # A and B; layers, attention and experts
+    assert len(weights) == 2 * 2 * (4 + 2)  # A and B; layers; attention, and all experts at once
     assert all(weight.any() for weight in weights.values())
 
 
@@ -375,10 +376,10 @@ def test_a_checkpoint_of_other_targets_is_refused(
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("--data.validation_share=0.3", "data.validation_share=0.25, and this run has 0.3"),
+        ("--data.validation_share=0.3", "data.validation_share: 0.25 in the checkpoint, 0.3 here"),
         (
             "--data.general_folders=[animelm/sample/generated/general/articles]",
-            "the hash of its general articles=",
+            "the hash of its general articles: ",
         ),
     ],
 )
@@ -389,7 +390,8 @@ def test_a_checkpoint_of_other_data_or_another_split_is_refused(
     options = [*small(tmp_path / "run", 5), *articles_of, option, f"--ckpt_path={checkpoint}"]
     called = call("fit", "--config=cpt.yaml", *options)
     assert called.status == 2
-    assert f"the checkpoint was trained with {message}" in called.err
+    assert "the checkpoint was written by a run with other settings:\n" in called.err
+    assert f"  {message}" in called.err
     assert not (tmp_path / "run" / "adapter").exists()
 
 
@@ -466,6 +468,63 @@ def test_hyper_parameters_of_a_checkpoint_never_become_settings(
     assert called.status == 2
     assert f"{tmp_path / 'last.ckpt'}: holds no state_dict" in called.err
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.fixture
+def copied(runs: Runs, sample, articles_of, tmp_path: Path) -> tuple[Path, list[str]]:
+    """The articles of a finished run in a folder of their own, and the options of that run."""
+    folder = tmp_path / "articles"
+    shutil.copytree(sample.articles, folder)
+    checkpoint = runs.cpt / "version_0" / "checkpoints" / "last.ckpt"
+    return folder, [*articles_of, f"--data.folder={folder}", f"--ckpt_path={checkpoint}"]
+
+
+def swap(folder: Path) -> None:
+    first, second = sorted(folder.glob("*.md"))[:2]
+    texts = first.read_bytes(), second.read_bytes()
+    first.write_bytes(texts[1])
+    second.write_bytes(texts[0])
+
+
+def edit(folder: Path) -> None:
+    path = min(folder.glob("*.md"))
+    path.write_text(path.read_text(encoding="utf-8") + "字", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        edit,
+        swap,
+        lambda folder: min(folder.glob("*.md")).rename(folder / "9999.md"),
+        lambda folder: shutil.copy(min(folder.glob("*.md")), folder / "9999.md"),
+    ],
+    ids=["a character", "two swapped", "one renamed", "one added"],
+)
+def test_a_run_does_not_go_on_with_a_changed_corpus(
+    call, small, copied, tmp_path: Path, change
+) -> None:
+    folder, options = copied
+    change(folder)
+    called = call("fit", "--config=cpt.yaml", *small(tmp_path / "run", 4), *options)
+    assert called.status == 2
+    assert "  the hash of its articles: " in called.err
+    assert "add --model.allowed_changes=[data]" in called.err
+
+
+def test_a_run_goes_on_with_a_changed_corpus_and_more_epochs_on_purpose(
+    call, small, copied, tmp_path: Path
+) -> None:
+    folder, options = copied
+    for path in sorted(folder.glob("*.md"))[:4]:
+        shutil.copy(path, folder / f"9-{path.name}")
+    allowed = "--model.allowed_changes=[data,trainer.max_epochs]"
+    more = ["--trainer.max_epochs=2", allowed]
+    with pytest.warns(UserWarning, match="the run goes on with other settings than it began with"):
+        called = call("fit", "--config=cpt.yaml", *small(tmp_path / "run", 4), *options, *more)
+    assert called.status == 0, called.err
+    [step] = read_record(tmp_path / "run" / "adapter")
+    assert step.optimizer_steps == 8
 
 
 @pytest.mark.parametrize("written", [{"sharded": True}, {"random_states": [{}, {}]}])

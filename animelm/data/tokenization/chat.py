@@ -4,6 +4,7 @@ The template is rendered around placeholders, and only its own text may become c
 question and answer are encoded separately, as plain text.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,11 +13,14 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from animelm.data.batches.batch import Document
+from animelm.data.sources.formats.asked import Turn
+from animelm.data.sources.qa import QARecord
 from animelm.data.tokenization.tokenizer import (
     TextEncoder,
     control_token_ids,
     document_end_token_id,
 )
+from animelm.data.tokenization.turns import TurnEncoder
 from animelm.errors import UserError
 from animelm.processes import call_bounded
 
@@ -98,6 +102,12 @@ class ChatFormat:
             self._plain_tail(before),
             self._plain_tail(between),
         )
+        self._turns = TurnEncoder(
+            lambda messages, opens: _render(tokenizer, messages, opens),
+            self._encode_control,
+            lambda text, before: self._encoder.encode_after(self._plain_tail(before), [text])[0],
+            _opening_message(tokenizer),
+        )
         self.end_token_id = self._first_control_token(after)
         self.document_end_token_id = document_end_token_id(tokenizer)
         pad = tokenizer.pad_token_id
@@ -127,6 +137,61 @@ class ChatFormat:
             ids = np.array([*prompt, *answer, self.end_token_id], dtype=np.int32)
             documents.append(Document(ids, np.arange(len(ids)) >= len(prompt), question))
         return documents
+
+    def encode_records(self, records: Sequence[QARecord]) -> list[Document]:
+        """The pairs of all answers of records, after the messages and thoughts that they have.
+
+        Of a message before the question nothing is supervised. Thoughts are supervised with the
+        channel that they stand in; a template without a place for them leaves them out, with a
+        warning.
+
+        Raises:
+            UserError: the template leaves out a message.
+        """
+        documents = self.encode_pairs(
+            [(r.question, answer) for r in records for answer in r.answers]
+        )
+        place = 0
+        for record in records:
+            for number, answer in enumerate(record.answers):
+                thoughts = record.thinking[number] if record.thinking else ""
+                if record.history or thoughts:
+                    documents[place] = self._turn(record, thoughts, answer)
+                place += 1
+        return documents
+
+    def encode_questions(
+        self,
+        records: Sequence[QARecord],
+        answer_from: AnswerFrom = "final",
+        before: Sequence[str] = (),
+    ) -> list[list[int]]:
+        """Token ids of the prompts of records, after the messages that they have.
+
+        Args:
+            records: the questions.
+            answer_from: where the prompts end.
+            before: a text that precedes each question; without it the questions stand alone.
+        """
+        texts = [r.question for r in records]
+        if before:
+            texts = [text + question for text, question in zip(before, texts, strict=True)]
+        prompts = self.encode_prompts(texts, answer_from)
+        for i, record in enumerate(records):
+            if record.history:
+                turns = [*record.history, Turn("user", texts[i])]
+                prompts[i] = self._turns.prompt(turns, final=answer_from == "final")
+        return prompts
+
+    def _turn(self, record: QARecord, thoughts: str, answer: str) -> Document:
+        turns = [*record.history, Turn("user", record.question)]
+        try:
+            ids, prompt = self._turns.answered(turns, thoughts, answer)
+        except LookupError as error:
+            warnings.warn(f"{error}: only the answers are trained", stacklevel=2)
+            return self._turn(record, "", answer)
+        whole = np.array([*ids, self.end_token_id], dtype=np.int32)
+        return Document(whole, np.arange(len(whole)) >= prompt, record.question)
 
     def encode_text(self, text: str) -> list[int]:
         """Token ids of plain text, without control tokens."""

@@ -55,12 +55,6 @@ def _read_config(path: Path) -> LoraConfig:
     if not isinstance(values, dict) or values.get("peft_type") != "LORA":
         found = values.get("peft_type") if isinstance(values, dict) else type(values).__name__
         raise UserError(f"{path}: found {found}; expected an object with peft_type LORA")
-    if values.get("target_parameters"):
-        raise UserError(
-            f"{path}: target_parameters is {values['target_parameters']}; a base has one linear "
-            "layer per expert here, so train the adapter on target_modules, such as "
-            "gate_up_projs and down_projs"
-        )
     bias = values.get("bias", "none")
     if bias != "none":
         raise UserError(

@@ -49,7 +49,6 @@ def test_a_file_that_is_cut_off_is_named(folder: Path, file: str) -> None:
         ({"peft_type": "LOHA"}, "found LOHA; expected an object with peft_type LORA"),
         ({"peft_type": "NEW"}, "found NEW; expected"),
         ({"peft_type": None}, "found None; expected"),
-        ({"target_parameters": ["mlp.experts.down_proj"]}, "train the adapter on target_modules"),
         ({"bias": "all"}, "bias is 'all', .* replace the base's own, .*train it with bias 'none'"),
         ({"bias": "lora_only"}, "bias is 'lora_only', .* replace the base's own"),
         ({"init_lora_weights": "pissa_niter_4"}, "changes the base's own weights; save the"),

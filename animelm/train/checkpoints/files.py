@@ -9,7 +9,7 @@ from packaging.version import InvalidVersion, Version
 
 from animelm.errors import UserError
 from animelm.files import whole_file
-from animelm.train.checkpoint_seal import require_intact, seal
+from animelm.train.checkpoints.seal import require_intact, seal
 
 # What Lightning restores, with its type: of weights alone, and of a run that goes on.
 _ALWAYS: dict[str, type] = {"state_dict": dict, "pytorch-lightning_version": str}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from animelm.errors import UserError
-from animelm.train.checkpoint_io import (
+from animelm.train.checkpoints.files import (
     AtomicCheckpointIO,
     read_checkpoint,
     require_state_to_go_on,

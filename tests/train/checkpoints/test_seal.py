@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from animelm.errors import UserError
-from animelm.train.checkpoint_seal import require_intact, seal
+from animelm.train.checkpoints.seal import require_intact, seal
 
 DAMAGED = "is damaged|cannot be read as a checkpoint"
 
