@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from animelm.data.sources.formats.asked import Row
-from animelm.data.text_files import json_lines, read_utf8
 from animelm.errors import UserError
+from animelm.reading import json_lines, read_utf8
 
 _BETWEEN = " \t\n,"
 
