@@ -22,6 +22,7 @@ from animelm.data.held_out import (
 )
 from animelm.data.mentions import Mentions
 from animelm.data.sources.article_folders import open_articles
+from animelm.data.sources.folder_files import WeightedFolder
 from animelm.data.sources.qa import Columns, QARecord, QuestionFile, read_qa
 from animelm.data.split import check_share
 from animelm.data.tokenization.articles import ArticleCorpus
@@ -36,16 +37,16 @@ class DataPaths:
     """Where the data lie.
 
     Attributes:
-        articles: folder of articles on the domain.
+        articles: folders of articles on the domain.
         questions: files of questions on the domain.
         general_articles: folders of other articles.
         general_questions: files of other questions.
         columns: names of the columns of ``questions``, where they are not the usual ones.
     """
 
-    articles: Path | None = None
+    articles: tuple[WeightedFolder, ...] = ()
     questions: tuple[QuestionFile, ...] = ()
-    general_articles: tuple[Path, ...] = ()
+    general_articles: tuple[WeightedFolder, ...] = ()
     general_questions: tuple[QuestionFile, ...] = ()
     columns: Columns = Columns()  # noqa: RUF009 (frozen)
 
@@ -55,8 +56,7 @@ class DataPaths:
         Raises:
             UserError: as ``read_qa`` and ``open_articles``.
         """
-        folders = () if self.articles is None else (self.articles,)
-        return _read(self.questions, domain, self.columns, folders)
+        return _read(self.questions, domain, self.columns, self.articles)
 
     def read_general_questions(self) -> list[QARecord]:
         """Every other question.
@@ -68,13 +68,16 @@ class DataPaths:
 
 
 def _read(
-    files: tuple[QuestionFile, ...], domain: str, columns: Columns, folders: Sequence[Path]
+    files: tuple[QuestionFile, ...],
+    domain: str,
+    columns: Columns,
+    folders: Sequence[WeightedFolder],
 ) -> list[QARecord]:
     if not files:
         return []
 
     def titles() -> list[str]:
-        return sorted({a.title() for folder in folders for a in open_articles(folder)})
+        return sorted({a.title() for folder in folders for a in open_articles(folder.path)})
 
     return read_qa(files, domain, columns, titles)
 
@@ -153,7 +156,7 @@ class DomainData:
     @cached_property
     def articles(self) -> ArticleCorpus | None:
         """The tokenized articles on the domain."""
-        return self._corpus([self.paths.articles] if self.paths.articles else [])
+        return self._corpus(self.paths.articles)
 
     @cached_property
     def general_articles(self) -> ArticleCorpus | None:
@@ -193,7 +196,7 @@ class DomainData:
         }
         return {name: read() for name, read in sources.items() if name in wanted}
 
-    def _corpus(self, folders: Sequence[Path]) -> ArticleCorpus | None:
+    def _corpus(self, folders: Sequence[WeightedFolder]) -> ArticleCorpus | None:
         if not folders:
             return None
         return ArticleCorpus(folders, self.chat.tokenizer, self.split, self._workers, self._cache)
@@ -211,7 +214,8 @@ class DomainData:
     def _naming(self) -> set[int]:
         """Numbers of the general articles that name a subject which nothing may rehearse."""
         mentions = Mentions(self.questions.unrehearsed)
-        articles = (a for folder in self.paths.general_articles for a in open_articles(folder))
+        folders = self.paths.general_articles
+        articles = (a for folder in folders for a in open_articles(folder.path))
         texts = (f"「{article.title()}」\n{article.read()}" for article in articles)
         return {number for number, text in enumerate(texts) if mentions.any_in(text)}
 
@@ -240,7 +244,8 @@ def _articles_of(
         return TrainingSource([], _lengths([]), np.arange(0))
     kept = [
         number
-        for number in np.concatenate(corpus.train)
+        for numbers, weight in zip(corpus.train, corpus.weights, strict=True)
+        for number in np.tile(numbers, weight)
         if number not in without and text_key(corpus.titles[number]) not in held_out
     ]
     return TrainingSource(corpus.documents, corpus.lengths, np.array(kept, dtype=np.int64))

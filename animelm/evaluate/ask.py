@@ -14,6 +14,7 @@ from animelm.errors import UserError
 from animelm.evaluate.generate import CausalModel, load_for_inference, stream_reply
 from animelm.evaluate.harmony import Reply
 from animelm.evaluate.settings import AnswerFromSetting, resolve_answer_from
+from animelm.model.checkpoint.exported import whole_export
 from animelm.model.checkpoint.hub import check_vocabulary
 from animelm.model.lora.adapters import load_adapter
 from animelm.model.precision import ComputeType
@@ -29,7 +30,7 @@ class AskSettings:
 
     Args:
         base: Checkpoint folder or Hugging Face hub id of the base model.
-        adapter: Folder of a trained adapter. Without one the base answers.
+        adapter: Folder of a trained adapter, or of an export of one. Without it the base answers.
         compare: Let the base answer as well.
         answer_from: Where the prompt ends. final: at the beginning of the answer, as in
             fine-tuning. start: at the beginning of the assistant's turn, so that gpt-oss can think
@@ -90,20 +91,33 @@ class AskedModels:
             warnings.warn(without_record(folder), stacklevel=2)
         if folder and steps:
             require_same_base(folder, steps, record_base(settings.base))
-        base = load_for_inference(settings.base, settings.quantization, settings.compute_type)
-        self._model: CausalModel = load_adapter(base, folder, trainable=False) if folder else base
         self._fine_tuned = any(step.step == "sft" for step in steps)
         self.names = ["base"] if folder is None or settings.compare else []
         self.names += ["adapter"] if folder else []
+        self._models = self._load(folder)
+
+    def _load(self, folder: Path | None) -> dict[str, CausalModel]:
+        """Each model by its name; the base may hold the adapter."""
+        settings = self._settings
+        whole = whole_export(folder) if folder else None
+        models: dict[str, CausalModel] = {}
+        if folder and whole:
+            models["adapter"] = load_for_inference(str(folder), whole, settings.compute_type)
+        if "base" in self.names or not whole:
+            base = load_for_inference(settings.base, settings.quantization, settings.compute_type)
+            adapted = load_adapter(base, folder, trainable=False) if folder and not whole else base
+            models = {name: adapted for name in self.names} | models
+        return models
 
     def answer(self, name: str, question: str, show: Callable[[Reply], object]) -> Reply:
         """Generates the reply of one model; ``show`` is called with the reply after each token."""
         settings, adapted = self._settings, name == "adapter"
         answer_from = resolve_answer_from(settings.answer_from, adapted and self._fine_tuned)
-        bare = isinstance(self._model, PeftModel) and not adapted
-        with self._model.disable_adapter() if bare else nullcontext():  # type: ignore[operator]
+        model = self._models[name]
+        bare = isinstance(model, PeftModel) and not adapted
+        with model.disable_adapter() if bare else nullcontext():  # type: ignore[operator]
             return stream_reply(
-                self._model,
+                model,
                 self._chat,
                 question,
                 answer_from,

@@ -129,11 +129,10 @@ def record_paths(paths: DataPaths) -> tuple[DataRecord, ...]:
         UserError: one of them is missing, or cannot be read.
     """
     records: list[DataRecord] = []
-    if paths.articles is not None:
-        records.append(record_data("articles", paths.articles))
+    records += [record_data("articles", folder.path) for folder in paths.articles]
     if paths.questions:
         records.append(record_questions("questions", paths.questions, paths.read_questions()))
-    records += [record_data("general_articles", folder) for folder in paths.general_articles]
+    records += [record_data("general_articles", folder.path) for folder in paths.general_articles]
     if paths.general_questions:
         records.append(
             record_questions(

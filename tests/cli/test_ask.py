@@ -109,3 +109,19 @@ def test_a_tokenizer_that_the_base_has_no_rows_for_is_reported(
     called = ask(QUESTION, f"--base={tmp_path}")
     assert called.status == 2
     assert "its embedding has 99 rows" in called.err and not called.out
+
+
+def test_an_export_of_merged_weights_is_asked_like_an_adapter(
+    ask, call, adapter: Path, tmp_path: Path
+) -> None:
+    options = ["--to=merged", "--check=false", f"--output={tmp_path / 'out'}"]
+    assert call("export", f"--adapter={adapter}", *options).status == 0
+    called = ask(QUESTION, f"--adapter={tmp_path / 'out'}", "--compare", "--format=json")
+    assert called.status == 0, called.err
+    base, exported = json.loads(called.out)["answers"]
+    assert (base["model"], exported["model"]) == ("base", "adapter")
+    assert base["output"] != exported["output"]
+    [alone] = json.loads(ask(QUESTION, f"--adapter={tmp_path / 'out'}", "--format=json").out)[
+        "answers"
+    ]
+    assert alone == exported

@@ -112,7 +112,7 @@ def test_the_control_differs_from_fine_tuning_in_what_was_read_alone(
     assert (data.epoch, data.shares.articles) == ("questions", 0)
     anime = GENERATED / "anime"
     assert data.paths.questions == question_files(anime / "qa.jsonl")
-    assert anime / "articles" not in data.paths.general_articles
+    assert anime / "articles" not in [folder.path for folder in data.paths.general_articles]
     assert data.split_settings == parsed(sft).datamodule.split_settings
     assert data.seed == made.config["seed_everything"] == 3
     assert handed_on["compare"].sft_only_adapter == tmp_path / "run" / "sft_only" / "adapter"

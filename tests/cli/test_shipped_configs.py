@@ -198,7 +198,8 @@ def test_fine_tuning_and_comparison_continue_from_the_steps_before(base: str) ->
     assert cpt.model.settings.adapter.evaluate == folders[0]
     assert source.evaluate == Path(str(compare.sft_adapter)) == folders[1]
     paths = sft.datamodule.paths
-    assert Path(str(compare.articles)) == paths.articles == cpt.datamodule.paths.articles
+    assert [Path(str(compare.articles))] == [folder.path for folder in paths.articles]
+    assert paths.articles == cpt.datamodule.paths.articles
     assert question_files(str(compare.records)) == paths.questions
     assert question_files(str(compare.general_records)) == paths.general_questions
 

@@ -171,7 +171,7 @@ def test_a_record_that_is_damaged_is_named(
     (other / RECORD_FILE).write_text("{", encoding="utf-8")
     status, told = evaluate("validate", f"--model.adapter.evaluate={other}")
     assert status == 2
-    assert f"{other / RECORD_FILE}: not JSON" in told
+    assert f"{other / RECORD_FILE}: not valid JSON" in told
 
 
 @pytest.fixture

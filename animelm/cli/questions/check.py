@@ -8,6 +8,7 @@ from rich.console import Console
 
 from animelm.data.domain import DataPaths
 from animelm.data.held_out import DEFAULT_SPLIT, SplitSettings, split_questions
+from animelm.data.sources.folder_files import FolderSetting, weighted_folders
 from animelm.data.sources.qa import Columns, QARecord, QuestionFile
 from animelm.errors import UserError
 from animelm.files import write_whole
@@ -30,7 +31,7 @@ def run(command: str, options: list[str]) -> None:
 
 def check(
     files: list[Path],
-    articles: Path | None = None,
+    articles: FolderSetting = None,
     columns: Columns = Columns(),  # noqa: B008 (frozen)
     held_out_wordings: float = DEFAULT_SPLIT.held_out_wordings or 0.0,
     held_out_works: float = DEFAULT_SPLIT.held_out_works or 0.0,
@@ -46,7 +47,7 @@ def check(
 
     Args:
         files: Files or folders of questions.
-        articles: Folder of the articles on the domain, as data.folder: works are found among their
+        articles: Folders of the articles on the domain, as data.folder: works are found among their
             titles.
         columns: Names of columns, where they have other names than the usual ones.
         held_out_wordings: Share of each fact's wordings that training would not see.
@@ -59,7 +60,7 @@ def check(
     if shown < 0:
         raise UserError(f"--shown must be 0 or more, not {shown}")
     split = SplitSettings(seed, held_out_wordings, held_out_works, dev_share=dev_share)
-    paths = DataPaths(articles, tuple(map(QuestionFile, files)), columns=columns)
+    paths = DataPaths(weighted_folders(articles), tuple(map(QuestionFile, files)), columns=columns)
     records = paths.read_questions()
     Console().print(question_tables(records, split_questions(records, [], split), shown))
     if output is not None:

@@ -12,10 +12,16 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from animelm.data.batches.loaders import PackedLoader, QuestionLoader
-from animelm.data.batches.mixing import TrainingSource, training_loader
+from animelm.data.batches.mixing import (
+    TrainingSource,
+    cap_repeats,
+    repeats_per_epoch,
+    training_loader,
+)
 from animelm.data.domain import DataPaths, DomainData, Shares, SourceName
 from animelm.data.held_out import DEFAULT_SPLIT, DOMAIN_SETS, TRAINED, SplitSettings
 from animelm.data.small_data import few_questions, few_steps, without_short_keys
+from animelm.data.sources.folder_files import FolderSetting, weighted_folders
 from animelm.data.sources.qa import Columns, QARecord, QuestionFile, question_files
 from animelm.data.split import subsample
 from animelm.data.tokenization.chat import AnswerFrom
@@ -49,11 +55,12 @@ class DomainDataModule(L.LightningDataModule):
     Args:
         base: Checkpoint folder or Hugging Face hub name of the base model, for its tokenizer and
             chat template.
-        folder: Folder of articles on the domain: Markdown files (.md, UTF-8), also in folders below
-            it, whose YAML front matter is not trained on; or Parquet files with a column text, a
-            row for each article (a column title or id names it); or a dataset on the Hugging Face
-            hub as hf://datasets/owner/name. By default the project's own sample is used for folder
-            and records; whoever names one of the two has no other data than that.
+        folder: Folder of articles on the domain: text files (.md, .markdown or .txt, UTF-8), also
+            in folders below it, whose YAML front matter is not trained on; or Parquet files with a
+            column text, a row for each article (a column title or id names it); or a dataset on the
+            Hugging Face hub as hf://datasets/owner/name. Several as a list, and each as {path: …,
+            weight: 2} to show its articles twice as often. By default the project's own sample is
+            used for folder and records; whoever names one of the two has no other data than that.
         records: Questions and answers on the domain, in UTF-8: .jsonl or .json of records, of pairs
             (質問/出力, 質問/回答, question/answer, instruction/input/output, prompt/completion), of
             messages or of conversations; .csv or .tsv with such columns; .txt with 質問: and 出力:
@@ -66,6 +73,8 @@ class DomainDataModule(L.LightningDataModule):
         epoch: Which source an epoch shows whole, articles (continual pre-training) or questions
             (fine-tuning).
         shares: How much of an epoch the other sources are.
+        most_repeats: How often one epoch shows such a source at most. Where its share would need
+            more, the share is lowered.
         block_size: Tokens of a block. Longer articles are cut into pieces of it; a question must
             fit with its answer.
         blocks_per_batch: Blocks of a batch on each device.
@@ -96,14 +105,15 @@ class DomainDataModule(L.LightningDataModule):
     def __init__(
         self,
         base: str,
-        folder: Path | None = None,
+        folder: FolderSetting = None,
         records: Path | QuestionFile | list[Path | QuestionFile] | None = None,
-        general_folders: list[Path] | None = None,
+        general_folders: FolderSetting = None,
         general_records: Path | QuestionFile | list[Path | QuestionFile] | None = None,
         columns: Columns = Columns(),  # noqa: B008 (frozen)
         domain: str = "anime",
         epoch: Literal["articles", "questions"] = "articles",
         shares: Shares = Shares(),  # noqa: B008 (frozen)
+        most_repeats: float = 4.0,
         block_size: int = 512,
         blocks_per_batch: int = 8,
         held_out_wordings: float | None = None,
@@ -122,7 +132,7 @@ class DomainDataModule(L.LightningDataModule):
         super().__init__()
         if folder is None and records is None:
             folder, records = SAMPLE / "articles", SAMPLE / "qa.jsonl"
-        if (folder if epoch == "articles" else records) is None:
+        if not (folder if epoch == "articles" else records):
             missing = "folder" if epoch == "articles" else "records"
             raise UserError(f"data.epoch is {epoch}, but data.{missing} is not set")
         self.base = base
@@ -133,13 +143,15 @@ class DomainDataModule(L.LightningDataModule):
             )
         self.domain = domain
         self.paths = DataPaths(
-            folder,
+            weighted_folders(folder),
             question_files(records),
-            tuple(general_folders or ()),
+            weighted_folders(general_folders),
             question_files(general_records),
             columns,
         )
-        self.epoch, self.shares = epoch, shares
+        self.epoch, self.shares, self.most_repeats = epoch, shares, most_repeats
+        if most_repeats <= 0:
+            raise UserError(f"data.most_repeats must be above 0, not {most_repeats}")
         given: dict[str, Any] = {
             "seed": seed,
             "held_out_wordings": held_out_wordings,
@@ -265,7 +277,7 @@ class DomainDataModule(L.LightningDataModule):
             raise UserError(f"nothing is left of the {self.epoch} to train on; hold out less")
         rank, world_size = rank_and_world_size(self)
         loader = training_loader(
-            [self._weighted(name, source) for name, source in sources.items()],
+            self._capped({name: self._weighted(name, each) for name, each in sources.items()}),
             block_size=self.block_size,
             blocks_per_batch=self.blocks_per_batch,
             pad_token_id=self.data.chat.pad_token_id,
@@ -285,6 +297,21 @@ class DomainDataModule(L.LightningDataModule):
                     f"{_WITHOUT[name]}"
                 )
         return loader
+
+    def _capped(self, sources: Mapping[SourceName, TrainingSource]) -> list[TrainingSource]:
+        """The sources, none of which an epoch draws too often; a warning says what was lowered."""
+        given = list(sources.values())
+        capped = cap_repeats(given, self.most_repeats)
+        for name, before, after, repeats in zip(
+            sources, given, capped, repeats_per_epoch(given), strict=True
+        ):
+            if before.share != after.share:
+                rank_zero_warn(
+                    f"data.shares.{name} is {before.share:g}, for which an epoch would show all of "
+                    f"it {repeats:.1f} times: it is shown {self.most_repeats:g} times, "
+                    f"{after.share:.1%} of the tokens. Name more of it, or raise data.most_repeats"
+                )
+        return capped
 
     def _weighted(self, name: str, source: TrainingSource) -> TrainingSource:
         if name == self.epoch:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from animelm.data.batches.batch import Document
@@ -23,6 +22,10 @@ from animelm.data.tokenization.tokenizer import (
 )
 from animelm.data.tokenization.turns import TurnEncoder
 from animelm.errors import UserError
+from animelm.processes import call_bounded
+
+_RENDERING_SECONDS, _RENDERING_BYTES = 10, 256 << 20
+_LONGEST_RENDERED = 1_000_000
 
 AnswerFrom = Literal["final", "start"]
 """Where a prompt ends: at the beginning of the answer, or of the assistant's turn."""
@@ -81,7 +84,14 @@ class ChatFormat:
         self.control = control_token_ids(tokenizer)
         self.channels = _channel_tokens(tokenizer)
         self._encoder = TextEncoder(tokenizer)
-        before, between, after, opening = _render_around_placeholders(tokenizer)
+        # A template is a program: it can loop for ever, or write a text of any length.
+        before, between, after, opening = call_bounded(
+            _render_around_placeholders,
+            tokenizer,
+            seconds=_RENDERING_SECONDS,
+            memory=_RENDERING_BYTES,
+            what="rendering the chat template",
+        )
         self._before = self._encode_control(before)
         # The text after the question, for both ends of a prompt.
         self._openings = {
@@ -243,7 +253,9 @@ def _render_around_placeholders(
     try:
         text = _render(tokenizer, [*asked, {"role": "assistant", "content": _ANSWER}])
         prompt = _render(tokenizer, asked, add_generation_prompt=True)
-    except (TemplateError, TypeError, ValueError) as error:
+    except (MemoryError, UserError):
+        raise
+    except Exception as error:  # a template can do whatever raises an error
         raise UserError(f"the chat template cannot be rendered: {error}") from error
     before, found_question, rest = text.partition(_QUESTION)
     between, found_answer, after = rest.partition(_ANSWER)
@@ -260,7 +272,9 @@ def _opening_message(tokenizer: PreTrainedTokenizerBase) -> list[dict[str, str]]
     system = {"role": "system", "content": _SYSTEM}
     try:
         text = _render(tokenizer, [system, {"role": "user", "content": _QUESTION}])
-    except (TemplateError, TypeError, ValueError):  # a template may refuse system messages
+    except (MemoryError, UserError):
+        raise
+    except Exception:  # a template may refuse system messages
         return []
     return [] if _SYSTEM in text else [system]
 
@@ -270,7 +284,7 @@ def _render(
     messages: list[dict[str, str]],
     add_generation_prompt: bool = False,
 ) -> str:
-    return str(
+    text = str(
         tokenizer.apply_chat_template(
             messages,
             chat_template=_FIXED_DAY + tokenizer.get_chat_template(),
@@ -278,3 +292,9 @@ def _render(
             add_generation_prompt=add_generation_prompt,
         )
     )
+    if len(text) > _LONGEST_RENDERED:
+        raise UserError(
+            f"the chat template renders a short question to {len(text):,} characters; expected at "
+            f"most {_LONGEST_RENDERED:,}"
+        )
+    return text

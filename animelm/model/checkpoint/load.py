@@ -15,6 +15,7 @@ from animelm.model.checkpoint.hub import load_config, resolve_base
 from animelm.model.checkpoint.reader import Checkpoint, loading_progress
 from animelm.model.checkpoint.weight_loader import WeightLoader
 from animelm.model.quantization.linear4bit import Quantization
+from animelm.shipped import find_shipped
 
 __all__ = ["initial_model", "load_base", "load_config", "save_base"]
 
@@ -42,7 +43,8 @@ def load_base(
             load_tensor(tensor, checkpoint, loader)
             progress.advance(task, tensor.bytes)
     model = _finished(loader, str(folder))
-    model.name_or_path = base  # PEFT records it in adapters
+    # Adapters record it, and are opened from any folder.
+    model.name_or_path = str(folder.resolve()) if find_shipped(Path(base)).is_dir() else base
     return model.requires_grad_(False).eval()
 
 

@@ -1,5 +1,8 @@
 """LoRA adapters on attention and on every expert, placed by PEFT and saved as PEFT writes them."""
 
+import copy
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -8,15 +11,24 @@ from peft import (
     LoraConfig,
     LoraModel,
     PeftModel,
+    PeftModelForCausalLM,
     get_peft_model,
     get_peft_model_state_dict,
+    set_peft_model_state_dict,
 )
 from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from animelm.errors import UserError
 from animelm.model.architecture import CausalLM
-from animelm.model.lora.files import StoredAdapter
+from animelm.model.lora.files import WEIGHTS_FILE, StoredAdapter
+from animelm.model.lora.fused_layout import (
+    fuse_experts,
+    fused_targets,
+    split_experts,
+    split_targets,
+)
 from animelm.model.lora.linear import Dropout, use_lora_linear
 from animelm.model.lora.targets import (
     DEFAULT_TARGETS,
@@ -29,6 +41,8 @@ from animelm.model.lora.targets import (
 
 STACKED = "stacked_on"
 _BASE_WEIGHT = ".base_layer.weight"
+# What an adapter of another tool may have, and PEFT cannot put on fused experts.
+_PER_EXPERT_ONLY = ("lora_bias", "rank_pattern", "alpha_pattern", "use_dora")
 
 
 @dataclass(frozen=True)
@@ -162,28 +176,48 @@ def _load_one(model: CausalLM | PeftModel, folder: Path, trainable: bool, name: 
             f"{folder}: this adapter has LoRA on {HEAD}, and the loss is computed from the "
             f"head's frozen weight; train it with {HEAD} left out of target_modules"
         )
+    config, weights = read_per_expert(stored)
+    config = use_lora_linear(config)
+    config.inference_mode = not trainable
     try:
         if isinstance(model, PeftModel):
-            model.load_adapter(str(folder), adapter_name=name, is_trainable=trainable)
+            model.add_adapter(name, config)
+            if trainable:
+                model.set_requires_grad(name)
         else:
-            model = PeftModel.from_pretrained(
-                model,
-                str(folder),
-                adapter_name=name,
-                is_trainable=trainable,
-                config=use_lora_linear(stored.config),
-            )
+            model = PeftModelForCausalLM(model, config, adapter_name=name)
+        set_peft_model_state_dict(model, weights, adapter_name=name)
     except (RuntimeError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{folder}: the adapter does not fit this base: {error}") from error
-    _check_fit(model, stored, name)
-    return model
+    _check_fit(model, folder, weights, name)
+    return model if trainable else model.eval()
 
 
-def _check_fit(model: PeftModel, stored: StoredAdapter, name: str) -> None:
+def read_per_expert(stored: StoredAdapter) -> tuple[LoraConfig, dict[str, Tensor]]:
+    """Configuration and weights of an adapter, for the model with one layer per expert.
+
+    Raises:
+        UserError: its tensors do not have the sizes that its configuration says.
+    """
+    config, weights = stored.config, load_file(stored.folder / WEIGHTS_FILE)
+    if not config.target_parameters:
+        return config, weights
+    try:
+        pattern, projections = split_targets(config.target_modules, config.target_parameters)
+        weights = split_experts(weights, config.r, projections)
+    except UserError as error:
+        raise UserError(f"{stored.folder}: {error}") from error
+    except ValueError as error:
+        raise UserError(f"{stored.folder}: the adapter does not fit this base: {error}") from error
+    config.target_modules, config.target_parameters = pattern, None
+    return config, weights
+
+
+def _check_fit(model: PeftModel, folder: Path, weights: Iterable[str], name: str) -> None:
     """Refuses an adapter that PEFT has loaded only in part, or not at all."""
     places = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
     # Beside an adapter of the embedding PEFT saves the embedding itself, which is no part of it.
-    found = {tensor for tensor in stored.tensors if not tensor.endswith(_BASE_WEIGHT)}
+    found = {tensor for tensor in weights if not tensor.endswith(_BASE_WEIGHT)}
     problems = [
         f"{len(names)} {problem}, the first is {min(names)}"
         for names, problem in (
@@ -194,7 +228,7 @@ def _check_fit(model: PeftModel, stored: StoredAdapter, name: str) -> None:
     ]
     if problems:
         raise UserError(
-            f"{stored.folder}: the adapter does not fit this base: {'; '.join(problems)}. Expected "
+            f"{folder}: the adapter does not fit this base: {'; '.join(problems)}. Expected "
             "an adapter that was trained on this base"
         )
 
@@ -204,23 +238,51 @@ def save_adapter(
     folder: Path,
     weights: dict[str, Tensor] | None = None,
 ) -> None:
-    """Writes the trained adapter in PEFT's own files.
+    """Writes the trained adapter as PEFT does for stock transformers, with experts fused.
 
-    The frozen adapter that it is stacked on, if any, goes into the subfolder ``stacked_on``.
+    PEFT has no dropout on fused experts, so the configuration of such an adapter says 0. The frozen
+    adapter that it is stacked on, if any, goes into the subfolder ``stacked_on``.
 
     Args:
         model: The model with the adapter.
         folder: Where to write; it is created.
         weights: Parameters of all adapters by their names in ``model``; None: those in ``model``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("default", STACKED):
-        if name in model.peft_config:
-            model.save_pretrained(
-                str(folder),
-                selected_adapters=[name],
-                state_dict=weights,
-                save_embedding_layers=False,  # else PEFT asks the hub for the size of the base's
-            )
-    for card in folder.rglob("README.md"):  # PEFT's model card is an unfilled form
-        card.unlink()
+    for name, place in (("default", folder), (STACKED, folder / STACKED)):
+        if name not in model.peft_config:
+            continue
+        state = get_peft_model_state_dict(
+            model,
+            state_dict=weights,
+            adapter_name=name,
+            save_embedding_layers=False,  # else PEFT asks the hub for the size of the base's
+        )
+        config = copy.deepcopy(cast(LoraConfig, model.peft_config[name]))
+        base = cast(CausalLM, model.get_base_model())
+        config.base_model_name_or_path, config.inference_mode = base.name_or_path, True
+        state = _as_stock(state, config, base.config.num_hidden_layers)
+        place.mkdir(parents=True, exist_ok=True)
+        config.save_pretrained(str(place))
+        # Copies, because safetensors refuses tensors that share memory.
+        owned = {key: tensor.detach().cpu().clone().contiguous() for key, tensor in state.items()}
+        save_file(owned, place / WEIGHTS_FILE, metadata={"format": "pt"})
+
+
+def _as_stock(state: dict[str, Tensor], config: LoraConfig, layers: int) -> dict[str, Tensor]:
+    """``state`` for stock transformers; ``config`` is changed alike."""
+    modules, parameters = fused_targets(state, layers)
+    if not parameters:
+        return state
+    unfit = [key for key in _PER_EXPERT_ONLY if getattr(config, key)]
+    if unfit:
+        warnings.warn(
+            f"stock PEFT has no {', '.join(unfit)} on fused experts, so this adapter is written "
+            "with one layer per expert, and opens only here",
+            stacklevel=2,
+        )
+        return state
+    fused = fuse_experts(state)
+    config.target_modules, config.target_parameters = modules, parameters
+    config.layers_to_transform = config.exclude_modules = None
+    config.lora_dropout = 0.0
+    return fused

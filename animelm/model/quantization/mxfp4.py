@@ -143,12 +143,33 @@ def encode_mxfp4(weight: Tensor) -> tuple[Tensor, Tensor]:
         Blocks uint8 [..., O, I / 32, 16] and scales uint8 [..., O, I / 32].
     """
     blocks = weight.float().unflatten(-1, (-1, BLOCK))
+    return pack_blocks(blocks, recommended_exponents(blocks))
+
+
+def recommended_exponents(blocks: Tensor) -> Tensor:
+    """The exponents that the specification recommends for blocks [..., 32], int32 [...]."""
     largest = blocks.abs().amax(-1)
     exponent = torch.frexp(largest).exponent - 3  # frexp: mantissa below 1; E2M1 goes to 2^3
-    exponent = exponent.masked_fill(largest == 0, 0).clamp(-SCALE_BIAS, SCALE_BIAS)
-    relative = torch.ldexp(blocks, -exponent.unsqueeze(-1))
-    magnitudes = E2M1[:8].to(weight.device)
+    return exponent.masked_fill(largest == 0, 0).clamp(-SCALE_BIAS, SCALE_BIAS)
+
+
+def pack_blocks(blocks: Tensor, exponent: Tensor) -> tuple[Tensor, Tensor]:
+    """Rounds blocks [..., 32] to the nearest values at the scale 2^``exponent`` of each.
+
+    Returns:
+        Bytes uint8 [..., 16] and scales uint8 [...].
+    """
+    codes = nearest_codes(torch.ldexp(blocks, -exponent.unsqueeze(-1)))
+    return pack_codes(codes), (exponent + SCALE_BIAS).to(torch.uint8)
+
+
+def nearest_codes(relative: Tensor) -> Tensor:
+    """The codes of the nearest E2M1 values, uint8; above 6, that of 6."""
+    magnitudes = E2M1[:8].to(relative.device)
     code = torch.bucketize(relative.abs().contiguous(), (magnitudes[1:] + magnitudes[:-1]) / 2)
-    code = (code + 8 * (relative < 0)).to(torch.uint8)
-    packed = code[..., 0::2] | (code[..., 1::2] << 4)
-    return packed, (exponent + SCALE_BIAS).to(torch.uint8)
+    return (code + 8 * (relative < 0)).to(torch.uint8)
+
+
+def pack_codes(codes: Tensor) -> Tensor:
+    """Two codes a byte, the first in the low nibble: [..., 32] to [..., 16]."""
+    return codes[..., 0::2] | (codes[..., 1::2] << 4)

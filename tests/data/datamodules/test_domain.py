@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from animelm.corpus.cleaning.text_key import text_key
@@ -13,6 +14,7 @@ from animelm.data.batches.batch import IGNORED, PackedBatch
 from animelm.data.datamodules.domain import DomainDataModule
 from animelm.data.domain import Shares
 from animelm.data.sources.article_folders import open_articles
+from animelm.data.sources.folder_files import WeightedFolder
 from animelm.data.sources.qa import QuestionFile
 from animelm.data.split import held_out_names, split_articles, split_qa
 from animelm.data.tokenization.chat import ChatFormat
@@ -91,7 +93,7 @@ def test_an_epoch_of_questions_shows_every_right_answer_of_every_training_questi
 
 def test_each_source_has_the_share_that_is_asked_for(make_module, tokenizer):
     shares = Shares(articles=0.5, general_questions=0.25)
-    module = make_module(epoch="questions", shares=shares, block_size=72)
+    module = make_module(epoch="questions", shares=shares, block_size=72, most_repeats=9)
     kinds = {"#": 0, "general": 0, "anime": 0}
     for batch in module.train_dataloader():
         for row in batch.input_ids:
@@ -107,6 +109,57 @@ def test_a_share_of_a_source_that_is_missing_is_reported(make_module):
     module = make_module(epoch="questions", folder=None, shares=shares)
     with pytest.warns(UserWarning, match=r"data\.shares\.articles is 0\.3, but there is nothing"):
         module.train_dataloader()
+
+
+def test_several_folders_are_read_and_those_with_a_weight_more_often(
+    make_module, articles, general_articles, tmp_path, tokenizer
+):
+    more = tmp_path / "more"
+    more.mkdir()
+    for number in range(2):
+        (more / f"{number}.txt").write_text(f"# 追加{number}\n本文です。", "utf-8")
+    folders = [articles, WeightedFolder(more, 3)]
+    module = make_module(folder=folders, shares=Shares(), validation_share=0.0)
+    shown = shown_by(module, tokenizer)
+    assert [shown.count(f"# 追加{number}\n") for number in range(2)] == [3, 3]
+    assert [shown.count(f"# 作品{number}\n") for number in range(20)] == [1] * 20
+
+
+def test_a_small_source_is_not_repeated_without_end_and_a_warning_says_so(
+    make_module, general_articles
+):
+    for path in list(general_articles.iterdir())[1:]:
+        path.unlink()
+    module = make_module(shares=Shares(general_articles=0.5), held_out_subjects=0.0)
+    text = r"data\.shares\.general_articles is 0\.5, .* would show all of it .* it is shown 4 times"
+    with pytest.warns(UserWarning, match=text):
+        module.train_dataloader()
+
+
+@pytest.mark.parametrize(
+    ("given", "folders"),
+    [
+        ("a", (WeightedFolder(Path("a")),)),
+        ("[a, b]", (WeightedFolder(Path("a")), WeightedFolder(Path("b")))),
+        (
+            "[{path: a, weight: 2}, b]",
+            (WeightedFolder(Path("a"), 2), WeightedFolder(Path("b"))),
+        ),
+        ("{path: a, weight: 2}", (WeightedFolder(Path("a"), 2),)),
+    ],
+)
+@pytest.mark.parametrize("setting", ["folder", "general_folders"])
+def test_folders_are_given_as_one_or_a_list_with_weights(base, setting, given, folders):
+    parser = ArgumentParser()
+    parser.add_class_arguments(DomainDataModule, "data")
+    parsed = parser.parse_args([f"--data.base={base}", f"--data.{setting}={given}"])
+    paths = parser.instantiate_classes(parsed).data.paths
+    assert (paths.articles if setting == "folder" else paths.general_articles) == folders
+
+
+def test_most_repeats_must_be_positive(make_module):
+    with pytest.raises(UserError, match=r"data\.most_repeats must be above 0"):
+        make_module(most_repeats=0)
 
 
 def test_fit_validates_on_held_out_articles_and_asks_the_dev_questions(
@@ -380,14 +433,15 @@ def test_wrong_data_are_found_at_setup(make_module, base, tmp_path, articles):
 
 def test_without_articles_and_questions_of_ones_own_the_sample_is_used(base):
     paths = DomainDataModule(base).paths
-    assert paths.articles and (paths.articles / "0001-01.md").is_file()
+    [folder] = paths.articles
+    assert (folder.path / "0001-01.md").is_file()
     assert [file.path.name for file in paths.questions] == ["qa.jsonl"]
 
 
 def test_who_names_articles_or_questions_gets_none_of_the_samples(base, articles):
     assert not DomainDataModule(base, articles).paths.questions
     own = DomainDataModule(base, records=articles / "qa.csv", epoch="questions")
-    assert own.paths.articles is None
+    assert own.paths.articles == ()
 
 
 SUBJECTS = ["日本", "南日本", "フランス", "金", "銀", "リン", "ベルリン", "山"]
@@ -405,7 +459,7 @@ def corpora(draw):
     return articles, [text() for _ in SUBJECTS], draw(st.integers(0, 50))
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1000, suppress_health_check=list(HealthCheck))
 @given(corpora())
 def test_no_unrehearsed_subject_and_no_held_out_question_stands_in_any_batch(
     base, articles, tokenizer, tmp_path_factory, made

@@ -25,12 +25,12 @@ from animelm.model.lora.targets import DEFAULT_TARGETS, audit_targets
 from animelm.model.quantization.linear4bit import Quantization
 
 SETTINGS = LoraSettings(rank=4, alpha=8, dropout=0.0)
-EXPERTS = r".*(?:gate_up_projs|down_projs)\.\d+"
+EXPERTS = r"(?:.*\.)?(?:gate_up_projs\.\d+|down_projs\.\d+)"
 
 
-def fresh(checkpoint: Path) -> PeftModel:
+def fresh(checkpoint: Path, settings: LoraSettings = SETTINGS) -> PeftModel:
     """A base with an adapter whose update is not zero."""
-    model = add_adapter(load_base(str(checkpoint)), SETTINGS)
+    model = add_adapter(load_base(str(checkpoint)), settings)
     torch.manual_seed(1)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
@@ -84,11 +84,50 @@ def test_saving_an_adapter_does_not_look_its_base_up(
     assert not [warning for warning in recwarn if "on-the-hub" in str(warning.message)]
 
 
-def test_pefts_own_loader_reads_the_saved_adapter(checkpoint: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "targets",
+    [DEFAULT_TARGETS, ("gate_proj",), ("q_proj", "down_proj"), ("k_proj",)],
+    ids=["all", "gate and up", "attention and down", "attention"],
+)
+def test_an_adapter_on_any_targets_comes_back_the_same(
+    checkpoint: Path, tmp_path: Path, targets: tuple[str, ...]
+) -> None:
+    model = fresh(checkpoint, replace(SETTINGS, target_modules=targets))
+    save_adapter(model, tmp_path)
+    again = load_adapter(load_base(str(checkpoint)), tmp_path, trainable=False).eval()
+    assert torch.equal(logits(again), logits(model))
+
+
+def test_an_adapter_in_the_layout_of_one_layer_per_expert_is_still_read(
+    checkpoint: Path, tmp_path: Path
+) -> None:
     model = fresh(checkpoint)
-    save_adapter(model, tmp_path / "adapter")
-    again = PeftModel.from_pretrained(load_base(str(checkpoint)), tmp_path / "adapter").eval()
-    torch.testing.assert_close(logits(again), logits(model), rtol=1e-4, atol=1e-4)
+    model.save_pretrained(tmp_path, save_embedding_layers=False)
+    assert ".gate_up_projs.0." in " ".join(load_file(tmp_path / "adapter_model.safetensors"))
+    again = load_adapter(load_base(str(checkpoint)), tmp_path, trainable=False).eval()
+    assert torch.equal(logits(again), logits(model))
+    save_adapter(again, tmp_path / "again")
+    assert "gate_up_projs" not in " ".join(load_file(tmp_path / "again/adapter_model.safetensors"))
+
+
+def test_an_adapter_that_stock_peft_cannot_hold_is_written_per_expert_with_a_warning(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    model = stock(checkpoint, tmp_path, target_modules=EXPERTS, lora_bias=True)
+    with pytest.warns(UserWarning, match="no lora_bias on fused experts, .* opens only here"):
+        save_adapter(model, tmp_path / "again")
+    again = load_adapter(load_base(str(checkpoint)), tmp_path / "again", trainable=False).eval()
+    assert torch.equal(logits(again), logits(model))
+
+
+def test_target_parameters_of_another_model_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    save_adapter(fresh(checkpoint), tmp_path)
+    path = tmp_path / "adapter_config.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values["target_parameters"] = ["feed_forward.experts.w1"]
+    path.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(UserError, match=r"names feed_forward\.experts\.w1; expected parameters of"):
+        load_adapter(load_base(str(checkpoint)), tmp_path, trainable=False)
 
 
 @pytest.mark.parametrize(
@@ -207,9 +246,15 @@ def test_an_adapter_of_the_embedding_fits(checkpoint: Path, tmp_path: Path) -> N
     torch.testing.assert_close(logits(ours), logits(theirs), rtol=1e-4, atol=1e-4)
 
 
-def test_continuing_takes_the_dropout_of_the_settings(checkpoint: Path, tmp_path: Path) -> None:
-    save_adapter(fresh(checkpoint), tmp_path / "cpt")
-    settings = replace(SETTINGS, dropout=0.25)
+@pytest.mark.parametrize(
+    ("targets", "written"), [(DEFAULT_TARGETS, 0.0), (("q_proj",), 0.25)], ids=["experts", "none"]
+)
+def test_continuing_takes_the_dropout_of_the_settings(
+    checkpoint: Path, tmp_path: Path, targets: tuple[str, ...], written: float
+) -> None:
+    below = replace(SETTINGS, target_modules=targets)
+    save_adapter(fresh(checkpoint, below), tmp_path / "cpt")
+    settings = replace(below, dropout=0.25)
     model = continue_adapter(load_base(str(checkpoint)), tmp_path / "cpt", settings)
     rates = {
         module.lora_dropout["default"].p
@@ -218,8 +263,8 @@ def test_continuing_takes_the_dropout_of_the_settings(checkpoint: Path, tmp_path
     }
     assert rates == {0.25}
     save_adapter(model, tmp_path / "sft")
-    written = json.loads((tmp_path / "sft" / "adapter_config.json").read_text(encoding="utf-8"))
-    assert written["lora_dropout"] == 0.25
+    config = json.loads((tmp_path / "sft" / "adapter_config.json").read_text(encoding="utf-8"))
+    assert config["lora_dropout"] == written  # PEFT has none on fused experts
 
 
 @pytest.mark.parametrize("setting", ["rank", "alpha"])
@@ -250,7 +295,10 @@ def test_continuing_with_a_target_that_the_adapter_lacks_is_an_error(
     ("settings", "message"),
     [
         ({"target_modules": ["q_proj", "v_proj"]}, r"parameters on v_proj, which"),
-        ({"target_modules": rf"{EXPERTS}|.*q_proj"}, r"on down_projs, gate_up_projs, which"),
+        (
+            {"target_modules": EXPERTS.replace(r"?:g", r"?:q_proj|g")},
+            r"on down_projs, gate_up_projs, which",
+        ),
         (
             {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
             r"on lm_head \(modules_to_save\), which",

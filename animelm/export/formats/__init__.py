@@ -1,0 +1,1 @@
+"""One format of an export a file; each writes into an empty folder."""
