@@ -12,7 +12,7 @@ TORCH := $(shell head -n 1 constraints.txt)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo reproduce test check base sample clean
+.PHONY: help setup demo reproduce test faults check base sample clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,12 @@ reproduce: setup ## The same on the whole sample, without a limit of time
 # One thread a worker: two workers with all the cores each would only get in each other's way.
 test: setup ## Run the tests
 	OMP_NUM_THREADS=1 $(RUN) pytest -n 2
+
+# One kill costs two runs of a tiny model; KILLS=4 is a first look.
+KILLS ?= 100
+
+faults: setup ## Inject faults: kills, full disks, flipped bits, two at once, hostile files (an hour)
+	OMP_NUM_THREADS=1 $(RUN) benchmarks.faults --kills $(KILLS)
 
 check: setup ## Style, types and import arrows
 	$(RUN) ruff check

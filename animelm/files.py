@@ -8,7 +8,10 @@ from glob import escape
 from pathlib import Path
 from uuid import uuid4
 
+from safetensors import SafetensorError
+
 from animelm.errors import UserError
+from animelm.locks import hold
 
 
 def default_cache() -> Path:
@@ -36,7 +39,7 @@ def make_folder(folder: Path, setting: str) -> None:
 
 @contextmanager
 def write_errors_as_user_errors(path: Path) -> Iterator[None]:
-    """Turns an ``OSError`` of the block into a ``UserError`` that names the file.
+    """Turns an error of writing in the block into a ``UserError`` that names the file.
 
     Args:
         path: the file or folder that the block writes to.
@@ -46,10 +49,11 @@ def write_errors_as_user_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        name = getattr(error, "filename", None) or path
         raise UserError(
-            f"{error.filename or path}: cannot be written: {error.strerror or error}; correct this "
-            "and run the same command again"
+            f"{name}: cannot be written: {reason}; correct this and run the same command again"
         ) from error
 
 
@@ -69,14 +73,16 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Gives a path to write to; at the end of the block that file replaces ``path``.
 
     If the block raises, the file is removed and ``path`` is unchanged. The content is on the disk
-    before it gets its name, so a power failure leaves no empty file.
+    before it gets its name, so a power failure leaves no empty file, and the name is on the disk
+    when the block has ended.
     """
     partial = _partial(path)
     try:
-        yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
+        with hold(partial):
+            yield partial
+        _write_to_disk(partial)
         os.replace(partial, path)
+        _write_to_disk(path.parent)
     finally:
         with suppress(OSError):
             partial.unlink()
@@ -88,7 +94,8 @@ def whole_folder(path: Path, keep_existing: bool = False) -> Iterator[Path]:
 
     If the block raises, the folder is removed and ``path`` is unchanged. A folder that holds files
     cannot be replaced in one step, so the old one is first moved aside; ``recover_folder`` puts it
-    back if the process is killed at that moment.
+    back if the process is killed at that moment. All content is on the disk before it gets its
+    name, and the name when the block has ended.
 
     Args:
         path: the folder.
@@ -96,9 +103,12 @@ def whole_folder(path: Path, keep_existing: bool = False) -> Iterator[Path]:
             one of this block is removed.
     """
     partial = _partial(path)
-    partial.mkdir(parents=True)
     try:
-        yield partial
+        with hold(partial, is_folder=True):
+            yield partial
+            for file in partial.rglob("*"):
+                _write_to_disk(file)
+        _write_to_disk(partial)
         if path.exists() and not keep_existing:
             previous = _previous(path)
             shutil.rmtree(previous, ignore_errors=True)
@@ -108,9 +118,40 @@ def whole_folder(path: Path, keep_existing: bool = False) -> Iterator[Path]:
         except OSError:
             if not (keep_existing and path.is_dir()):
                 raise
+        _write_to_disk(path.parent)
         shutil.rmtree(_previous(path), ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def link_whole(source: Path, path: Path) -> None:
+    """Gives a file a second name, replacing what had that name in one step.
+
+    Where the file system has no hard links, the file is copied.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    partial = _partial(path)
+    try:
+        try:
+            os.link(source, partial)
+        except OSError:
+            shutil.copyfile(source, partial)
+            _write_to_disk(partial)
+        os.replace(partial, path)
+        _write_to_disk(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_to_disk(path: Path) -> None:
+    """Waits until a file's content, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def recover_folder(path: Path) -> None:

@@ -45,12 +45,11 @@ REGISTRY_HOSTS = [
 ]
 # Distributions whose import name differs from their own.
 IMPORT_NAMES = {
+    "backports-zstd": "backports",
     "pyahocorasick": "ahocorasick",
     "python-frontmatter": "frontmatter",
     "pyyaml": "yaml",
 }
-# Lightning's logger writes with it, and people run it.
-USED_WITHOUT_IMPORT = {"tensorboard"}
 
 
 @cache
@@ -230,7 +229,7 @@ def imported_packages() -> set[str]:
 def test_the_declared_packages_are_those_that_are_imported():
     declared_names = [Requirement(name).name for name in project()["dependencies"]]
     importable = {IMPORT_NAMES.get(name, name) for name in declared_names}
-    assert importable - USED_WITHOUT_IMPORT == imported_packages()
+    assert importable == imported_packages()
 
 
 def test_the_version_is_the_newest_in_the_changelog_and_the_one_to_cite():

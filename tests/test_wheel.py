@@ -39,6 +39,7 @@ def test_the_wheel_holds_configs_sample_base_and_the_marker_of_types(unpacked_wh
         "sample/generated/anime/qa.jsonl",
         "sample/wordings.yaml",
         "model/checkpoint/released/gpt-oss-20b.json",
+        "corpus/wikitext/languages.yaml",
         "corpus/wikitext/templates/templates.yaml",
     ):
         assert (unpacked_wheel / "animelm" / name).is_file(), name

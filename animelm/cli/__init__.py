@@ -1,6 +1,7 @@
 """The command line, which imports every other package."""
 
 import importlib
+import signal
 import sys
 from types import ModuleType
 
@@ -8,6 +9,7 @@ from animelm import __version__
 from animelm.cli.parsing import errors_in_one_message
 from animelm.cli.quiet import quiet_libraries
 from animelm.errors import UserError
+from animelm.terminal import plain_messages, say
 
 # Command, module that runs it, description. A module is imported only when its command is run, so
 # that `--help` is quick.
@@ -20,7 +22,7 @@ COMMANDS = {
         "Score answers to the dev questions, and the loss on held-out articles",
     ),
     "test": (_TRAINER, "As validate, on the test questions"),
-    "predict": (_TRAINER, "Write answers to the test questions, without scores"),
+    "predict": (_TRAINER, "Write answers to the held-out questions on the domain, without scores"),
     "inspect": (
         "animelm.cli.inspect",
         "Print the model's modules and trainable parameters, without loading weights",
@@ -33,6 +35,10 @@ COMMANDS = {
         "animelm.cli.compare",
         "Compare base, CPT, SFT and both: what was learned, what was forgotten",
     ),
+    "report": (
+        "animelm.cli.report",
+        "Write what a fit or a comparison found as one page, or as a weekly report",
+    ),
     "ask": ("animelm.cli.ask", "Ask a model a question, or base and adapter side by side"),
     "export": (
         "animelm.cli.export",
@@ -43,6 +49,10 @@ COMMANDS = {
         "CPT, SFT, a control and their comparison on a part of the sample, in minutes",
     ),
     "reproduce": (_EXPERIMENT, "The same on the whole sample, in hours"),
+    "questions": (
+        "animelm.cli.questions",
+        "Check a file of questions: its facts, works, short keys and split",
+    ),
     "corpus": ("animelm.cli.corpus", "Turn a Wikipedia dump into Markdown articles"),
     "sample": ("animelm.cli.sample", "Write articles and questions from the tables of facts"),
     "base": (
@@ -50,6 +60,7 @@ COMMANDS = {
         "Train the embedded base: corpus, tokenizer, all weights",
     ),
 }
+_LONGEST_MESSAGE = 3000  # characters
 _EXAMPLES = """\
 A --config name that is not in the working directory is looked up in configs/.
 `python -m animelm COMMAND --help` explains the options of a command.
@@ -70,30 +81,44 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 on success; 2 after a user error, with one message on the error stream;
-        143 for a run that SIGTERM ended.
+        130 after Ctrl-C, 143 after SIGTERM.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments == ["--version"]:
-        print(f"animelm {__version__}")
+        say(f"animelm {__version__}")
         return 0
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_overview())
+        say(_overview())
         return 0 if arguments else 2
     command, *options = arguments
     try:
         _run(command, options)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except SystemExit as stop:  # raised by the parsers after --help, and by a run after SIGTERM
+        return _failed(str(error))
+    except OSError as error:
+        # The disk is full or the like, at a place that has no message of its own. Errors of
+        # libraries without a number of the system are bugs, whose traceback is needed.
+        if error.errno is None:
+            raise
+        return _failed(f"{error.filename or command}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        say(f"{command} was ended by Ctrl-C", sys.stderr)
+        return 128 + signal.SIGINT
+    except SystemExit as stop:  # raised by the parsers after --help, and by a run after a signal
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
+
+
+def _failed(message: str) -> int:
+    whole = len(message) <= _LONGEST_MESSAGE
+    say(f"error: {message if whole else message[:_LONGEST_MESSAGE] + ' …'}", sys.stderr)
+    return 2
 
 
 def _run(command: str, options: list[str]) -> None:
     if command not in COMMANDS:
         raise UserError(f"no command {command!r}; expected one of {', '.join(COMMANDS)}")
-    with quiet_libraries(), errors_in_one_message(command):
+    with plain_messages(), quiet_libraries(), errors_in_one_message(command):
         _module(command).run(command, options)
 
 

@@ -1,17 +1,17 @@
 """ask: answers questions in the terminal."""
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
 from animelm.cli.configs import find_configs
 from animelm.evaluate.ask import AskedModels, AskSettings
 from animelm.evaluate.harmony import Reply
+from animelm.reading import require_characters
 from animelm.report.replies import ReplyScreen
+from animelm.terminal import Terminal, say_json
 
 _DESCRIPTION = """\
 Answers a question in the chat format of the base, and shows the answer while it is generated.
@@ -42,10 +42,11 @@ def run(command: str, arguments: list[str]) -> None:
     )
     parser.add_class_arguments(AskSettings, skip={"compare"})
     parsed = parser.instantiate_classes(parser.parse_args(find_configs(arguments))).as_dict()
+    require_characters(parsed.get("question") or "", "the question")
     question, as_json = parsed.pop("question"), parsed.pop("format") == "json"
     del parsed["config"]
     settings = AskSettings(**parsed)
-    with Console(stderr=True).status(f"Loading {settings.base}"):
+    with Terminal(stderr=True).status(f"Loading {settings.base}"):
         models = AskedModels(settings)
     answer = _print_json if as_json else _show
     for asked in [question] if question else _typed_questions(as_json):
@@ -56,7 +57,7 @@ def _typed_questions(as_json: bool) -> Iterator[str]:
     if as_json:
         yield from (line.strip() for line in sys.stdin if line.strip())
         return
-    console = Console()
+    console = Terminal()
     while True:
         try:
             question = console.input("[bold]質問>[/bold] ").strip()
@@ -71,7 +72,7 @@ def _print_json(models: AskedModels, question: str) -> None:
     answers = [
         {"model": name, **asdict(models.answer(name, question, _unseen))} for name in models.names
     ]
-    print(json.dumps({"question": question, "answers": answers}, ensure_ascii=False), flush=True)
+    say_json({"question": question, "answers": answers})
 
 
 def _unseen(reply: Reply) -> None:

@@ -3,18 +3,22 @@
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
 from animelm.cli.configs import find_configs
+from animelm.cli.report import write_page
 from animelm.evaluate.compare import CompareSettings, compare
 from animelm.evaluate.summary import Summary, write_summary
+from animelm.locks import clear_leftovers, folder_lock
 from animelm.report.comparison_picture import save_comparison_picture
 from animelm.report.table import summary_tables
+from animelm.terminal import Terminal, say
 
 _DESCRIPTION = """\
-Compares base, CPT, SFT without CPT, and CPT + SFT on the same held-out questions, and by their
-perplexity on held-out articles. Prints tables with 95 % intervals; writes every answer to
-results.jsonl, the figures to summary.json and a picture of them to comparison.svg."""
+Compares base, CPT, SFT without CPT, and CPT + SFT, or any models that a config names, on the same
+questions that none was trained on, and by their perplexity on held-out articles. Prints tables with
+95 % intervals; writes every answer to results.jsonl, what was gained, kept and lost to outcomes.csv
+and outcome_counts.csv, the figures to summary.json, and a report of it all to report.html. A
+comparison that was interrupted goes on where it stopped."""
 
 
 def run(command: str, arguments: list[str]) -> None:
@@ -33,16 +37,19 @@ def run(command: str, arguments: list[str]) -> None:
 
 def compare_and_print(settings: CompareSettings) -> None:
     """Runs the comparison, and prints its tables and the paths of its files."""
-    summary = compare(settings)
-    print_and_save(summary, settings.output)
+    with folder_lock(settings.output, "--output"):
+        clear_leftovers(settings.output)
+        summary = compare(settings)
+        print_and_save(summary, settings.output)
     # Not through the console, which would break a long path over two lines.
-    print(f"Answers: {settings.output / 'results.jsonl'}")
+    say(f"Answers: {settings.output / 'results.jsonl'}")
 
 
 def print_and_save(summary: Summary, folder: Path) -> None:
-    """Prints the tables of a comparison, and writes summary.json and comparison.svg."""
-    Console().print(summary_tables(summary))
+    """Prints the tables of a comparison; writes summary.json, comparison.svg and report.html."""
+    Terminal().print(summary_tables(summary))
     write_summary(folder / "summary.json", summary)
     save_comparison_picture(folder / "comparison.svg", summary)
-    print(f"Picture: {folder / 'comparison.svg'}")
-    print(f"Summary: {folder / 'summary.json'}")
+    say(f"Picture: {folder / 'comparison.svg'}")
+    say(f"Summary: {folder / 'summary.json'}")
+    write_page(folder)

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from animelm.errors import UserError
+from animelm.reading import MIB, parse_yaml, read_utf8
 from animelm.shipped import CONFIGS
 
 _OPTIONS = ("--config", "-c")
@@ -65,15 +64,7 @@ def _find(name: str) -> str:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     """Reads a config here, because the parser's own message would not name the file."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at offset {error.start}") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "unreadable"
-        raise UserError(f"{path}{line}: not valid YAML: {problem}") from error
+    content = parse_yaml(read_utf8(path, MIB), str(path))
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected settings as `key: value` lines")
     return content

@@ -8,20 +8,26 @@ from pathlib import Path
 
 import yaml
 from jsonargparse import auto_cli
-from rich.console import Console
 
 import animelm
 from animelm.cli.compare import compare_and_print, print_and_save
 from animelm.cli.configs import find_configs
+from animelm.cli.report import PAGE, WEEKLY, WEEKLY_FILES
 from animelm.cli.trainer import run as run_trainer
 from animelm.errors import UserError
+from animelm.evaluate.comparison.files import FILES
+from animelm.evaluate.comparison.journal import JOURNAL
 from animelm.evaluate.results import read_results
 from animelm.evaluate.settings import CompareSettings
 from animelm.evaluate.summary import pool_summaries, read_summary
 from animelm.sample.writer import GENERATED, write_sample
+from animelm.terminal import Terminal
 
 # What a run writes into its folder; ``reproduce`` also writes ``sample`` and a folder per seed.
-_WRITTEN = ("cpt", "sft", "sft_only", "results.jsonl", "summary.json", "comparison.svg")
+_WRITTEN = (
+    *("cpt", "sft", "sft_only", "summary.json", "comparison.svg", PAGE, WEEKLY, WEEKLY_FILES),
+    *(*FILES, JOURNAL),
+)
 # Marks the folder as written by this command, because a user's own runs may also be called cpt and
 # sft; holds the settings of the run.
 _MARK = ".written-by-animelm.json"
@@ -45,7 +51,7 @@ class _Experiment:
     def run(self) -> None:
         """Trains what has not been trained yet, and compares."""
         begin = time.monotonic()
-        console = Console()
+        console = Terminal()
         console.rule("1 of 4: continual pre-training on articles")
         self._fit("cpt", "cpt.yaml", [])
         console.rule("2 of 4: fine-tuning on questions and answers")
@@ -59,7 +65,7 @@ class _Experiment:
     def _fit(self, name: str, config: str, options: list[str]) -> None:
         folder = self.output / name
         if (folder / "adapter").is_dir():
-            Console().print(f"{folder / 'adapter'} was trained by an earlier run")
+            Terminal().print(f"{folder / 'adapter'} was trained by an earlier run")
             return
         data = [
             f"--data.folder={self.sample / 'anime' / 'articles'}",

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from animelm.errors import UserError
+from animelm.reading import parse_yaml, read_utf8
 
 _RENAMED_KEYS = {
     "model.rank": "model.lora.rank",
@@ -56,19 +55,26 @@ class GivenSetting:
     origin: str
 
 
-def check_given_settings(arguments: list[str]) -> None:
+def check_given_settings(arguments: list[str]) -> list[str]:
     """Checks options and the configs that they name, in the order in which they are layered.
 
+    Returns:
+        The packages of ``--allow_classes_from``, from which a config may name classes too.
+
     Raises:
-        UserError: a setting has an old name, ``include`` is given as an option, or the data
-            module's base differs from the model's.
+        UserError: a setting has an old name, ``include`` is given as an option,
+            ``allow_classes_from`` is set in a config, or the data module's base differs from the
+            model's.
         ArgumentError: there is no base. The parser would only say that of the linked data module.
     """
     bases: dict[str, GivenSetting] = {}
+    packages: list[str] = []
     for setting in _given_settings(arguments):
         _require_current_names(setting)
         if setting.origin == "--include":
             raise UserError("--include: only a config file can include another; use --config")
+        if setting.key == "allow_classes_from":
+            packages += _packages(setting)
         if setting.key in ("model.base", "data.base", "data.init_args.base"):
             bases[setting.key.partition(".")[0]] = setting
     model, data = bases.get("model"), bases.get("data")
@@ -79,6 +85,21 @@ def check_given_settings(arguments: list[str]) -> None:
             f"{data.origin} is {data.value}, but {model.origin} is {model.value}; the data module "
             "always uses the model's base: leave data.base out"
         )
+    return packages
+
+
+def _packages(setting: GivenSetting) -> list[str]:
+    if setting.value is None:
+        return []
+    if setting.origin != "--allow_classes_from":
+        raise UserError(
+            f"{setting.origin}: only the command line can say whose code a config may run"
+        )
+    given = setting.value if isinstance(setting.value, list) else [setting.value]
+    names = [str(name) for name in given]
+    if wrong := [name for name in names if not all(map(str.isidentifier, name.split(".")))]:
+        raise UserError(f"--allow_classes_from: {wrong[0]!r} is not the name of a package")
+    return names
 
 
 def _require_current_names(setting: GivenSetting) -> None:
@@ -108,7 +129,7 @@ def _given_settings(arguments: list[str]) -> Iterator[GivenSetting]:
         if option in ("--config", "-c"):
             if not text:  # the parser's own message is clear
                 continue
-            content = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
+            content = parse_yaml(read_utf8(Path(text)), text)
             for key, value in _flat(content):
                 yield GivenSetting(key, value, f"{text}: {key}")
         else:
@@ -119,8 +140,8 @@ def _given_settings(arguments: list[str]) -> Iterator[GivenSetting]:
 
 def _value(text: str) -> object:
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
+        return parse_yaml(text, "")
+    except UserError:
         return text
 
 

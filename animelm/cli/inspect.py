@@ -1,7 +1,5 @@
 """inspect: describes the model of a config; no weights are loaded."""
 
-import json
-
 from animelm.cli.configs import find_configs
 from animelm.cli.parsing import config_parser
 from animelm.cli.trainer import TrainerCLI
@@ -9,6 +7,7 @@ from animelm.model.checkpoint.load import load_config
 from animelm.model.inspection import inspect_base
 from animelm.model.precision import choose_compute_dtype
 from animelm.report.inspection import print_inspection
+from animelm.terminal import say_json
 from animelm.train.module import AdaptedLM
 
 
@@ -31,6 +30,6 @@ def run(command: str, arguments: list[str]) -> None:
     lora = None if settings.from_scratch else settings.lora
     inspection = inspect_base(settings.base, settings.quantization, lora, dtype)
     if options.format == "json":
-        print(json.dumps(inspection.to_json(), ensure_ascii=False, indent=1))
+        say_json(inspection.to_json(), indent=1)
     else:
         print_inspection(inspection)

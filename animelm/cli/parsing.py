@@ -18,6 +18,8 @@ _TRIED_TYPES = (
     "Given value type:",
 )
 _LONGEST_VALUE = 60
+# jsonargparse's words for a class that its allow list does not name.
+_REFUSED_CLASS = re.compile(r"Importing '([^']+)' is not allowed")
 # Where a command's required options can be found.
 _CPT = "they are set in a config, such as --config cpt.yaml"
 _SFT = "they are set in a config, such as --config sft.yaml"
@@ -91,6 +93,13 @@ def errors_in_one_message(command: str) -> Iterator[None]:
 
 def shorten(message: str) -> str:
     """Removes the parser's attempts to read a value as other types from its message."""
+    if refused := _REFUSED_CLASS.search(message):
+        option = re.search(r'Parser key "([^"]+)"', message)
+        return (
+            f"{f'--{option[1]}: ' if option else ''}{refused[1]} lies outside of the packages "
+            "whose classes a config may name. Naming a class runs its code: if you trust it, add "
+            f"--allow_classes_from={refused[1].partition('.')[0]} to the command"
+        )
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
     kept = [line for line in lines if line and not line.startswith(_TRIED_TYPES)]
     kept = [line for line in kept if not line.startswith("Given value:") or _is_plain(line)]

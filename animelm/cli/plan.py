@@ -1,6 +1,6 @@
 """plan: estimates the memory and length of a config's run before anything is loaded."""
 
-import json
+import math
 import os
 import re
 import resource
@@ -20,12 +20,14 @@ from animelm.errors import UserError
 from animelm.model.checkpoint.hub import load_config
 from animelm.model.checkpoint.reader import Checkpoint
 from animelm.model.precision import choose_compute_dtype
+from animelm.planner.devices import GPU_NAMES, gpu_memory
 from animelm.planner.memory import MemoryEstimate, RunSettings, estimate_memory
 from animelm.planner.parallelism import Parallelism
 from animelm.planner.run_length import RunLength, run_length
 from animelm.planner.suggestions import suggest_changes
 from animelm.report.plan import Device, RunPlan, print_plan
 from animelm.shipped import find_shipped
+from animelm.terminal import say_json
 from animelm.train.strategies import FullyShardedStrategy
 
 _UNITS = {"GB": 10**9, "GIB": 2**30, "MB": 10**6, "MIB": 2**20, "B": 1, "": 1}
@@ -43,8 +45,14 @@ def run(command: str, arguments: list[str]) -> None:
     )
     parser.add_argument(
         "--device",
-        help='device to plan for: cpu, gpu, "16 GB GPU", "24 GiB CPU", or the bytes of a GPU; '
+        help='device to plan for: cpu, gpu, "16 GB GPU", "24 GiB CPU", the bytes of a GPU, or a '
+        'name such as "RTX 4090", A100-40GB or H100; '
         "default: the device that the trainer would use on this machine",
+    )
+    parser.add_argument(
+        "--tokens_per_second",
+        type=float,
+        help="speed to estimate the hours from: train/tokens_per_second of a run like this one",
     )
     options, rest = parser.parse_known_args(arguments)
     configs = [f"--config={name}" for name in options.config]
@@ -53,14 +61,17 @@ def run(command: str, arguments: list[str]) -> None:
     except MisconfigurationException as error:  # settings that contradict each other
         raise UserError(str(error)) from error
     device = parse_device(options.device) if options.device else _device_of(cli.trainer)
-    plan = _plan(cli, device)
+    speed = options.tokens_per_second
+    if speed is not None and not 0 < speed < math.inf:
+        raise UserError(f"--tokens_per_second {speed:g}: expected a number above 0")
+    plan = _plan(cli, device, speed)
     if options.format == "json":
-        print(json.dumps(plan.to_json(), ensure_ascii=False, indent=1))
+        say_json(plan.to_json(), indent=1)
     else:
         print_plan(plan)
 
 
-def _plan(cli: TrainerCLI, device: Device) -> RunPlan:
+def _plan(cli: TrainerCLI, device: Device, speed: float | None) -> RunPlan:
     settings = _settings(cli, device)
     tensors = _tensor_sizes(settings.base)
     # Run once before the process is measured: the model's modules are part of the process.
@@ -72,7 +83,7 @@ def _plan(cli: TrainerCLI, device: Device) -> RunPlan:
 
     memory = estimate(settings)
     suggestions = () if device.fits(memory) else suggest_changes(settings, estimate)
-    return RunPlan(settings, device, memory, suggestions, _length(cli, settings))
+    return RunPlan(settings, device, memory, suggestions, _length(cli, settings), speed)
 
 
 def parse_device(text: str) -> Device:
@@ -82,11 +93,13 @@ def parse_device(text: str) -> Device:
         UserError: the name cannot be parsed, or it is a GPU without a size and this machine has
             none.
     """
+    if memory := gpu_memory(text):
+        return Device("cuda", memory)
     match = _DEVICE.fullmatch(text.strip())
     if match is None or not text.strip():
         raise UserError(
-            f"--device {text!r}: expected cpu, gpu, a size such as '16 GB GPU' or '24 GiB CPU', or "
-            "the bytes of a GPU"
+            f"--device {text!r}: expected cpu, gpu, a size such as '16 GB GPU' or '24 GiB CPU', "
+            f"the bytes of a GPU, or one of {', '.join(GPU_NAMES)}"
         )
     number, unit, kind = match[1], (match[2] or "").upper(), (match[3] or "gpu").lower()
     kind = "cpu" if kind == "cpu" else "cuda"

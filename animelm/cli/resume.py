@@ -1,15 +1,18 @@
 """Checkpoints that a fit resumes from."""
 
-import pickle
 import re
+import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from animelm.errors import UserError
+from animelm.train.callbacks.stop_on_signal import StopOnSignal
+from animelm.train.checkpoints.files import read_checkpoint, require_state_to_go_on
 
 # Keywords that Lightning resolves itself: in the new run's own folder, which is empty, or where
 # animelm writes nothing.
@@ -17,15 +20,44 @@ _KEYWORDS = re.compile(r"(best|last|hpc|registry(:.*)?)\Z", re.IGNORECASE)
 _PATTERN = "version_*/checkpoints/*.ckpt"
 
 
-def check_checkpoint(name: str, output: Path) -> None:
-    """Checks that a run can resume from a checkpoint, without reading its tensors.
+@dataclass(frozen=True)
+class ResumePoint:
+    """Where a run goes on.
+
+    Attributes:
+        checkpoint: the file.
+        step: optimizer steps that were taken before it was written.
+    """
+
+    checkpoint: Path
+    step: int
+
+    def log_place(self, output: Path) -> dict[str, Any]:
+        """Arguments of the logger that goes on where the earlier run has logged.
+
+        They are empty for a checkpoint that lies elsewhere. The run's later checkpoints then
+        replace the earlier ones, however often it is resumed.
+
+        Args:
+            output: the run's folder.
+        """
+        place = re.fullmatch(r"version_(\d+)", self.checkpoint.parent.parent.name)
+        if place and self.checkpoint.resolve().parents[2] == output.resolve():
+            # What was logged after the checkpoint will be logged again.
+            return {"version": int(place[1]), "purge_step": self.step}
+        return {}
+
+
+def check_checkpoint(name: str, output: Path, trains: bool = True) -> ResumePoint:
+    """Checks that a run can resume from a checkpoint, before the base is loaded.
 
     Args:
         name: value of ``--ckpt_path``.
         output: the run's folder, in which earlier checkpoints are searched.
+        trains: whether the run goes on training, or only takes the weights.
 
     Raises:
-        UserError: it is one of Lightning's keywords, no file, or no complete checkpoint.
+        UserError: it is one of Lightning's keywords, no file, or no intact checkpoint.
     """
     path = Path(name)
     if _KEYWORDS.match(name):
@@ -35,20 +67,19 @@ def check_checkpoint(name: str, output: Path) -> None:
         raise UserError(
             f"--ckpt_path {name}: {problem}; expected a checkpoint (.ckpt); {_newest(output)}"
         )
-    try:
-        torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"--ckpt_path {name}: cannot be read as a checkpoint; it may be truncated"
-        ) from error
+    content = read_checkpoint(path, mapped=True)
+    if trains:
+        require_state_to_go_on(path, content)
+    return ResumePoint(path, content.get("global_step", 0))
 
 
-def how_to_resume(trainer: pl.Trainer, given: str | None) -> str:
-    """A sentence for a run that was interrupted.
+def how_to_resume(trainer: pl.Trainer, given: str | None, arguments: Sequence[str]) -> str:
+    """A sentence for a fit that was interrupted, with the command that goes on.
 
     Args:
         trainer: of that run.
         given: the checkpoint that this run itself was resumed from.
+        arguments: of the command line, after ``fit``.
     """
     written = [
         Path(path)
@@ -57,10 +88,24 @@ def how_to_resume(trainer: pl.Trainer, given: str | None) -> str:
         for path in (callback.last_model_path, callback.best_model_path)
         if path
     ]
-    latest = _latest(written) or (given and Path(given))
-    if latest:
-        return f"resume it from its last checkpoint by adding --ckpt_path {latest} to the command"
-    return "it had not written a checkpoint yet, so it cannot be resumed"
+    at_signal = [c.saved for c in trainer.callbacks if isinstance(c, StopOnSignal) and c.saved]
+    latest = _latest([*written, *at_signal]) or (Path(given) if given else None)
+    if latest is None:
+        return "it had not written a checkpoint yet, so it cannot be resumed"
+    command = ["python", "-m", "animelm", "fit", *_without_checkpoint(arguments)]
+    return f"go on with\n  {shlex.join([*command, f'--ckpt_path={latest}'])}"
+
+
+def _without_checkpoint(arguments: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "--ckpt_path":
+            del rest[:1]
+        elif not argument.startswith("--ckpt_path="):
+            kept.append(argument)
+    return kept
 
 
 def _newest(output: Path) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from jsonargparse import auto_cli
 
 from animelm.sample.writer import GENERATED, write_sample
+from animelm.terminal import say
 
 
 def run(command: str, arguments: list[str]) -> None:
@@ -20,7 +21,7 @@ def sample(out: Path = GENERATED, works: int | None = 24) -> None:
         works: Number of anime works to write. null writes all works of the table.
     """
     written = write_sample(out, works)
-    print(
+    say(
         f"{out}: {written.works} anime works with {written.anime_questions:,} questions, "
         f"{written.subjects} other subjects with {written.general_questions:,}"
     )

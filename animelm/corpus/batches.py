@@ -5,7 +5,7 @@ from pathlib import Path
 
 from animelm.corpus.dump.index import DumpIndex
 from animelm.corpus.dump.random_access import ForwardReader
-from animelm.corpus.render import Batch, SelectedPage
+from animelm.corpus.render import Batch, SelectedPage, is_rendered
 from animelm.corpus.selection.select import Selector
 
 # Small enough that workers share evenly and an interruption costs little; large enough that the
@@ -51,7 +51,7 @@ def page_batches(selector: Selector, indexes: Sequence[DumpIndex], folder: Path)
         if not table.is_seekable:
             # Not seekable: read here, once, from the beginning to the end.
             reader = reader or ForwardReader(table)
-            is_there = target.is_file()
+            is_there = is_rendered(target)
             spans = () if is_there else tuple(reader.take(p.offset, p.length) for p in held)
         part = table.part(held[0].offset, held[-1].offset)
         made = Batch(part, tuple(held), spans, target)

@@ -32,6 +32,7 @@ from animelm.corpus.render import SelectedPage, read_rendered, render_batch
 from animelm.corpus.selection.select import Selection, Selector
 from animelm.errors import UserError
 from animelm.files import default_cache, write_whole
+from animelm.locks import clear_leftovers, folder_lock
 
 _TASKS_PER_WORKER = 4
 
@@ -46,8 +47,8 @@ class BuildSettings:
     """Input, output and resources of a build.
 
     Args:
-        dump: MediaWiki exports (.xml, .xml.bz2, .xml.gz) of one wiki. Patterns such as
-            'parts/*.bz2' are allowed.
+        dump: MediaWiki exports (.xml, plain or as .bz2, .gz, .xz, .zst) of one wiki. Patterns such
+            as 'parts/*.bz2' are allowed.
         out: Folder to write the corpus to. A corpus that is already there is replaced once the new
             one is complete.
         license: License of the dump's text, written into every article and the dataset card.
@@ -127,9 +128,22 @@ def build_corpus(
         progress: shows progress bars.
 
     Raises:
-        UserError: no article matches the selection, a dump cannot be read, or the corpus cannot be
-            written.
+        UserError: no article matches the selection, a dump cannot be read, the corpus cannot be
+            written, or another process writes it.
     """
+    with folder_lock(settings.out, "--out"):
+        return _build(indexes, settings, selection, cleaning, questions, executor, progress)
+
+
+def _build(
+    indexes: Sequence[DumpIndex],
+    settings: BuildSettings,
+    selection: Selection,
+    cleaning: CleaningSettings,
+    questions: Sequence[Question],
+    executor: Executor | None,
+    progress: Progress,
+) -> BuildResult:
     selector = Selector(selection, indexes)
     fingerprint = _fingerprint(settings, selection, cleaning, questions, indexes)
     if is_built(settings.out, fingerprint):
@@ -142,6 +156,8 @@ def build_corpus(
             "--explain TITLE prints why a page is not selected"
         )
     work = WorkFolder(settings.out, fingerprint)
+    clear_leftovers(work.folder)
+    clear_leftovers(work.rendered)
     if not work.is_complete:
         batches = page_batches(selector, indexes, work.rendered)
         tasks = ((batch,) for batch in batches)

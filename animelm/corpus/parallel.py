@@ -1,14 +1,14 @@
 """Runs tasks on an executor and returns their results in order."""
 
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
 from animelm.errors import UserError
+from animelm.processes import ended_by_sigterm, worker_pool
 
 _Result = TypeVar("_Result")
 # Enough that no worker waits, few enough that their arguments take little memory.
@@ -19,19 +19,12 @@ _AHEAD = 64
 def local_workers(count: int) -> Iterator[Executor | None]:
     """An executor of ``count`` processes; None for one, which runs in this process."""
     if count == 1:
-        yield None
+        with ended_by_sigterm():
+            yield None
         return
     # Spawned: a fork would copy locks that the threads of libraries hold.
-    executor = ProcessPoolExecutor(count, get_context("spawn"), _ignore_interrupts)
-    try:
+    with worker_pool(count, get_context("spawn")) as executor:
         yield executor
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def _ignore_interrupts() -> None:
-    """The main process ends the workers; otherwise each would print a traceback."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def run_in_order(

@@ -22,7 +22,8 @@ from animelm.data.held_out import (
 )
 from animelm.data.mentions import Mentions
 from animelm.data.sources.article_folders import open_articles
-from animelm.data.sources.qa import QARecord, read_qa
+from animelm.data.sources.folder_files import WeightedFolder
+from animelm.data.sources.qa import Columns, QARecord, QuestionFile, read_qa
 from animelm.data.split import check_share
 from animelm.data.tokenization.articles import ArticleCorpus
 from animelm.data.tokenization.chat import ChatFormat
@@ -36,16 +37,49 @@ class DataPaths:
     """Where the data lie.
 
     Attributes:
-        articles: folder of articles on the domain.
-        questions: file of questions on the domain.
+        articles: folders of articles on the domain.
+        questions: files of questions on the domain.
         general_articles: folders of other articles.
-        general_questions: file of other questions.
+        general_questions: files of other questions.
+        columns: names of the columns of ``questions``, where they are not the usual ones.
     """
 
-    articles: Path | None = None
-    questions: Path | None = None
-    general_articles: tuple[Path, ...] = ()
-    general_questions: Path | None = None
+    articles: tuple[WeightedFolder, ...] = ()
+    questions: tuple[QuestionFile, ...] = ()
+    general_articles: tuple[WeightedFolder, ...] = ()
+    general_questions: tuple[QuestionFile, ...] = ()
+    columns: Columns = Columns()  # noqa: RUF009 (frozen)
+
+    def read_questions(self, domain: str = "anime") -> list[QARecord]:
+        """Every question on the domain; works are found among the titles of its articles.
+
+        Raises:
+            UserError: as ``read_qa`` and ``open_articles``.
+        """
+        return _read(self.questions, domain, self.columns, self.articles)
+
+    def read_general_questions(self) -> list[QARecord]:
+        """Every other question.
+
+        Raises:
+            UserError: as ``read_qa`` and ``open_articles``.
+        """
+        return _read(self.general_questions, "general", Columns(), self.general_articles)
+
+
+def _read(
+    files: tuple[QuestionFile, ...],
+    domain: str,
+    columns: Columns,
+    folders: Sequence[WeightedFolder],
+) -> list[QARecord]:
+    if not files:
+        return []
+
+    def titles() -> list[str]:
+        return sorted({a.title() for folder in folders for a in open_articles(folder.path)})
+
+    return read_qa(files, domain, columns, titles)
 
 
 @dataclass(frozen=True)
@@ -85,6 +119,7 @@ class DomainData:
         split: what is held out.
         workers: processes that tokenize.
         cache: folder of tokenized articles; None for the default one.
+        domain: name of the domain, for records that name none.
 
     Raises:
         UserError: on access, where a file or folder is missing or malformed.
@@ -97,21 +132,21 @@ class DomainData:
         split: SplitSettings,
         workers: int = 1,
         cache: Path | None = None,
+        domain: str = "anime",
     ) -> None:
-        self.paths, self.split = paths, split
+        self.paths, self.split, self.domain = paths, split, domain
         self.chat = ChatFormat(tokenizer)
         self._workers, self._cache = workers, cache
 
     @cached_property
     def records(self) -> list[QARecord]:
         """Every question on the domain."""
-        return read_qa(self.paths.questions) if self.paths.questions else []
+        return self.paths.read_questions(self.domain)
 
     @cached_property
     def general_records(self) -> list[QARecord]:
         """Every other question."""
-        path = self.paths.general_questions
-        return read_qa(path, domain="general") if path else []
+        return self.paths.read_general_questions()
 
     @cached_property
     def questions(self) -> QuestionSplit:
@@ -121,7 +156,7 @@ class DomainData:
     @cached_property
     def articles(self) -> ArticleCorpus | None:
         """The tokenized articles on the domain."""
-        return self._corpus([self.paths.articles] if self.paths.articles else [])
+        return self._corpus(self.paths.articles)
 
     @cached_property
     def general_articles(self) -> ArticleCorpus | None:
@@ -161,7 +196,7 @@ class DomainData:
         }
         return {name: read() for name, read in sources.items() if name in wanted}
 
-    def _corpus(self, folders: Sequence[Path]) -> ArticleCorpus | None:
+    def _corpus(self, folders: Sequence[WeightedFolder]) -> ArticleCorpus | None:
         if not folders:
             return None
         return ArticleCorpus(folders, self.chat.tokenizer, self.split, self._workers, self._cache)
@@ -179,20 +214,22 @@ class DomainData:
     def _naming(self) -> set[int]:
         """Numbers of the general articles that name a subject which nothing may rehearse."""
         mentions = Mentions(self.questions.unrehearsed)
-        articles = (a for folder in self.paths.general_articles for a in open_articles(folder))
+        folders = self.paths.general_articles
+        articles = (a for folder in folders for a in open_articles(folder.path))
         texts = (f"「{article.title()}」\n{article.read()}" for article in articles)
         return {number for number, text in enumerate(texts) if mentions.any_in(text)}
 
     def _pairs(self, records: Sequence[QARecord], block_size: int) -> TrainingSource:
-        pairs = [(record.question, answer) for record in records for answer in record.answers]
-        documents = self.chat.encode_pairs(pairs)
+        documents = self.chat.encode_records(records)
         longest = max(documents, key=len, default=None)
         if longest is not None and len(longest) > block_size:
             raise UserError(
                 f"the question {longest.name!r} takes {len(longest)} tokens with its answer, more "
                 f"than a block holds; set block_size to {len(longest)} or more, or shorten it"
             )
-        return TrainingSource(documents, _lengths(documents), np.arange(len(documents)))
+        weights = [record.weight for record in records for _ in record.answers]
+        shown = np.repeat(np.arange(len(documents)), weights)
+        return TrainingSource(documents, _lengths(documents), shown)
 
 
 def _lengths(documents: Sequence[Document]) -> NDArray[np.int64]:
@@ -207,7 +244,8 @@ def _articles_of(
         return TrainingSource([], _lengths([]), np.arange(0))
     kept = [
         number
-        for number in np.concatenate(corpus.train)
+        for numbers, weight in zip(corpus.train, corpus.weights, strict=True)
+        for number in np.tile(numbers, weight)
         if number not in without and text_key(corpus.titles[number]) not in held_out
     ]
     return TrainingSource(corpus.documents, corpus.lengths, np.array(kept, dtype=np.int64))

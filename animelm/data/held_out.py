@@ -10,9 +10,12 @@ from animelm.data.split import check_share, hash_order, held_out_names, split_qa
 
 UNSEEN_WORDING = "anime_unseen_wording"
 ONLY_READ = "anime_only_read"
+UNSEEN_FACT = "anime_unseen_fact"
+TRAINED = "anime_trained"
 REHEARSED = "general_rehearsed"
 UNREHEARSED = "general_unrehearsed"
 QUESTION_SETS = (UNSEEN_WORDING, ONLY_READ, REHEARSED, UNREHEARSED)
+DOMAIN_SETS = (UNSEEN_WORDING, ONLY_READ, UNSEEN_FACT)
 
 ANIME_ARTICLES = "anime_articles"
 GENERAL_ARTICLES = "general_articles"
@@ -94,12 +97,15 @@ def split_questions(
 
     - ``anime_unseen_wording``: wordings never trained on, of facts that are.
     - ``anime_only_read``: works that training never asks about; they occur in articles only.
+    - ``anime_unseen_fact``: facts that training never asks about, of questions whose work is not
+      known: other questions may be on the same work.
     - ``general_rehearsed``: wordings never trained on, of general facts that replay draws from.
     - ``general_unrehearsed``: questions on general subjects that no general text or question in
       training names.
 
-    No question of these sets is trained on, whatever its punctuation, width and case; of the second
-    and the fourth set, no fact is. The works of each set are divided into dev and test.
+    No question of these sets is trained on, whatever its punctuation, width and case. Of the sets
+    of works, facts and subjects that are not asked about, no fact is. The works of each set are
+    divided into dev and test.
 
     Args:
         anime: records on anime.
@@ -116,9 +122,11 @@ def split_questions(
     replay = [record for record in replay if not _names(asked_nowhere, record)]
     facts = {record.fact for record in replay}
     trained = _Trained([*own.train, *replay])
+    unasked = list(filter(trained.has_no_fact_of, own.only_read))
     sets = {
         UNSEEN_WORDING: own.unseen_wording,
-        ONLY_READ: list(filter(trained.has_no_fact_of, own.only_read)),
+        ONLY_READ: [r for r in unasked if r.work_is_known],
+        UNSEEN_FACT: [r for r in unasked if not r.work_is_known],
         REHEARSED: [record for record in rehearsed if record.fact in facts],
         # Of a work on anime, articles are read even where nothing asks about it.
         UNREHEARSED: list(filter(_Trained([*anime, *replay]).has_no_fact_of, unrehearsed)),
@@ -142,12 +150,12 @@ class _Trained:
     """What the questions of training ask."""
 
     def __init__(self, records: Sequence[QARecord]) -> None:
-        self._questions = {text_key(record.question) for record in records}
+        self._questions = {text_key(record.asked) for record in records}
         self._facts = {record.fact for record in records}
         self._works = {text_key(record.work) for record in records}
 
     def has_question_of(self, record: QARecord) -> bool:
-        return text_key(record.question) in self._questions
+        return text_key(record.asked) in self._questions
 
     def has_no_fact_of(self, record: QARecord) -> bool:
         """Whether neither the fact nor another fact of its work is asked about."""

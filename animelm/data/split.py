@@ -86,8 +86,8 @@ def split_qa(
     For each fact and direction, the first ``max(1, round(share × count))`` wordings in hash order
     are held out, but never all. Since the order depends on the wording alone, all facts of a
     relation hold out the same wordings. Works whose names differ only in punctuation, width or case
-    are one. A question that is also trained on, word for word, for another fact is removed from
-    both held-out sets.
+    are one. A question that is also trained on for another fact, spelled alike but for these, is
+    removed from both held-out sets.
 
     Raises:
         UserError: a share is not in [0, 1).
@@ -105,11 +105,11 @@ def split_qa(
             target.append(record)
         elif record.wording in chosen or not chosen:
             split.only_read.append(record)
-    trained = {record.question for record in split.train}
+    trained = {text_key(record.asked) for record in split.train}
     return QASplit(
         split.train,
-        [record for record in split.unseen_wording if record.question not in trained],
-        [record for record in split.only_read if record.question not in trained],
+        [record for record in split.unseen_wording if text_key(record.asked) not in trained],
+        [record for record in split.only_read if text_key(record.asked) not in trained],
     )
 
 

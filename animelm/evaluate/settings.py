@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from animelm.data.domain import DataPaths
 from animelm.data.held_out import SplitSettings
+from animelm.data.sources.folder_files import FolderSetting, weighted_folders
+from animelm.data.sources.qa import Columns, QuestionFile, question_files
 from animelm.data.tokenization.chat import AnswerFrom
 from animelm.model.precision import ComputeType
 from animelm.model.quantization.linear4bit import Quantization
@@ -37,9 +39,9 @@ class CompareSettings:
     than that is refused, because questions that were trained on would count as held out.
 
     Args:
-        base: Checkpoint folder or hub id of the model that all adapters belong to.
-        records: Anime questions and answers (.jsonl, .csv, .txt or .parquet). The fine-tuning was
-            trained on a part of them.
+        base: Checkpoint folder or hub id of the model that the adapters belong to.
+        records: Anime questions and answers, in the forms that training reads. The fine-tuning was
+            trained on a part of them. May be left out where sets are given.
         cpt_adapter: Adapter folder of the continual pre-training. Left out of the comparison by
             default.
         sft_only_adapter: Adapter folder of a fine-tuning that began from the base. It is the
@@ -48,9 +50,19 @@ class CompareSettings:
             Left out by default.
         retrieval: Let the base also answer with the right article in its prompt. This shows what
             a perfect search engine would give, instead of training.
+        models: The models of the comparison by names of your choice, instead of the four settings
+            above. Each is an adapter's folder, a whole model's folder, a list of adapters of
+            several seeds (one row, with mean and spread), nothing (the base), or a mapping with
+            adapter, checkpoint, quantization and answer_from, of which each may be left out.
+        sets: Further questions by names of your choice, asked whole. Each is a file, or a mapping
+            with file, format, domain and questions (their largest number). The format is records
+            (as the questions above), or a published set: jsquad, jsquad_closed, niilc, jemhopqa,
+            jcommonsenseqa. It may be left out where the name is that of a published set.
+        rivals: Number of wrong keys beside which the likelihood of the right key is measured. 0
+            measures no likelihoods, except of multiple choices.
         general_records: Questions on other subjects, which show what was forgotten.
-        articles: Folder of the anime articles (.md or .parquet) of the continual pre-training.
-        general_articles: Folder of articles on other subjects.
+        articles: Folder of the anime articles of the continual pre-training, or several.
+        general_articles: Folder of articles on other subjects, or several.
         held_out_wordings: Share of each fact's wordings that training never saw. By default this
             and the next five settings are those that the adapters were trained with.
         held_out_works: Share of the works that training never asked about.
@@ -75,21 +87,26 @@ class CompareSettings:
         quantization: Storage of the frozen weights, as in training; none keeps them in the compute
             type.
         compute_type: float32, bfloat16, or auto to measure which is faster on this machine.
+        columns: Names of the columns of records, as in training.
         cache: Folder of tokenized articles. By default the one that training uses.
-        output: Folder for results.jsonl (every answer), summary.json and comparison.svg.
+        output: Folder for results.jsonl (every answer), summary.json and the other files of the
+            comparison. A comparison that was interrupted goes on here where it stopped.
         seconds_before: Time that belongs to this comparison and passed before it, such as the
             training of the adapters, in seconds. It is added to "seconds" in the summary.
     """
 
     base: str
-    records: Path
+    records: Path | QuestionFile | list[Path | QuestionFile] | None = None
     cpt_adapter: Path | None = None
     sft_only_adapter: Path | None = None
     sft_adapter: Path | None = None
     retrieval: bool = False
-    general_records: Path | None = None
-    articles: Path | None = None
-    general_articles: Path | None = None
+    models: dict[str, Any] | None = None
+    sets: dict[str, Any] | None = None
+    rivals: int = 0
+    general_records: Path | QuestionFile | list[Path | QuestionFile] | None = None
+    articles: FolderSetting = None
+    general_articles: FolderSetting = None
     held_out_wordings: float | None = None
     held_out_works: float | None = None
     held_out_subjects: float | None = None
@@ -105,6 +122,7 @@ class CompareSettings:
     blocks_per_batch: int = 8
     quantization: Quantization = "nf4"
     compute_type: ComputeType = "auto"
+    columns: Columns = Columns()  # noqa: RUF009 (frozen)
     cache: Path | None = None
     output: Path = Path("runs/compare")
     seconds_before: float = 0.0
@@ -122,8 +140,13 @@ class CompareSettings:
     @property
     def data_paths(self) -> DataPaths:
         """Where the questions and articles lie."""
-        general = () if self.general_articles is None else (self.general_articles,)
-        return DataPaths(self.articles, self.records, general, self.general_records)
+        return DataPaths(
+            weighted_folders(self.articles),
+            question_files(self.records),
+            weighted_folders(self.general_articles),
+            question_files(self.general_records),
+            self.columns,
+        )
 
     @property
     def given_split(self) -> dict[str, int | float | None]:

@@ -6,12 +6,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from animelm.data.held_out import QUESTION_SETS
 from animelm.errors import UserError
-from animelm.evaluate.bootstrap import Interval, bootstrap_interval, paired_difference
-from animelm.evaluate.perplexity import Perplexity
+from animelm.evaluate.bootstrap import (
+    Interval,
+    bootstrap_interval,
+    paired_difference,
+    sign_flip_test,
+)
+from animelm.evaluate.comparison.likelihood import calibration_error
+from animelm.evaluate.comparison.outcomes import Change, by_set, changes, count_outcomes
 from animelm.evaluate.results import Result
 from animelm.files import write_whole
 
@@ -20,12 +27,17 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class MeanScores:
-    """Means over ``n`` questions, 0 to 1, None if n is 0; ``accuracy`` is the key accuracy."""
+    """Means over ``n`` answers, 0 to 1, None if n is 0.
+
+    ``accuracy`` is the key accuracy, or what the field scores a standard set by.
+    ``key_probability`` is that of the right key among its rivals; None if it was not measured.
+    """
 
     n: int
     accuracy: float | None
     exact_match: float | None
     character_f1: float | None
+    key_probability: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -36,11 +48,16 @@ class SetScores(MeanScores):
         works: number of works that the questions are about.
         ci95: 95 % interval of ``accuracy``, bootstrapped by work; None with fewer than two works.
         directions: the means by direction.
+        spread: standard deviation of ``accuracy`` over seeds and adapters; None with one.
+        calibration_error: how far the model's confidence in keys is from its accuracy; None if it
+            was not measured.
     """
 
     works: int
     ci95: Bounds | None
     directions: dict[str, MeanScores]
+    spread: float | None = None
+    calibration_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,10 +71,19 @@ class ModelSummary:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean difference in accuracy on the same questions, and its paired 95 % interval by work."""
+    """How two models differ on the same questions.
+
+    Attributes:
+        accuracy: mean difference in accuracy.
+        ci95: its paired 95 % interval by work; None with fewer than two works.
+        p_value: of the sign-flip test by work; None in older files.
+        outcomes: number of questions gained, kept, lost and never known; empty in older files.
+    """
 
     accuracy: float
     ci95: Bounds | None
+    p_value: float | None = None
+    outcomes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,8 +91,9 @@ class Summary:
     """A comparison.
 
     Attributes:
-        models: base, cpt, sft_only (SFT without CPT), sft (CPT, then SFT) and retrieval, in this
-            order, without those that were not compared.
+        models: by name, in the order of the comparison: base, cpt, sft_only (SFT without CPT), sft
+            (CPT, then SFT) and retrieval, without those that were not compared; or the names that
+            the user gave.
         differences: by pair of models ("sft-base": sft minus base) and held-out set.
         seconds: duration.
         trainable_parameters_per_target: number of parameters of the last adapter by target.
@@ -78,6 +105,14 @@ class Summary:
     seconds: float
     trainable_parameters_per_target: dict[str, int] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
+
+    def pairs(self) -> dict[str, tuple[str, str]]:
+        """The later and the earlier model of each difference, by its name."""
+        return {
+            name: (later, earlier)
+            for earlier, later in combinations(self.models, 2)
+            if (name := f"{later}-{earlier}") in self.differences
+        }
 
     def to_json(self) -> dict[str, Any]:
         """The object of summary.json, in which held-out sets are keys of their model."""
@@ -95,7 +130,11 @@ class Summary:
         """
         models = {
             name: ModelSummary(
-                {each: _read_scores(model[each]) for each in QUESTION_SETS},
+                {
+                    each: _read_scores(scores)
+                    for each, scores in _in_order(model).items()
+                    if isinstance(scores, dict)
+                },
                 model["perplexity_anime"],
                 model["perplexity_general"],
             )
@@ -103,7 +142,7 @@ class Summary:
         }
         differences = {
             pair: {
-                name: Difference(each["accuracy"], _read_bounds(each["ci95"]))
+                name: Difference(**{**each, "ci95": _read_bounds(each["ci95"])})
                 for name, each in sets.items()
             }
             for pair, sets in values["differences"].items()
@@ -115,6 +154,15 @@ class Summary:
             values["trainable_parameters_per_target"],
             tuple(values["seeds"]),
         )
+
+
+def _in_order(model: dict[str, Any]) -> dict[str, Any]:
+    """The values of a model, the four held-out sets first.
+
+    Raises:
+        KeyError: one of the four is missing.
+    """
+    return {**{name: model[name] for name in QUESTION_SETS}, **model}
 
 
 def _read_scores(values: dict[str, Any]) -> SetScores:
@@ -185,19 +233,22 @@ def write_summary(path: Path, summary: Summary) -> None:
 
 
 def summarize_model(
-    results: Sequence[Result], seed: int, anime: Perplexity | None, general: Perplexity | None
+    results: Sequence[Result], seed: int, anime: float | None, general: float | None
 ) -> ModelSummary:
-    """Summarizes the results of one model by held-out set, and adds its perplexities."""
-    sets = {
-        name: _set_scores([result for result in results if result.held_out_set == name], seed)
-        for name in QUESTION_SETS
-    }
+    """Summarizes the results of one model by set, and adds its perplexities.
+
+    The four held-out sets come first, also where nothing of them was asked.
+    """
+    members: dict[str, list[Result]] = {name: [] for name in QUESTION_SETS}
+    for result in results:
+        members.setdefault(result.held_out_set, []).append(result)
+    sets = {name: _set_scores(rows, seed) for name, rows in members.items()}
     return ModelSummary(sets, _finite(anime), _finite(general))
 
 
-def _finite(measured: Perplexity | None) -> float | None:
+def _finite(value: float | None) -> float | None:
     # JSON has no infinity.
-    return measured.value if measured is not None and math.isfinite(measured.value) else None
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _set_scores(results: Sequence[Result], seed: int) -> SetScores:
@@ -215,14 +266,31 @@ def _set_scores(results: Sequence[Result], seed: int) -> SetScores:
             name: _means([result for result in results if result.direction == name])
             for name in directions
         },
+        spread=_spread(results),
+        calibration_error=calibration_error(results),
     )
+
+
+def _spread(results: Sequence[Result]) -> float | None:
+    """Standard deviation of the accuracy over seeds and adapters."""
+    runs: dict[tuple[int, int], list[float]] = {}
+    for result in results:
+        runs.setdefault((result.seed, result.run), []).append(result.accuracy)
+    return stdev(map(fmean, runs.values())) if len(runs) > 1 else None
 
 
 def _means(results: Sequence[Result]) -> MeanScores:
     def mean(score: str) -> float | None:
-        return math.fsum(getattr(r, score) for r in results) / len(results) if results else None
+        values = [value for r in results if (value := getattr(r, score)) is not None]
+        return fmean(values) if values else None
 
-    return MeanScores(len(results), mean("accuracy"), mean("exact_match"), mean("character_f1"))
+    return MeanScores(
+        len(results),
+        mean("accuracy"),
+        mean("exact_match"),
+        mean("character_f1"),
+        key_probability=mean("key_probability"),
+    )
 
 
 def _bounds(interval: Interval | None) -> Bounds | None:
@@ -232,34 +300,27 @@ def _bounds(interval: Interval | None) -> Bounds | None:
 def paired_differences(
     results: dict[str, list[Result]], seed: int
 ) -> dict[str, dict[str, Difference]]:
-    """Every later model minus every earlier one, on the questions of each held-out set.
+    """Every later model minus every earlier one, on the questions of each set.
 
     Raises:
-        ValueError: two models did not answer the same questions in the same order.
+        ValueError: two models did not answer the same questions.
     """
-    differences: dict[str, dict[str, Difference]] = {}
-    for (earlier, references), (later, answers) in combinations(results.items(), 2):
-        if [(r.held_out_set, r.id) for r in references] != [
-            (r.held_out_set, r.id) for r in answers
-        ]:
-            raise ValueError(
-                f"{later} and {earlier} did not answer the same questions in the same order"
-            )
-        pairs = list(zip(answers, references, strict=True))
-        by_set = {
-            name: [pair for pair in pairs if pair[0].held_out_set == name] for name in QUESTION_SETS
+    return {
+        f"{later}-{earlier}": {
+            name: _difference(members, seed) for name, members in by_set(found).items()
         }
-        differences[f"{later}-{earlier}"] = {
-            name: _difference(members, seed) for name, members in by_set.items() if members
-        }
-    return differences
+        for (earlier, references), (later, answers) in combinations(results.items(), 2)
+        for found in [changes(references, answers)]
+    }
 
 
-def _difference(pairs: Sequence[tuple[Result, Result]], seed: int) -> Difference:
-    interval = paired_difference(
-        [answer.accuracy for answer, _ in pairs],
-        [reference.accuracy for _, reference in pairs],
-        [answer.work for answer, _ in pairs],
-        seed=seed,
+def _difference(found: Sequence[Change], seed: int) -> Difference:
+    differences = [change.difference for change in found]
+    works = [change.question.work for change in found]
+    interval = paired_difference(differences, [0.0] * len(found), works, seed=seed)
+    return Difference(
+        interval.mean,
+        _bounds(interval),
+        sign_flip_test(differences, works, seed=seed),
+        {str(name): count for name, count in count_outcomes(found).items()},
     )
-    return Difference(interval.mean, _bounds(interval))

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 from animelm.data.domain import DataPaths, DomainData
-from animelm.data.held_out import ONLY_READ, UNSEEN_WORDING, SplitSettings
-from animelm.data.sources.qa import QARecord, read_qa
+from animelm.data.held_out import DOMAIN_SETS, SplitSettings
+from animelm.data.sources.folder_files import weighted_folders
+from animelm.data.sources.hub import local_copy
+from animelm.data.sources.qa import QARecord, question_files, read_qa
 from animelm.data.split import subsample
 from animelm.data.tokenization.chat import AnswerFrom, ChatFormat
 from animelm.errors import UserError
@@ -16,7 +18,7 @@ from animelm.evaluate.scoring import Distractors
 from animelm.export.stock.measuring import Measured, Questions
 from animelm.provenance.check import recorded_split, require_same_data
 from animelm.provenance.fingerprints import record_paths
-from animelm.provenance.record import TrainingStep
+from animelm.provenance.record import DataRecord, DataRole, TrainingStep
 
 _COMPARED = 16  # answers whose logits are compared
 
@@ -129,14 +131,14 @@ def check_records(
     paths = _recorded_paths(steps)
     if paths is None:
         raise UserError(f"{adapter}: its record names no questions for the check; {advice}")
-    for path in (paths.questions, paths.general_questions):
-        if path is not None and not path.exists():
-            raise UserError(f"{path}: no such file, and {adapter} was trained on it; {advice}")
+    for each in (*paths.questions, *paths.general_questions):
+        if not local_copy(each.path).exists():
+            raise UserError(f"{each.path}: is not here, and {adapter} was trained on it; {advice}")
     require_same_data(adapter, steps, record_paths(paths))
     split = SplitSettings(**recorded_split({adapter: steps}))  # type: ignore[arg-type]
     data = DomainData(paths, chat.tokenizer, split)
     test = data.questions.test
-    records = [r for name in (UNSEEN_WORDING, ONLY_READ) for r in test.get(name, ())]
+    records = [r for name in DOMAIN_SETS for r in test.get(name, ())]
     if not records:
         raise UserError(f"{adapter}: its record holds out no question; {advice}")
     chosen = subsample(records, largest, split.seed)
@@ -144,9 +146,26 @@ def check_records(
 
 
 def _recorded_paths(steps: Sequence[TrainingStep]) -> DataPaths | None:
-    """Where the questions of the last step that had some lie."""
+    """Where the questions of the last step that had some lie, and the articles beside them.
+
+    Articles only matter where works were found among their titles; where they are missing then, the
+    questions have another hash.
+    """
     for step in reversed(steps):
-        found = {each.role: Path(each.path) for each in step.data}
-        if "questions" in found:
-            return DataPaths(None, found["questions"], (), found.get("general_questions"))
+        # Several files of questions are one entry.
+        paths = {
+            role: [Path(path) for each in step.data if each.role == role for path in _paths(each)]
+            for role in get_args(DataRole)
+        }
+        if paths["questions"]:
+            return DataPaths(
+                weighted_folders([path for path in paths["articles"] if path.exists()]),
+                question_files(paths["questions"]),
+                weighted_folders([path for path in paths["general_articles"] if path.exists()]),
+                question_files(paths["general_questions"]),
+            )
     return None
+
+
+def _paths(source: DataRecord) -> list[str]:
+    return source.path.split(", ") if "questions" in source.role else [source.path]

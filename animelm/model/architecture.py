@@ -1,5 +1,6 @@
 """The supported architectures: gpt-oss, and dense models with Llama's architecture."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,22 @@ _CONFIGS: dict[str, type[Config]] = {
     "GptOssForCausalLM": GptOssConfig,
     "LlamaForCausalLM": LlamaConfig,
 }
-_SIZES = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "head_dim",
-    "num_local_experts",
-    "num_experts_per_tok",
-)
+# Sizes of a model by their keys, with bounds far above any that is published.
+_SIZES = {
+    "vocab_size": 1 << 22,
+    "hidden_size": 1 << 18,
+    "intermediate_size": 1 << 20,
+    "num_hidden_layers": 1 << 10,
+    "num_attention_heads": 1 << 12,
+    "num_key_value_heads": 1 << 12,
+    "head_dim": 1 << 14,
+    "num_local_experts": 1 << 12,
+    "num_experts_per_tok": 1 << 12,
+    "max_position_embeddings": 1 << 30,
+}
+# Keys under which transformers takes the name of a function, which it may fetch from the hub.
+_IMPLEMENTATION = re.compile(r"_?(attn|experts)_implementation(_internal)?")
+_OWN_IMPLEMENTATIONS = (None, "eager", "sdpa")
 # Errors that transformers raises for a configuration with invalid values.
 _LIBRARY_ERRORS = (
     StrictDataclassError,
@@ -61,9 +67,16 @@ def read_config(values: Any, source: Path | str) -> Config:
     if not isinstance(values, dict):
         raise UserError(f"{source}: found {values!r:.40}; expected an object with a model's sizes")
     kind = _architecture(values, source)
-    for key in _SIZES:
-        if isinstance(values.get(key), int) and values[key] < 1:
-            raise UserError(f"{source}: {key} is {values[key]}; expected 1 or more")
+    for key, largest in _SIZES.items():
+        size = values.get(key)
+        if isinstance(size, int) and not 1 <= size <= largest:
+            raise UserError(f"{source}: {key} is {size}; expected 1 or more, to {largest:,}")
+    for key in filter(_IMPLEMENTATION.fullmatch, map(str, values)):
+        if values[key] not in _OWN_IMPLEMENTATIONS:
+            raise UserError(
+                f"{source}: {key} is {values[key]!r:.80}; expected eager, sdpa, or none: another "
+                "name could be fetched from the hub as code"
+            )
     # The format of the weights is recognized by the tensors themselves.
     own = {key: value for key, value in values.items() if key != "quantization_config"}
     try:

@@ -81,6 +81,13 @@ def other_training_data(
 
 def _other_data(adapter: Path, trained: Sequence[DataRecord], source: DataRecord) -> str:
     role = source.role.replace("_", " ")
+    if "questions" in role and trained[-1].path == source.path:
+        return (
+            f"{adapter} was trained on the {role} of {source.path} as they were grouped then "
+            f"({trained[-1].sha256[:_SHOWN]}), and now the file, the names of its columns, or the "
+            f"titles of the articles beside it are others ({source.sha256[:_SHOWN]}): what was "
+            "trained could be scored as held out"
+        )
     return (
         f"{adapter} was trained on the {role} of {trained[-1].path} "
         f"({trained[-1].sha256[:_SHOWN]}), and {source.path} holds others "

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast, get_args
 from animelm.data.held_out import SplitSettings
 from animelm.errors import UserError
 from animelm.files import write_whole
+from animelm.reading import read_json
 
 RECORD_FILE = "adapter_record.json"
 _SCHEMA = 1
@@ -104,10 +105,7 @@ def read_record(folder: Path) -> tuple[TrainingStep, ...]:
     path = folder / RECORD_FILE
     if not path.is_file():
         return ()
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON ({error})") from error
+    content = read_json(path)
     if not isinstance(content, dict) or set(content) != {"schema", "steps"}:
         raise UserError(f"{path}: expected an object with schema and steps, as a fit writes it")
     schema, steps = content["schema"], content["steps"]

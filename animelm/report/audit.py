@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from animelm.model.lora.targets import TargetAudit
+from animelm.terminal import Terminal
 
 
 def print_audit(audit: TargetAudit, console: Console | None = None) -> None:
@@ -20,4 +21,4 @@ def print_audit(audit: TargetAudit, console: Console | None = None) -> None:
         )
     table.add_section()
     table.add_row("total", "", f"{sum(row.modules for row in audit.rows):,}", f"{audit.total:,}")
-    (console or Console()).print(table)
+    (console or Terminal()).print(table)

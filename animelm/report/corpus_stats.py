@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from animelm.corpus.statistics import LENGTH_EDGES, ArticleText, CorpusStatistics, Quartiles
+from animelm.terminal import Terminal
 
 _SAMPLE_CHARACTERS = 400
 _BAR_WIDTH = 40
@@ -54,7 +55,7 @@ def print_statistics(
         parts.append(_bar_table(_category_title(statistics), category_rows(statistics)))
     # Text, not markup: an article may hold [brackets].
     parts += [Panel(Text(_beginning(s)), title=Text(s.title)) for s in statistics.samples]
-    (console or Console()).print(Group(*parts))
+    (console or Terminal()).print(Group(*parts))
 
 
 def statistics_page(statistics: CorpusStatistics, name: str) -> str:

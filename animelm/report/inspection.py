@@ -7,6 +7,7 @@ from rich.table import Table
 
 from animelm.model.inspection import Inspection, ModuleRow
 from animelm.report.audit import print_audit
+from animelm.terminal import Terminal
 
 _PIPE_WIDTH = 160
 
@@ -39,8 +40,8 @@ def print_inspection(inspection: Inspection, console: Console | None = None) -> 
 
 def _console() -> Console:
     """The terminal; a file or a pipe gets a fixed width, so that each row stays on one line."""
-    console = Console()
-    return console if console.is_terminal else Console(width=max(console.width, _PIPE_WIDTH))
+    console = Terminal()
+    return console if console.is_terminal else Terminal(width=max(console.width, _PIPE_WIDTH))
 
 
 def _group_equal(modules: tuple[ModuleRow, ...]) -> list[list[ModuleRow]]:

@@ -10,6 +10,7 @@ from animelm.planner.memory import MemoryEstimate, RunSettings
 from animelm.planner.run_length import RunLength
 from animelm.planner.suggestions import Suggestion
 from animelm.report.audit import print_audit
+from animelm.terminal import Terminal
 
 _GIB, _MIB = 2**30, 2**20
 # From this peak on sizes are printed in GiB, below it in MiB.
@@ -52,6 +53,8 @@ class RunPlan:
         memory: the memory that it needs.
         suggestions: changes that need less memory; empty if the run fits.
         length: steps and tokens, or the reason why they cannot be counted.
+        tokens_per_second: the speed that the hours are estimated from, of all processes; None
+            estimates no hours.
     """
 
     settings: RunSettings
@@ -59,6 +62,14 @@ class RunPlan:
     memory: MemoryEstimate
     suggestions: tuple[Suggestion, ...]
     length: RunLength | str
+    tokens_per_second: float | None = None
+
+    @property
+    def hours(self) -> float | None:
+        """Hours of training; None where the speed or the number of tokens is unknown."""
+        if isinstance(self.length, str) or self.length.tokens is None or not self.tokens_per_second:
+            return None
+        return self.length.tokens / self.tokens_per_second / 3600
 
     @property
     def parts(self) -> dict[str, int]:
@@ -108,13 +119,15 @@ class RunPlan:
             "fits": self.device.fits(memory),
             "suggestions": [asdict(suggestion) for suggestion in self.suggestions],
             "run_length": None if isinstance(self.length, str) else asdict(self.length),
+            "tokens_per_second": self.tokens_per_second,
+            "hours": self.hours,
             "run_length_unknown": self.length if isinstance(self.length, str) else None,
         }
 
 
 def print_plan(plan: RunPlan, console: Console | None = None) -> None:
     """Prints targets, memory, whether it fits, suggested changes, and the run's length."""
-    console = console or Console()
+    console = console or Terminal()
     print_audit(plan.memory.static.audit, console)
     console.print(_description(plan), soft_wrap=True)
     console.print(_memory_table(plan))
@@ -126,6 +139,10 @@ def print_plan(plan: RunPlan, console: Console | None = None) -> None:
         console.print(f"Does not fit on a {plan.device.name}{shared}.")
         console.print(_suggestions_table(plan))
     console.print(_length_text(plan.length), soft_wrap=True, markup=False)
+    if (hours := plan.hours) is not None:
+        duration = f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
+        speed = f"{plan.tokens_per_second:,.0f} tokens per second"
+        console.print(f"Training takes about {duration} at {speed}, validation not counted")
 
 
 def _description(plan: RunPlan) -> str:

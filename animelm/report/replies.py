@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from animelm.evaluate.harmony import Reply
+from animelm.terminal import Terminal, printable
 
 
 class ReplyScreen:
@@ -24,7 +25,7 @@ class ReplyScreen:
         self._texts = {name: Text("…", style="dim") for name in names}
         # Keeps the beginning of an answer that is longer than the screen.
         self._live = Live(
-            console=console or Console(), get_renderable=self._table, vertical_overflow="visible"
+            console=console or Terminal(), get_renderable=self._table, vertical_overflow="visible"
         )
 
     def __enter__(self) -> Self:
@@ -77,10 +78,5 @@ class ReplyScreen:
 def _text(reply: Reply, output: str) -> Text:
     text = Text()
     if reply.thinking:
-        text.append(f"{_printable(reply.thinking)}\n", style="dim")
-    return text.append(_printable(output))
-
-
-def _printable(text: str) -> str:
-    """The text without terminal control sequences: control characters become U+FFFD."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in text)
+        text.append(f"{printable(reply.thinking)}\n", style="dim")
+    return text.append(printable(output))

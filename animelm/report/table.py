@@ -11,6 +11,7 @@ from animelm.data.held_out import (
     UNREHEARSED,
     UNSEEN_WORDING,
 )
+from animelm.evaluate.comparison.outcomes import OUTCOMES
 from animelm.evaluate.summary import (
     Bounds,
     MeanScores,
@@ -38,13 +39,63 @@ MODEL_TITLES = {
 
 def summary_tables(summary: Summary) -> Group:
     """What ``compare`` prints: scores, perplexities, directions, differences, and findings."""
-    return Group(
+    own = other_sets(summary)
+    held_out = [
         comparison_table(summary),
         perplexity_table(summary),
         direction_table(summary),
         difference_table(summary),
+    ]
+    asked = not own or any(
+        model.sets[name].n for model in summary.models.values() for name in QUESTION_SETS
+    )
+    return Group(
+        *(held_out if asked else []),
+        *([own_set_table(summary, own)] if own else []),
+        *([outcome_table(summary)] if summary.differences else []),
         *findings(summary),
     )
+
+
+def other_sets(summary: Summary) -> list[str]:
+    """The sets of a comparison that are not held-out ones."""
+    names = [name for model in summary.models.values() for name in model.sets]
+    return [name for name in dict.fromkeys(names) if name not in QUESTION_SETS]
+
+
+def own_set_table(summary: Summary, sets: list[str]) -> Table:
+    """Accuracy with 95 % interval, and F1, of each model on the sets that the user named."""
+    table = Table(title="Other sets: accuracy [95 % interval, by work] / character F1")
+    table.add_column("set")
+    for name in summary.models:
+        table.add_column(_title(name), justify="right")
+    for name in sets:
+        scores = [model.sets[name] for model in summary.models.values()]
+        cells = [f"{_with_bounds(each)}\nF1 {_number(each.character_f1, 3)}" for each in scores]
+        table.add_row(f"{name}\nn = {scores[0].n}", *cells)
+    return table
+
+
+def outcome_table(summary: Summary) -> Table:
+    """What each model gained, kept, lost and never knew against each earlier one."""
+    table = Table(title="Questions by what became of them")
+    for heading in ("models", "set"):
+        table.add_column(heading)
+    for outcome in OUTCOMES:
+        table.add_column(outcome.replace("_", " "), justify="right")
+    table.add_column("p", justify="right")
+    for pair, title in _pairs(summary).items():
+        sets = summary.differences[pair]
+        for row, (name, difference) in enumerate(sets.items()):
+            counts = difference.outcomes
+            table.add_row(
+                title if row == 0 else "",
+                _TITLES.get(name, name).replace("\n", " "),
+                *(str(counts[each]) if counts else _NOTHING for each in OUTCOMES),
+                _number(difference.p_value, 3),
+            )
+        table.add_section()
+    return table
 
 
 def comparison_table(summary: Summary) -> Table:
@@ -121,7 +172,8 @@ def difference_table(summary: Summary) -> Table:
     table.add_column("models")
     for name in QUESTION_SETS:
         table.add_column(_TITLES[name], justify="right")
-    for pair, sets in summary.differences.items():
+    for pair, title in _pairs(summary).items():
+        sets = summary.differences[pair]
         cells = []
         for name in QUESTION_SETS:
             difference = sets.get(name)
@@ -130,8 +182,13 @@ def difference_table(summary: Summary) -> Table:
                 if difference is None
                 else f"{difference.accuracy:+.3f}\n{_signed(difference.ci95)}"
             )
-        table.add_row(" − ".join(map(_title, pair.split("-"))), *cells)
+        table.add_row(title, *cells)
     return table
+
+
+def _pairs(summary: Summary) -> dict[str, str]:
+    """The title of each difference by its name."""
+    return {name: " − ".join(map(_title, models)) for name, models in summary.pairs().items()}
 
 
 def _with_bounds(scores: SetScores) -> str:

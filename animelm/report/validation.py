@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
+from animelm.terminal import Terminal
+
 _SCORES = {
     "questions": "questions",
     "accuracy": "accuracy",
@@ -21,7 +23,7 @@ def print_validation(figures: Mapping[str, float], console: Console | None = Non
             ``validation_directions/<set>_<direction>/<score>``. Other names are ignored.
         console: where to print; None prints to the terminal.
     """
-    console = console or Console()
+    console = console or Terminal()
     rows = _rows(figures)
     answered = {name: row for name, row in rows.items() if "questions" in row}
     if answered:

@@ -1,6 +1,5 @@
 """Builds the model of a run, ready to be trained or evaluated, and writes what was trained."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -28,6 +27,7 @@ from animelm.model.moe.experts import compile_swiglu
 from animelm.model.precision import choose_compute_dtype
 from animelm.report.audit import print_audit
 from animelm.train.adapter_record import RunRecord, check_run
+from animelm.train.finite import require_finite_weights
 from animelm.train.fsdp.sharding import shard_layers, whole_adapter
 from animelm.train.pretrain import Pretraining
 from animelm.train.settings import ModelSettings
@@ -53,32 +53,37 @@ class BuiltModel:
     pretraining: Pretraining | None = None
 
     @property
-    def trained_on(self) -> Mapping[str, object]:
-        """Data and split of the run, for its checkpoints; empty without a record."""
-        return self.record.trained_on if self.record else {}
-
-    @property
     def causal(self) -> CausalLM:
         """The base itself; its linear layers hold the adapters."""
         model = self.model
         return cast(CausalLM, model.get_base_model() if isinstance(model, PeftModel) else model)
 
     def save(
-        self, folder: Path, trainer: L.Trainer, settings: ModelSettings, step_name: str
+        self, folder: Path, writes: bool, steps: int, settings: ModelSettings, step_name: str
     ) -> None:
         """Writes the adapter as PEFT does, with its record; or the base trained from scratch.
 
-        All processes must call it together; the first one writes.
+        Args:
+            folder: where to write.
+            writes: whether this process writes; all processes must call it together.
+            steps: optimizer steps that were taken.
+            settings: of the model.
+            step_name: name of the run, such as sft.
+
+        Raises:
+            UserError: a trained weight is not finite.
         """
         if self.pretraining:
-            if trainer.is_global_zero:
+            require_finite_weights(dict(self.model.named_parameters()))
+            if writes:
                 self.pretraining.save(folder)
             return
         model = cast(PeftModel, self.model)
         weights = whole_adapter(model)
-        if trainer.is_global_zero:
+        require_finite_weights(weights)
+        if writes:
             save_adapter(model, folder, weights)
-            cast(RunRecord, self.record).write(folder, step_name, trainer.global_step, settings)
+            cast(RunRecord, self.record).write(folder, step_name, steps, settings)
 
 
 def build_model(settings: ModelSettings, trainer: L.Trainer, mesh: DeviceMesh | None) -> BuiltModel:

@@ -1,33 +1,34 @@
 """The LightningModule: a 4-bit base with LoRA adapters, or a small base trained from scratch."""
 
-from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import lightning as L
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from peft import PeftModel
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
-from transformers import PreTrainedTokenizerBase
 
-from animelm.data.batches.batch import PackedBatch, QuestionBatch
-from animelm.evaluate.generate import Answer, answer_questions
-from animelm.evaluate.scoring import Distractors
-from animelm.model.architecture import CausalLM
+from animelm.data.batches.batch import PackedBatch
 from animelm.model.attention.documents import packed_hidden_states
 from animelm.model.lora.adapters import LoraSettings
 from animelm.model.lora.targets import TargetAudit
 from animelm.model.loss import chunked_cross_entropy
 from animelm.model.quantization.linear4bit import Quantization
-from animelm.train import resume
 from animelm.train.accumulation import TokenWeightedAccumulation
 from animelm.train.build import BuiltModel, build_model
-from animelm.train.checkpoint_io import AtomicCheckpointIO
+from animelm.train.checkpoints.files import AtomicCheckpointIO
+from animelm.train.checkpoints.resume import (
+    ResumedState,
+    require_same_weights,
+    save_process_states,
+)
+from animelm.train.checkpoints.setup import TrainingSetup, require_changeable
+from animelm.train.finite import FiniteGuard, require_finite_weights
+from animelm.train.held_out_steps import HeldOutSteps
 from animelm.train.initial_adapter import AdapterSource
 from animelm.train.optimizer import OptimizerSettings, configure_optimizer
 from animelm.train.settings import (
@@ -36,10 +37,9 @@ from animelm.train.settings import (
     MemorySettings,
     ModelSettings,
 )
-from animelm.train.validation import HeldOutResults, ValidationAnswer
 
 
-class AdaptedLM(L.LightningModule):
+class AdaptedLM(HeldOutSteps):
     """A 4-bit base with LoRA on attention and on every expert, or on a dense model's MLP.
 
     Args:
@@ -56,6 +56,8 @@ class AdaptedLM(L.LightningModule):
         generation: How answers are generated in validation.
         from_scratch: Train all weights of a randomly initialized model instead of an adapter. This
             is how the embedded base is made; base then needs only config.json and the tokenizer.
+        allowed_changes: Names of settings that may differ from those of the checkpoint that a run
+            goes on from, such as trainer.max_epochs, or data for the content of the data.
     """
 
     def __init__(
@@ -70,23 +72,22 @@ class AdaptedLM(L.LightningModule):
         compute: ComputeSettings = ComputeSettings(),  # noqa: B008
         generation: GenerationSettings = GenerationSettings(),  # noqa: B008
         from_scratch: bool = False,
+        allowed_changes: tuple[str, ...] = (),
     ) -> None:
-        super().__init__()
+        super().__init__(generation)
         self.settings = ModelSettings(
             base, quantization, lora, adapter, memory, compute, from_scratch
         )
         self.step_name, self.optimizer_settings = step_name, optimizer
-        self.generation = generation
+        require_changeable(allowed_changes)
+        self._allowed_changes = allowed_changes
         # Checkpoints hold only trained weights; the base is read again from its own files.
         self.strict_loading = False
-        self.model: PeftModel | CausalLM | None = None
-        self.tokenizer: PreTrainedTokenizerBase | None = None
         self.audit: TargetAudit | None = None
-        self.validation_answers: list[ValidationAnswer] = []
         self._built: BuiltModel | None = None
-        self._held_out = HeldOutResults(self.device)
         self._accumulation = TokenWeightedAccumulation()
-        self._resumed = resume.ResumedState()
+        self._resumed = ResumedState()
+        self._guard = FiniteGuard()
 
     def setup(self, stage: str) -> None:
         """Checkpoint files are written atomically, unless the trainer has a plugin for them."""
@@ -110,9 +111,6 @@ class AdaptedLM(L.LightningModule):
     def _trained(self) -> list[Parameter]:
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
-    def _sum_over_processes(self, values: Tensor) -> Tensor:
-        return cast(Tensor, self.trainer.strategy.reduce(values, reduce_op="sum"))
-
     def loss_sum(self, batch: PackedBatch) -> Tensor:
         """Sum of the token losses of a batch, in nats."""
         hidden = packed_hidden_states(self._ready.model, batch.input_ids, batch.position_ids)
@@ -128,6 +126,7 @@ class AdaptedLM(L.LightningModule):
         tokens = total.new_tensor(batch.supervised_tokens)
         sums = self._sum_over_processes(torch.stack([total.detach(), tokens]))
         losses, supervised = sums.tolist()
+        self._guard.check_loss(losses, batch, self.trainer)
         divisor = self._accumulation.add(losses, supervised)
         self.log("train/loss", self._accumulation.mean_loss, prog_bar=True)
         # Gradients are averaged over processes, but every token must count the same, whichever
@@ -143,44 +142,14 @@ class AdaptedLM(L.LightningModule):
         """Rescales accumulated gradients to the mean over all tokens, before clipping."""
         self._accumulation.finish(self._trained())
 
-    def on_validation_epoch_start(self) -> None:
-        self._held_out = HeldOutResults(self.device)
-
-    def validation_step(
-        self, batch: PackedBatch | QuestionBatch, batch_idx: int, dataloader_idx: int = 0
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Collects losses of held-out blocks, or answers to held-out questions."""
-        if isinstance(batch, QuestionBatch):
-            self._held_out.add_answers(batch.held_out_set, self._answers(batch))
-        else:
-            loss = float(self.loss_sum(batch))
-            self._held_out.add_loss(batch.name, loss, batch.supervised_tokens)
-
-    def on_validation_epoch_end(self) -> None:
-        """Logs perplexity and answer scores of each held-out set."""
-        # Distractors are taken from all records of the data module, trained or not.
-        datamodule = getattr(self.trainer, "datamodule", None)
-        distractors = Distractors(list(getattr(datamodule, "records_for_scoring", [])))
-        figures = self._held_out.figures(distractors, self._sum_over_processes)
-        for name, value in figures.items():
-            shown = name.startswith("validation/") and name.endswith("/accuracy")
-            # All processes have the same figures; sync_dist only keeps Lightning from warning.
-            self.log(name, value, prog_bar=shown, sync_dist=True)
-        self.validation_answers = self._held_out.examples(distractors)
-
-    def _answers(self, batch: QuestionBatch) -> list[Answer]:
-        built, limits = self._ready, asdict(self.generation)
-        return list(answer_questions(built.model, built.tokenizer, [batch], **limits))
-
-    test_step = validation_step
-    on_test_epoch_start = on_validation_epoch_start
-    on_test_epoch_end = on_validation_epoch_end
-
-    def predict_step(
-        self, batch: QuestionBatch, batch_idx: int, dataloader_idx: int = 0
-    ) -> list[str]:
-        """The generated answers of a batch of questions."""
-        return [answer.output for answer in self._answers(batch)]
+        """Clips, and ends the run if a gradient is not finite."""
+        self._guard.clip(optimizer, gradient_clip_val, gradient_clip_algorithm, self.trainer)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimizer, and a schedule over all steps of the run.
@@ -196,25 +165,30 @@ class AdaptedLM(L.LightningModule):
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: state[name] for name in state if name in trained}
-        resume.save_process_states(checkpoint, self._setup(), self._accumulation, self._trained())
+        require_finite_weights(checkpoint["state_dict"])
+        save_process_states(checkpoint, self._setup, self._accumulation, self._trained())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raises a UserError if its weights or its setup differ from those of this run."""
-        resume.require_same_weights(checkpoint["state_dict"], dict(self.named_parameters()))
+        require_same_weights(checkpoint["state_dict"], dict(self.named_parameters()))
         trains = self.trainer.state.fn == TrainerFn.FITTING
-        self._resumed.load(checkpoint, self._setup() if trains else None)
+        self._resumed.load(checkpoint, self._setup if trains else None)
 
-    def _setup(self) -> resume.TrainingSetup:
-        processes, sharded = self.trainer.world_size, self.device_mesh is not None
-        dtype, trained_on = self._ready.causal.dtype, self._ready.trained_on
-        optimizer = self.optimizer_settings
-        return resume.TrainingSetup.of(processes, sharded, dtype, optimizer, trained_on)
+    @cached_property
+    def _setup(self) -> TrainingSetup:
+        built, changes = self._ready, self._allowed_changes
+        optimizer, dtype = self.optimizer_settings, built.causal.dtype
+        return TrainingSetup.of(
+            self.trainer, self.settings, optimizer, dtype, built.record, changes
+        )
 
     def on_train_start(self) -> None:
         """Restores data position, random numbers and accumulated gradients of a resumed run."""
         loader = self.trainer.train_dataloader
         self._resumed.restore(loader, self.global_rank, self._accumulation, self._trained())
 
-    def save_adapter(self, folder: Path) -> None:
-        """Writes what was trained, as ``BuiltModel.save`` says; all processes call it together."""
-        self._ready.save(folder, self.trainer, self.settings, self.step_name)
+    def save_adapter(self, folder: Path, steps: int | None = None) -> None:
+        """Writes what was trained in so many steps, as ``BuiltModel.save`` says."""
+        writes = self.trainer.is_global_zero
+        steps = self.trainer.global_step if steps is None else steps
+        self._ready.save(folder, writes, steps, self.settings, self.step_name)

@@ -4,6 +4,7 @@ configs/strategy/*.yaml select them.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import lightning.pytorch as pl
@@ -15,9 +16,20 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
+from animelm.errors import UserError
 from animelm.train.fsdp.sharding import copy_whole, whole_tensors
 
 _SHARDS = "shards"
+# Longer than what one process does alone, such as writing a checkpoint of several GB.
+_TIMEOUT_MINUTES, _LONGEST_MINUTES = 15.0, 7 * 24 * 60.0
+
+
+def _timeout(minutes: float) -> timedelta:
+    if not 0 < minutes <= _LONGEST_MINUTES:
+        raise UserError(
+            f"timeout_minutes is {minutes}; expected more than 0, and {_LONGEST_MINUTES} at most"
+        )
+    return timedelta(minutes=minutes)
 
 
 class DataParallelStrategy(DDPStrategy):
@@ -25,11 +37,20 @@ class DataParallelStrategy(DDPStrategy):
 
     Args:
         process_group_backend: nccl, gloo, …; None selects the backend that suits the device.
+        timeout_minutes: Time after which a process that waits for another one ends with an error.
+
+    Raises:
+        UserError: ``timeout_minutes`` is not above 0.
     """
 
-    def __init__(self, process_group_backend: str | None = None) -> None:
-        # Buffers never change.
-        super().__init__(process_group_backend=process_group_backend, forward_sync_buffers=False)
+    def __init__(
+        self, process_group_backend: str | None = None, timeout_minutes: float = _TIMEOUT_MINUTES
+    ) -> None:
+        super().__init__(
+            process_group_backend=process_group_backend,
+            timeout=_timeout(timeout_minutes),
+            forward_sync_buffers=False,  # they never change
+        )
 
     def setup(self, trainer: pl.Trainer) -> None:
         # Every process has read the base itself, so the 13 GB of a 20B need not be sent.
@@ -47,13 +68,20 @@ class FullyShardedStrategy(ModelParallelStrategy):
 
     Args:
         process_group_backend: nccl, gloo, …; None selects the backend that suits the device.
+        timeout_minutes: Time after which a process that waits for another one ends with an error.
+
+    Raises:
+        UserError: ``timeout_minutes`` is not above 0.
     """
 
-    def __init__(self, process_group_backend: str | None = None) -> None:
+    def __init__(
+        self, process_group_backend: str | None = None, timeout_minutes: float = _TIMEOUT_MINUTES
+    ) -> None:
         super().__init__(
             tensor_parallel_size=1,
             save_distributed_checkpoint=False,
             process_group_backend=process_group_backend,
+            timeout=_timeout(timeout_minutes),
         )
 
     def setup_environment(self) -> None:

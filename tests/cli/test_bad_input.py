@@ -1,6 +1,7 @@
 """A user's mistake ends in one clear message and status 2, never in a traceback."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from animelm.data.sources import article_folders
 from animelm.data.tokenization import token_store
+from animelm.locks import folder_lock
 
 
 @pytest.fixture
@@ -89,7 +91,7 @@ def test_parquet_that_is_damaged_or_has_no_texts(refused, tmp_path: Path) -> Non
     message = refused("fit", "cpt.yaml", f"--data.folder={shard.parent}")
     assert f'{shard}: expected a column "text"' in message and "'content'" in message
     message = refused("fit", "sft.yaml", f"--data.records={shard}")
-    assert f"{shard}: expected the columns 質問 and 出力" in message
+    assert f"{shard}: expected 質問 and 出力" in message
 
 
 def test_a_base_that_is_not_there(refused, articles_of) -> None:
@@ -247,3 +249,11 @@ def test_no_config_is_advised_that_the_command_would_refuse(call) -> None:
     called = call("corpus", "build")
     assert called.status == 2
     assert "are required: dump" in called.err and ".yaml" not in called.err
+
+
+def test_an_output_folder_in_which_another_fit_runs(refused, articles_of, tmp_path: Path) -> None:
+    with folder_lock(tmp_path / "run", "--trainer.default_root_dir"):
+        message = refused("fit", "cpt.yaml", *articles_of)
+    assert f"--trainer.default_root_dir {tmp_path / 'run'}: another command writes there" in message
+    assert f"process {os.getpid()} on " in message
+    assert not (tmp_path / "run").exists()

@@ -53,7 +53,7 @@ def test_a_config_that_is_nowhere_is_an_error_with_the_names_there_are() -> None
     ("content", "told"),
     [
         (b"model:\n  base: [x\n", r":3: not valid YAML"),
-        (b"model: \x93\xfa\n", "not UTF-8 at offset 7"),
+        (b"model: \x93\xfa\n", "not UTF-8: byte 0x93 at offset 7"),
         (b"- a list\n", "expected settings as `key: value` lines"),
         (b"", "expected settings as `key: value` lines"),
         (b"!!python/object/apply:os.getcwd []\n", "not valid YAML"),

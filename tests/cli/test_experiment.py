@@ -11,7 +11,7 @@ from animelm.cli.configs import find_configs
 from animelm.cli.quiet import quiet_libraries
 from animelm.cli.trainer import TrainerCLI
 from animelm.data.held_out import ONLY_READ
-from animelm.data.sources.qa import QARecord
+from animelm.data.sources.qa import QARecord, question_files
 from animelm.errors import UserError
 from animelm.evaluate.generate import Answer
 from animelm.evaluate.results import make_result, write_results
@@ -111,8 +111,8 @@ def test_the_control_differs_from_fine_tuning_in_what_was_read_alone(
     data = made.datamodule
     assert (data.epoch, data.shares.articles) == ("questions", 0)
     anime = GENERATED / "anime"
-    assert data.paths.questions == anime / "qa.jsonl"
-    assert anime / "articles" not in data.paths.general_articles
+    assert data.paths.questions == question_files(anime / "qa.jsonl")
+    assert anime / "articles" not in [folder.path for folder in data.paths.general_articles]
     assert data.split_settings == parsed(sft).datamodule.split_settings
     assert data.seed == made.config["seed_everything"] == 3
     assert handed_on["compare"].sft_only_adapter == tmp_path / "run" / "sft_only" / "adapter"

@@ -11,6 +11,7 @@ from animelm.cli import COMMANDS
 
 # What the help of a command must teach.
 TAUGHT = {
+    "questions": ["check", "facts, works, short keys and split"],
     "fit": ("--model.lora.target_modules", "--data CONFIG", "--trainer.max_steps", "LoRA"),
     "validate": ("--model.adapter.evaluate", "--ckpt_path"),
     "test": ("--model.adapter.evaluate",),
@@ -18,6 +19,7 @@ TAUGHT = {
     "inspect": ("--format", "Every option of `fit`"),
     "plan": ("--device", "16 GB GPU", "Every option of `fit`"),
     "compare": ("--cpt_adapter", "--sft_adapter", "95 % intervals"),
+    "report": ("--language", "--format", "fit, compare, demo or reproduce"),
     "ask": ("--answer_from", "so that gpt-oss can think first", "until Ctrl-D"),
     "demo": ("--output",),
     "reproduce": ("--output", "--works"),

@@ -55,3 +55,12 @@ def test_a_users_mistake_is_found_inside_what_the_parser_wrapped_around_it() -> 
 def test_an_error_of_ours_keeps_its_traceback() -> None:
     with pytest.raises(ValueError, match="a bug"), errors_in_one_message("fit"):
         raise ValueError("a bug")
+
+
+def test_a_class_that_may_not_be_named_is_one_sentence() -> None:
+    message = (
+        'Parser key "trainer.callbacks":\n  Does not validate\n  Problem with given class_path '
+        "'own.X': Importing 'own.X' is not allowed, denied by the '*' entry of the denylist."
+    )
+    assert shorten(message).startswith("--trainer.callbacks: own.X lies outside of the packages")
+    assert shorten(message).endswith("add --allow_classes_from=own to the command")

@@ -123,6 +123,8 @@ def test_steps_keep_to_the_trainers_limits(
         ("16gb", "cuda", 16 * 10**9),
         ("17179869184", "cuda", 2**34),
         ("0.5 GiB cpu", "cpu", 2**29),
+        ("RTX 4090", "cuda", 24 * 2**30),
+        ("A100-40GB", "cuda", 40 * 2**30),
     ],
 )
 def test_devices_are_read_as_they_are_called(text: str, kind: str, size: int) -> None:

@@ -7,6 +7,19 @@ import torch
 from animelm.cli.resume import check_checkpoint
 from animelm.errors import UserError
 
+COUNTS = dict.fromkeys(("ready", "started", "processed", "completed"), 0)
+PROGRESS = {"current": COUNTS, "total": COUNTS}
+WHOLE = {
+    "state_dict": {"lora_A": torch.ones(64, 64)},
+    "pytorch-lightning_version": "2.6",
+    "epoch": 0,
+    "global_step": 1,
+    "loops": {"fit_loop": dict.fromkeys(("epoch_progress", "epoch_loop.batch_progress"), PROGRESS)},
+    "callbacks": {},
+    "optimizer_states": [],
+    "lr_schedulers": [],
+}
+
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
@@ -14,7 +27,7 @@ def checkpoint(tmp_path: Path) -> Path:
     for version in range(2):
         path = tmp_path / f"version_{version}" / "checkpoints" / "last.ckpt"
         path.parent.mkdir(parents=True)
-        torch.save({"state_dict": {"lora_A": torch.ones(64, 64)}}, path)
+        torch.save(WHOLE, path)
         os.utime(path, (version, version))
     return path
 
@@ -55,7 +68,9 @@ def test_a_folder_is_no_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
 def test_a_file_that_was_cut_short_is_named(share: float, checkpoint: Path, tmp_path: Path) -> None:
     content = checkpoint.read_bytes()
     checkpoint.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(UserError, match=f"{checkpoint}: cannot be read as a checkpoint"):
+    with pytest.raises(
+        UserError, match=f"{checkpoint}: (cannot be read as a checkpoint|is damaged)"
+    ):
         check_checkpoint(str(checkpoint), tmp_path)
 
 
@@ -63,3 +78,30 @@ def test_a_file_of_another_kind_is_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "a.ckpt").write_text("not a checkpoint", encoding="utf-8")
     with pytest.raises(UserError, match=r"a\.ckpt: cannot be read as a checkpoint"):
         check_checkpoint(str(tmp_path / "a.ckpt"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "loops", [{}, {"fit_loop": {}}, {"fit_loop": {"epoch_progress": {"current": 3}}}]
+)
+def test_a_checkpoint_without_its_position_is_refused(tmp_path: Path, loops: dict) -> None:
+    torch.save(WHOLE | {"loops": loops}, tmp_path / "a.ckpt")
+    with pytest.raises(UserError, match=r"a\.ckpt: holds no (fit_loop|epoch_progress|current)"):
+        check_checkpoint(str(tmp_path / "a.ckpt"), tmp_path)
+
+
+def test_weights_alone_can_be_evaluated_but_not_trained_further(tmp_path: Path) -> None:
+    weights = {key: WHOLE[key] for key in ("state_dict", "pytorch-lightning_version")}
+    torch.save(weights, tmp_path / "a.ckpt")
+    check_checkpoint(str(tmp_path / "a.ckpt"), tmp_path, trains=False)
+    with pytest.raises(UserError, match=r"a\.ckpt: holds no epoch"):
+        check_checkpoint(str(tmp_path / "a.ckpt"), tmp_path)
+
+
+def test_a_run_that_goes_on_logs_where_the_earlier_one_did(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    found = check_checkpoint(str(checkpoint), tmp_path)
+    assert found.log_place(tmp_path) == {"version": 1, "purge_step": 1}
+    assert found.log_place(tmp_path / "elsewhere") == {}
+    moved = checkpoint.rename(tmp_path / "moved.ckpt")
+    assert check_checkpoint(str(moved), tmp_path).log_place(tmp_path) == {}

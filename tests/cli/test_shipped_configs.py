@@ -16,6 +16,7 @@ from animelm.cli.configs import find_configs
 from animelm.cli.quiet import quiet_libraries
 from animelm.cli.trainer import TrainerCLI
 from animelm.data.datamodules import DomainDataModule
+from animelm.data.sources.qa import question_files
 from animelm.evaluate.settings import CompareSettings
 from animelm.provenance.check import recorded_split, require_same_split
 from animelm.provenance.record import BaseRecord, TrainingStep
@@ -197,9 +198,10 @@ def test_fine_tuning_and_comparison_continue_from_the_steps_before(base: str) ->
     assert cpt.model.settings.adapter.evaluate == folders[0]
     assert source.evaluate == Path(str(compare.sft_adapter)) == folders[1]
     paths = sft.datamodule.paths
-    assert Path(str(compare.articles)) == paths.articles == cpt.datamodule.paths.articles
-    assert Path(str(compare.records)) == paths.questions
-    assert Path(str(compare.general_records)) == paths.general_questions
+    assert [Path(str(compare.articles))] == [folder.path for folder in paths.articles]
+    assert paths.articles == cpt.datamodule.paths.articles
+    assert question_files(str(compare.records)) == paths.questions
+    assert question_files(str(compare.general_records)) == paths.general_questions
 
 
 @pytest.mark.parametrize("base", [".", *BASES])

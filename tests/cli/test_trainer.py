@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from animelm.cli.quiet import quiet_libraries
 from animelm.cli.trainer import TrainerCLI
 from animelm.data.batches.batch import PackedBatch
 from animelm.data.held_out import QUESTION_SETS, SplitSettings
+from animelm.errors import UserError
 from animelm.provenance.fingerprints import record_base, record_data
 from animelm.provenance.record import read_record
 from animelm.train.callbacks import AdapterCheckpoint, RouterStatistics, Throughput
@@ -270,44 +273,94 @@ def test_a_killed_run_resumes_to_the_adapter_of_an_unbroken_one(
     assert all(torch.equal(unbroken[name], killed[name]) for name in unbroken)
 
 
-def test_a_fit_that_sigterm_ends_says_how_to_resume_it_and_does_not_succeed(
-    call, small, articles_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def kill_at(patch: pytest.MonkeyPatch, epoch: int, batch: int, number: int) -> None:
+    """Sends a signal to this process in the middle of a batch."""
     step = AdaptedLM.training_step
 
-    def ended(self: AdaptedLM, batch: PackedBatch, batch_idx: int) -> torch.Tensor:
-        if self.current_epoch == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(self, batch, batch_idx)
+    def ended(self: AdaptedLM, data: PackedBatch, batch_idx: int) -> torch.Tensor:
+        if (self.current_epoch, batch_idx) == (epoch, batch):
+            os.kill(os.getpid(), number)
+        return step(self, data, batch_idx)
 
-    folder = tmp_path / "run"
-    options = ["--config=cpt.yaml", *small(folder, 2), *articles_of, "--trainer.max_epochs=2"]
+    patch.setattr(AdaptedLM, "training_step", ended)
+
+
+def command_in(message: str) -> list[str]:
+    """The options of the command that a message ends with."""
+    [line] = [line for line in message.splitlines() if line.startswith("  python -m animelm fit ")]
+    return shlex.split(line)[3:]
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 138)]
+)
+def test_a_fit_that_a_signal_ends_goes_on_to_the_adapter_of_an_unbroken_one(
+    call, small, articles_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number, status
+) -> None:
+    """In the middle of an epoch and of an accumulation; the path needs quotes in a shell."""
+
+    def options(folder: Path) -> list[str]:
+        more = ["--trainer.accumulate_grad_batches=2", "--model.lora.dropout=0.2"]
+        return ["--config=cpt.yaml", *small(folder, 6), *articles_of, *more]
+
+    folder = tmp_path / "a run's"
+    assert call("fit", *options(tmp_path / "unbroken")).status == 0
     with monkeypatch.context() as patch:
-        patch.setattr(AdaptedLM, "training_step", ended)
-        called = call("fit", *options)
-    assert called.status == 143
+        kill_at(patch, 0, 2, number)
+        called = call("fit", *options(folder))
+    assert called.status == status
     assert not (folder / "adapter").exists()
-    checkpoint = folder / "version_0" / "checkpoints" / "last.ckpt"
-    assert "fit was ended by SIGTERM; resume it from its last checkpoint" in called.err
-    assert f"by adding --ckpt_path {checkpoint} to the command" in called.err
-    assert call("fit", *options, f"--ckpt_path={checkpoint}").status == 0
-    [step] = read_record(folder / "adapter")
-    assert step.optimizer_steps == 4
+    assert f"fit was ended by {signal.Signals(number).name}; go on with\n" in called.err
+    resumed = call(*command_in(called.err))
+    assert resumed.status == 0, resumed.err
+    # Logs and checkpoints go on in the same folder, and its config begins at the start.
+    assert [path.name for path in folder.glob("version_*")] == ["version_0"]
+    saved = (folder / "version_0" / "config.yaml").read_text(encoding="utf-8")
+    assert "ckpt_path: null" in saved
+    unbroken, ended = (
+        load_file(path / "adapter" / "adapter_model.safetensors")
+        for path in (tmp_path / "unbroken", folder)
+    )
+    assert all(torch.equal(unbroken[name], ended[name]) for name in unbroken)
+    assert signal.getsignal(number) == BEFORE[number]
 
 
-def test_a_fit_that_ends_before_its_first_checkpoint_says_so(
+BEFORE = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
+
+
+def test_a_fit_that_ends_while_it_validates_goes_on_behind_the_validation(
     call, small, articles_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = AdaptedLM.training_step
+    def options(folder: Path) -> list[str]:
+        twice = "--trainer.val_check_interval=2"
+        return ["--config=cpt.yaml", *small(folder, 4), *articles_of, twice]
 
-    def ended(self: AdaptedLM, batch: PackedBatch, batch_idx: int) -> torch.Tensor:
+    def ended(self: AdaptedLM, *batch: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        return step(self, batch, batch_idx)
+        raise AssertionError("not ended at once")
 
-    monkeypatch.setattr(AdaptedLM, "training_step", ended)
+    assert call("fit", *options(tmp_path / "unbroken")).status == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(AdaptedLM, "validation_step", ended)
+        called = call("fit", *options(tmp_path / "ended"))
+    assert called.status == 143, called.err
+    assert call(*command_in(called.err)).status == 0
+    unbroken, resumed = (
+        load_file(tmp_path / name / "adapter" / "adapter_model.safetensors")
+        for name in ("unbroken", "ended")
+    )
+    assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
+
+
+def test_a_fit_that_ends_before_it_trains_says_that_there_is_no_checkpoint(
+    call, small, articles_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        AdaptedLM, "configure_model", lambda self: os.kill(os.getpid(), signal.SIGINT)
+    )
     called = call("fit", "--config=cpt.yaml", *small(tmp_path / "run", 2), *articles_of)
-    assert called.status == 143
-    assert "ended by SIGTERM; it had not written a checkpoint yet" in called.err
+    assert called.status == 130
+    assert "ended by SIGINT; it had not written a checkpoint yet" in called.err
 
 
 def test_a_checkpoint_of_other_targets_is_refused(
@@ -323,10 +376,10 @@ def test_a_checkpoint_of_other_targets_is_refused(
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("--data.validation_share=0.3", "data.validation_share=0.25, and this run has 0.3"),
+        ("--data.validation_share=0.3", "data.validation_share: 0.25 in the checkpoint, 0.3 here"),
         (
             "--data.general_folders=[animelm/sample/generated/general/articles]",
-            "the hash of its general articles=",
+            "the hash of its general articles: ",
         ),
     ],
 )
@@ -337,8 +390,141 @@ def test_a_checkpoint_of_other_data_or_another_split_is_refused(
     options = [*small(tmp_path / "run", 5), *articles_of, option, f"--ckpt_path={checkpoint}"]
     called = call("fit", "--config=cpt.yaml", *options)
     assert called.status == 2
-    assert f"the checkpoint was trained with {message}" in called.err
+    assert "the checkpoint was written by a run with other settings:\n" in called.err
+    assert f"  {message}" in called.err
     assert not (tmp_path / "run" / "adapter").exists()
+
+
+@pytest.fixture
+def own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A package with a callback; importing it makes the file ``ran``."""
+    name = f"package_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(
+        f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n"
+        "from lightning.pytorch.callbacks import Callback\n"
+        "class Own(Callback):\n    pass\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "--trainer.callbacks+=NAME.Own",
+        "--trainer.callbacks=[{class_path: NAME.Own}]",
+        "--data=NAME.Own",
+        "--trainer.logger={class_path: NAME.Own}",
+        "--trainer.strategy.help=NAME.Own",
+    ],
+)
+def test_a_class_of_another_package_is_not_even_imported(
+    call, own_package: str, tmp_path: Path, setting: str
+) -> None:
+    called = call("inspect", "--config=cpt.yaml", setting.replace("NAME", own_package))
+    assert called.status == 2
+    assert f"add --allow_classes_from={own_package} to the command" in called.err
+    assert not (tmp_path / "ran").exists()
+
+
+def test_only_the_command_line_allows_classes_of_another_package(
+    own_package: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "own.yaml"
+    named = f"trainer:\n  callbacks: [{{class_path: {own_package}.Own}}]\n"
+    config.write_text(f"{named}allow_classes_from: {own_package}\n", encoding="utf-8")
+    options = ["--config=cpt.yaml", f"--config={config}"]
+    with pytest.raises(
+        UserError, match=r"own\.yaml: allow_classes_from: only the command line can"
+    ):
+        TrainerCLI(find_configs(options), run=False)
+    config.write_text(named, encoding="utf-8")
+    with quiet_libraries():
+        allowed = [*find_configs(options), f"--allow_classes_from={own_package}"]
+        made = TrainerCLI(allowed, run=False)
+    assert "Own" in {type(callback).__name__ for callback in made.trainer.callbacks}
+
+
+@pytest.mark.parametrize("command", ["fit", "validate"])
+def test_hyper_parameters_of_a_checkpoint_never_become_settings(
+    call,
+    small,
+    articles_of,
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A class that one of them names is not even imported."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / f"payload_of_{command}.py").write_text(
+        f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\nclass X:\n    pass\n",
+        encoding="utf-8",
+    )
+    hostile = {"optimizer": {"class_path": f"payload_of_{command}.X"}}
+    torch.save({"hyper_parameters": hostile}, tmp_path / "last.ckpt")
+    options = [*small(tmp_path / "run"), *articles_of, f"--ckpt_path={tmp_path / 'last.ckpt'}"]
+    called = call(command, "--config=cpt.yaml", *options)
+    assert called.status == 2
+    assert f"{tmp_path / 'last.ckpt'}: holds no state_dict" in called.err
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.fixture
+def copied(runs: Runs, sample, articles_of, tmp_path: Path) -> tuple[Path, list[str]]:
+    """The articles of a finished run in a folder of their own, and the options of that run."""
+    folder = tmp_path / "articles"
+    shutil.copytree(sample.articles, folder)
+    checkpoint = runs.cpt / "version_0" / "checkpoints" / "last.ckpt"
+    return folder, [*articles_of, f"--data.folder={folder}", f"--ckpt_path={checkpoint}"]
+
+
+def swap(folder: Path) -> None:
+    first, second = sorted(folder.glob("*.md"))[:2]
+    texts = first.read_bytes(), second.read_bytes()
+    first.write_bytes(texts[1])
+    second.write_bytes(texts[0])
+
+
+def edit(folder: Path) -> None:
+    path = min(folder.glob("*.md"))
+    path.write_text(path.read_text(encoding="utf-8") + "字", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        edit,
+        swap,
+        lambda folder: min(folder.glob("*.md")).rename(folder / "9999.md"),
+        lambda folder: shutil.copy(min(folder.glob("*.md")), folder / "9999.md"),
+    ],
+    ids=["a character", "two swapped", "one renamed", "one added"],
+)
+def test_a_run_does_not_go_on_with_a_changed_corpus(
+    call, small, copied, tmp_path: Path, change
+) -> None:
+    folder, options = copied
+    change(folder)
+    called = call("fit", "--config=cpt.yaml", *small(tmp_path / "run", 4), *options)
+    assert called.status == 2
+    assert "  the hash of its articles: " in called.err
+    assert "add --model.allowed_changes=[data]" in called.err
+
+
+def test_a_run_goes_on_with_a_changed_corpus_and_more_epochs_on_purpose(
+    call, small, copied, tmp_path: Path
+) -> None:
+    folder, options = copied
+    for path in sorted(folder.glob("*.md"))[:4]:
+        shutil.copy(path, folder / f"9-{path.name}")
+    allowed = "--model.allowed_changes=[data,trainer.max_epochs]"
+    more = ["--trainer.max_epochs=2", allowed]
+    with pytest.warns(UserWarning, match="the run goes on with other settings than it began with"):
+        called = call("fit", "--config=cpt.yaml", *small(tmp_path / "run", 4), *options, *more)
+    assert called.status == 0, called.err
+    [step] = read_record(tmp_path / "run" / "adapter")
+    assert step.optimizer_steps == 8
 
 
 @pytest.mark.parametrize("written", [{"sharded": True}, {"random_states": [{}, {}]}])

@@ -18,6 +18,7 @@ from animelm.corpus.cleaning.clean import CleaningSettings
 from animelm.corpus.parallel import local_workers
 from animelm.corpus.selection.select import Selection
 from animelm.errors import UserError
+from animelm.locks import folder_lock
 
 PAGES = [
     category("アニメ"),
@@ -331,3 +332,24 @@ def test_bars_end_where_they_say(build: Callable, tmp_path: Path):
     build_corpus(indexes, settings, Selection(), CLEANING, (), None, progress)
     assert done == totals and set(done) == {"Scanning", "Rendering"}
     assert totals["Scanning"] == (tmp_path / "dump.xml").stat().st_size
+
+
+def test_a_folder_in_which_another_command_builds_is_refused_and_left_alone(
+    build: Callable, tmp_path: Path
+):
+    whole = files_of(build(export(PAGES), ANIME).out)
+    with (
+        folder_lock(tmp_path / "corpus", "--out"),
+        pytest.raises(UserError, match=r"--out .*corpus: another command writes there: process"),
+    ):
+        build(export(PAGES[:3]), ANIME)
+    assert files_of(tmp_path / "corpus") == whole
+
+
+def test_what_a_killed_build_left_is_cleared_away(build: Callable, tmp_path: Path):
+    rendered = tmp_path / "corpus" / ".partial" / "rendered"
+    rendered.mkdir(parents=True)
+    (rendered / ".000000.jsonl.0123456789ab.partial").write_text("half")
+    corpus = build(export(PAGES), ANIME)
+    assert not [path for path in corpus.out.rglob("*") if "partial" in path.name]
+    assert not (corpus.out / ".animelm.lock").exists()

@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -27,13 +29,32 @@ def test_a_batch_is_written_with_its_reasons(tmp_path: Path):
     assert first.page.reasons == ("category 類",)
 
 
+@pytest.mark.parametrize(
+    ("dump", "year"),
+    [
+        ("jawiki-20240101-pages-articles.xml.bz2", "2024"),
+        ("jawiki-20249901-pages.xml", "2019"),
+        ("dump.xml", "2019"),
+    ],
+)
+def test_the_day_of_a_page_is_that_of_the_dump_else_of_the_revision(
+    tmp_path: Path, dump: str, year: str
+):
+    xml = page_xml(Spec("甲", "今年は{{CURRENTYEAR}}年。"), 1)
+    xml = xml.replace("<comment>", "<timestamp>2019-05-06T07:08:09Z</timestamp><comment>")
+    made = batch(tmp_path, spans=[xml.strip().encode()])
+    table = SeekTable(tmp_path / dump, "none", (0,), (0,))
+    [page] = read_rendered(render_batch(replace(made, table=table)))
+    assert page.markdown == f"# 甲\n\n今年は{year}年。\n"
+
+
 def test_a_page_that_fails_is_noted_and_the_others_go_on(tmp_path: Path, monkeypatch):
     original = render_module.render_page
 
-    def failing(title: str, text: str):
+    def failing(title: str, text: str, today: date | None):
         if title == "乙":
             raise IndexError("list index out of range")
-        return original(title, text)
+        return original(title, text, today)
 
     monkeypatch.setattr(render_module, "render_page", failing)
     found = list(read_rendered(render_batch(batch(tmp_path, article("甲"), article("乙")))))
@@ -57,9 +78,21 @@ def test_a_malformed_page_is_noted_with_its_byte(tmp_path: Path):
 
 
 def test_a_batch_that_is_there_is_not_rendered_again(tmp_path: Path):
-    (tmp_path / "out.jsonl").write_text("as it was\n")
-    render_batch(batch(tmp_path, article("甲")))
-    assert (tmp_path / "out.jsonl").read_text() == "as it was\n"
+    wanted = batch(tmp_path, article("甲"))
+    render_batch(wanted)
+    written = (tmp_path / "out.jsonl").stat()
+    render_batch(wanted)
+    assert (tmp_path / "out.jsonl").stat() == written
+
+
+@pytest.mark.parametrize("damaged", [b"", b"as it was\n", None])
+def test_a_batch_that_is_damaged_is_rendered_again(tmp_path: Path, damaged: bytes | None):
+    wanted = batch(tmp_path, article("甲"))
+    render_batch(wanted)
+    whole = (tmp_path / "out.jsonl").read_bytes()
+    (tmp_path / "out.jsonl").write_bytes(whole[:-9] if damaged is None else damaged)
+    render_batch(wanted)
+    assert (tmp_path / "out.jsonl").read_bytes() == whole
 
 
 def test_a_full_disk_leaves_no_batch(tmp_path: Path, monkeypatch):
@@ -76,4 +109,4 @@ def test_a_full_disk_leaves_no_batch(tmp_path: Path, monkeypatch):
 def test_what_is_written_is_one_json_object_a_line(tmp_path: Path):
     render_batch(batch(tmp_path, Spec("行", "甲\u2028乙\n\n丙")))
     lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    assert len(lines) == 1 and json.loads(lines[0])["page"]["title"] == "題0"
+    assert len(lines) == 2 and json.loads(lines[1])["page"]["title"] == "題0"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from animelm.corpus.cleaning.text_key import text_key
 from animelm.data.held_out import QUESTION_SETS, QuestionSplit, SplitSettings, split_questions
+from animelm.data.sources.formats.asked import Turn
 from animelm.data.sources.qa import QARecord
 from animelm.data.split import held_out_names, split_qa
 from animelm.errors import UserError
@@ -253,3 +254,30 @@ def test_nothing_that_is_asked_as_held_out_is_trained(
         for subject in split.unrehearsed:
             named = f"「{subject}」" if len(subject) == 1 else subject
             assert named not in record.question + record.answers[0]
+
+
+def without_works(records: Sequence[QARecord]) -> list[QARecord]:
+    return [replace(record, work=record.fact) for record in records]
+
+
+def test_facts_whose_work_is_not_known_are_unseen_facts_and_not_works_only_read(make_records):
+    anime = make_records(8, 4)
+    questions = split_questions(without_works(anime), [], SETTINGS)
+    facts = {record.fact for record in of_set(questions, "anime_unseen_fact")}
+    assert len(facts) == 2 and not of_set(questions, "anime_only_read")
+    assert not facts & {record.fact for record in questions.train}
+    mixed = split_questions([*without_works(anime[:32]), *anime[32:]], [], SETTINGS)
+    assert not any(record.work_is_known for record in of_set(mixed, "anime_unseen_fact"))
+    assert all(record.work_is_known for record in of_set(mixed, "anime_only_read"))
+
+
+def test_the_same_words_after_other_messages_are_another_question(make_records):
+    anime = make_records(8, 4)
+    held_out = split_qa(anime, 0.25, 0.25, seed=1).unseen_wording[0]
+    copy = replace(held_out, id="copy", work="other", fact="other/x")
+    said_before = replace(copy, history=(Turn("user", "別の話"), Turn("assistant", "はい")))
+    general = replace(SETTINGS, held_out_subjects=0.0)
+    same = split_questions(anime, [copy], general)
+    after = split_questions(anime, [said_before], general)
+    assert held_out not in of_set(same, "anime_unseen_wording")
+    assert held_out in of_set(after, "anime_unseen_wording")

@@ -105,3 +105,13 @@ def test_a_subsample_is_a_fixed_part(make_records):
     part = subsample(records, 10, 0)
     assert len(part) == 10 and part == subsample(records, 10, 0)
     assert subsample(records, None, 0) == records
+
+
+@pytest.mark.parametrize("spelled", ["{}？", "「{}」?", " {} "])
+def test_a_question_that_is_trained_in_another_spelling_is_not_held_out(make_records, spelled):
+    records = [replace(r, question=r.question.removesuffix("?")) for r in make_records(8, 4)]
+    split = split_qa(records, 0.25, 0.25)
+    held, trained = split.unseen_wording[0], split.train[0]
+    question = spelled.format(held.question)
+    records[records.index(trained)] = replace(trained, question=question)
+    assert held.id not in {r.id for r in split_qa(records, 0.25, 0.25).unseen_wording}

@@ -1,11 +1,15 @@
 import math
+from itertools import product
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from animelm.evaluate.bootstrap import bootstrap_interval, paired_difference
+from animelm.evaluate.bootstrap import bootstrap_interval, paired_difference, sign_flip_test
+
+T_OF_14 = 2.1447867  # 97.5 % quantile with 14 degrees of freedom, from a table
 
 
 def _by_hand(scores: list[float], works: list[str], resamples: int) -> tuple[float, float]:
@@ -21,7 +25,9 @@ def _by_hand(scores: list[float], works: list[str], resamples: int) -> tuple[flo
             if work == name
         ]
         means.append(np.mean(drawn))
-    low, high = np.quantile(means, [0.025, 0.975])
+    # Expanded as for Student's distribution: of 15 works, 1.2 % are left out on each side.
+    tail = NormalDist().cdf(-math.sqrt(len(names) / (len(names) - 1)) * T_OF_14)
+    low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
 
 
@@ -120,3 +126,44 @@ def test_pairing_takes_the_difficulty_of_the_works_out() -> None:
 def test_paired_models_must_have_answered_the_same_questions() -> None:
     with pytest.raises(ValueError, match="2 and 1"):
         paired_difference([1.0, 0.0], [1.0], ["a", "b"])
+
+
+@pytest.mark.parametrize("works", [8, 20])
+def test_intervals_of_clustered_answers_cover_what_they_promise(works: int) -> None:
+    """Of 95 % intervals, 93 to 97 % hold the mean that the answers were drawn with."""
+    rng = np.random.default_rng(works)
+    runs, covered = 800, 0
+    for run in range(runs):
+        easy = rng.beta(2.4, 1.6, works)  # some works are known better than others
+        members = np.repeat(np.arange(works), rng.integers(4, 10, works))
+        scores = (rng.random(len(members)) < easy[members]).astype(float)
+        interval = bootstrap_interval(scores, members, resamples=500, seed=run)
+        covered += interval.low <= 0.6 <= interval.high
+    assert 0.93 <= covered / runs <= 0.97
+
+
+def test_the_sign_flip_test_counts_patterns_as_by_hand() -> None:
+    works = ["a", "a", "b", "c", "d", "e"]
+    differences = [1.0, 0.0, 1.0, 1.0, 0.0, -1.0]
+    sums = (1, 1, 1, -1)  # by work; that of d is 0
+    as_extreme = [
+        abs(sum(sign * value for sign, value in zip(signs, sums, strict=True))) >= 2
+        for signs in product((1, -1), repeat=4)
+    ]
+    assert sign_flip_test(differences, works) == pytest.approx(np.mean(as_extreme))
+
+
+def test_many_questions_on_one_work_do_not_make_a_difference_certain() -> None:
+    assert sign_flip_test([1.0] * 50, ["a"] * 50) == 1.0
+    assert sign_flip_test([0.0] * 50, [str(i) for i in range(50)]) == 1.0
+    assert sign_flip_test([1.0] * 50, [str(i) for i in range(50)]) < 0.001
+
+
+def test_without_a_difference_the_sign_flip_test_is_seldom_significant() -> None:
+    rng = np.random.default_rng(5)
+    works = np.repeat(np.arange(12), 4)
+    found = [
+        sign_flip_test(rng.integers(-1, 2, 12)[works] * rng.random(48), works, 400, seed=run)
+        for run in range(400)
+    ]
+    assert np.mean(np.array(found) < 0.05) < 0.075

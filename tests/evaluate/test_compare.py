@@ -21,6 +21,8 @@ from animelm.evaluate.compare import (
     require_trained_split,
     with_adapter,
 )
+from animelm.evaluate.comparison import model_run
+from animelm.evaluate.comparison.files import FILES
 from animelm.evaluate.generate import load_for_inference
 from animelm.evaluate.results import read_results
 from animelm.model.checkpoint.load import load_base
@@ -152,7 +154,7 @@ def test_all_models_answer_the_same_questions_in_this_order(
     trained = summary.trainable_parameters_per_target
     assert {name for label in trained for name in label.split("+")} == set(DEFAULT_TARGETS)
     assert all(trained.values())
-    assert [path.name for path in settings.output.iterdir()] == ["results.jsonl"]
+    assert {path.name for path in settings.output.iterdir()} == set(FILES)
 
     outputs = {model: [r.output for r in results if r.model == model] for model in models}
     assert len(set(map(tuple, outputs.values()))) == len(models)
@@ -209,7 +211,7 @@ def test_a_comparison_that_fails_leaves_no_summary(
     settings.questions_per_set = 1
     with pytest.raises(UserError, match=r"broken: no adapter_config\.json"):
         compare(settings)
-    assert not settings.output.exists() or list(settings.output.iterdir()) == []
+    assert not {path.name for path in settings.output.iterdir()} & {*FILES, "summary.json"}
 
 
 def test_an_output_that_cannot_be_written_is_reported_before_the_base_is_loaded(
@@ -225,7 +227,7 @@ def test_an_output_that_cannot_be_written_is_reported_before_the_base_is_loaded(
 def test_what_is_missing_is_reported_before_anything_is_answered(
     settings: CompareSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare_module, "answer_questions", pytest.fail)
+    monkeypatch.setattr(model_run, "answer_questions", pytest.fail)
     settings.sft_adapter = tmp_path / "nowhere"
     with pytest.raises(UserError, match="nowhere"):
         compare(settings)
@@ -407,3 +409,192 @@ def test_settings_are_built_from_yaml(tmp_path: Path) -> None:
     settings = CompareSettings(**values.as_dict())
     assert settings.adapters == {"sft": Path("runs/sft/adapter")}
     assert (settings.questions_per_set, settings.max_new_tokens) == (5, 9)
+
+
+class Killed(BaseException):
+    """Stands for a signal: nothing in the comparison may catch it."""
+
+
+def _standard_sets(folder: Path) -> dict[str, object]:
+    """A question or two of each published set, in its published form."""
+    jsquad = {
+        "data": [
+            {
+                "title": "川",
+                "paragraphs": [
+                    {
+                        "context": "川 [SEP] 川は山から海へ流れる。",
+                        "qas": [
+                            {
+                                "id": f"j{n}",
+                                "question": f"川はどこへ流れるか。{n}",
+                                "answers": [{"text": "海", "answer_start": 9}],
+                            }
+                            for n in range(2)
+                        ],
+                    }
+                ],
+            }
+        ]
+    }
+    hops = [{"qid": "h0", "question": "高いのはどちらか。", "answer": "山", "page_ids": ["1"]}]
+    choice = {"q_id": 7, "question": "泳ぐのは?", "label": 1}
+    choice |= {f"choice{i}": name for i, name in enumerate("山魚石雲木")}
+    files = {
+        "jsquad": ("jsquad.json", json.dumps(jsquad)),
+        "niilc": (
+            "niilc.xml",
+            "<?xml version='1.0'?><questions><question id='n0'><text>何年に一度?</text>"
+            "<answers><answer>4年</answer></answers></question></questions>",
+        ),
+        "jemhopqa": ("hops.json", json.dumps(hops)),
+        "jcommonsenseqa": ("choices.jsonl", json.dumps(choice)),
+    }
+    sets: dict[str, object] = {}
+    for name, (file, text) in files.items():
+        (folder / file).write_text(text, encoding="utf-8")
+        sets[name] = str(folder / file)
+    return sets
+
+
+def _several(settings: CompareSettings, adapters: dict[str, Path], folder: Path) -> CompareSettings:
+    """Three models, one of two adapters, and five sets, four of them published ones."""
+    models = {
+        "base": None,
+        "two seeds": [str(adapters["sft"]), str(adapters["sft_only"])],
+        "plain weights": {"adapter": str(adapters["cpt"]), "quantization": "none"},
+    }
+    own = folder / "own.txt"
+    own.write_text("質問: 魚は何をする?\n出力: 泳ぐ\n", encoding="utf-8")
+    sets = {"own": {"file": str(own), "domain": "animals"}, **_standard_sets(folder)}
+    return replace(
+        settings,
+        cpt_adapter=None,
+        sft_adapter=None,
+        records=None,
+        general_records=None,
+        articles=None,
+        general_articles=None,
+        models=models,
+        sets=sets,
+        rivals=2,
+        questions_per_batch=1,
+    )
+
+
+def test_named_models_answer_named_sets_and_a_killed_comparison_asks_nothing_twice(
+    settings: CompareSettings,
+    adapters: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wanted = _several(settings, adapters, tmp_path)
+    asked: list[tuple[str, str]] = []
+
+    def counted(kind: str, stop_after: int | None, real: Callable):
+        def call(model, given, *rest):
+            if kind == "answer":  # tokenizer, then batches
+                asked.extend((kind, record.id) for record in rest[0][0].records)
+            else:  # chat, then questions
+                asked.extend((kind, question.prompt) for question in rest[0])
+            if stop_after is not None and len(asked) > stop_after:
+                raise Killed
+            return real(model, given, *rest)
+
+        return call
+
+    answer, prefer = model_run.answer_questions, model_run.preferences
+
+    def watch(stop_after: int | None) -> None:
+        monkeypatch.setattr(model_run, "answer_questions", counted("answer", stop_after, answer))
+        monkeypatch.setattr(model_run, "preferences", counted("choose", stop_after, prefer))
+
+    watch(stop_after=9)
+    with pytest.raises(Killed):
+        compare(wanted)
+    partial = wanted.output / "answers.partial.jsonl"
+    finished = len(partial.read_text(encoding="utf-8").splitlines()) - 1
+    with partial.open("a", encoding="utf-8") as file:
+        file.write('{"model": "two se')  # a line that was being written
+    first = asked[:-1]  # the last one was not answered
+    asked.clear()
+    watch(stop_after=None)
+    summary = compare(wanted)
+    # Six questions of four adapters or none; each once, the unanswered one again.
+    assert finished > 5 and len(first) + len(asked) == 4 * 6
+    assert not partial.exists()
+
+    results = read_results(wanted.output / "results.jsonl")
+    answers = [(r.model, r.run, r.held_out_set, r.id) for r in results]
+    assert len(set(answers)) == len(answers) == 4 * 6
+    assert list(summary.models) == ["base", "two seeds", "plain weights"]
+    assert summary.models["two seeds"].sets["jsquad"].n == 4
+    assert summary.models["two seeds"].sets["jsquad"].spread is not None
+    for model in summary.models.values():
+        chosen = model.sets["jcommonsenseqa"]
+        assert chosen.key_probability is not None and chosen.n >= 1
+        assert model.sets["own"].n >= 1
+    again = compare(replace(wanted, output=tmp_path / "whole"))
+    assert again.models == summary.models
+
+
+def test_unfinished_answers_of_another_comparison_are_not_continued(
+    settings: CompareSettings, adapters: dict[str, Path], tmp_path: Path
+) -> None:
+    wanted = _several(settings, adapters, tmp_path)
+    wanted.output.mkdir()
+    stale = wanted.output / "answers.partial.jsonl"
+    stale.write_text('{"comparison": "other"}\n', encoding="utf-8")
+    with pytest.raises(UserError, match="unfinished answers of a comparison with other models"):
+        compare(wanted)
+    assert stale.read_text(encoding="utf-8") == '{"comparison": "other"}\n'
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ({"a": {"adaptor": "x"}}, r"models\.a: adaptor is not a setting; expected adapter"),
+        ({"a": "nowhere"}, r"models\.a: nowhere: expected the folder of an adapter"),
+        ({"a": {"quantization": "nf5"}}, r"models\.a\.quantization is 'nf5'; expected one of"),
+        ({"a": []}, r"models\.a: expected a folder, or a list of folders"),
+        ({"a/b": None}, "'a/b' is not a name"),
+        ({}, "models: expected a mapping of names to adapters"),
+    ],
+)
+def test_a_malformed_model_is_named(settings: CompareSettings, models: dict, message: str) -> None:
+    settings.cpt_adapter = settings.sft_adapter = None
+    settings.models = models
+    with pytest.raises(UserError, match=message):
+        compare(settings)
+
+
+def test_models_and_roles_are_not_mixed(settings: CompareSettings) -> None:
+    settings.models = {"base": None}
+    with pytest.raises(UserError, match="leave out cpt_adapter"):
+        compare(settings)
+
+
+def test_a_question_that_was_trained_on_is_not_asked_in_another_set(
+    settings: CompareSettings, tmp_path: Path
+) -> None:
+    settings.cpt_adapter = settings.sft_adapter = None
+    settings.sets = {"mine": str(settings.records)}
+    with pytest.warns(UserWarning, match=r"sets\.mine: \d+ of 64 questions were trained on"):
+        compare(settings)
+    split = DomainData(settings.data_paths, load_tokenizer(settings.base), DEFAULT_SPLIT).questions
+    trained = {record.question for record in split.train}
+    results = read_results(settings.output / "results.jsonl")
+    mine = {result.question for result in results if result.held_out_set == "mine"}
+    assert mine and not mine & trained
+
+
+def test_the_routers_choices_on_anime_and_general_articles_are_written(
+    settings: CompareSettings,
+) -> None:
+    settings.questions_per_set = 1
+    compare(settings)
+    models = json.loads((settings.output / "routers.json").read_text(encoding="utf-8"))["models"]
+    assert set(models) == {"base", "cpt", "sft"}
+    anime, general = (models["cpt"][f"{name}_articles"]["shares"] for name in ("anime", "general"))
+    assert [round(sum(layer), 6) for layer in anime] == [1.0, 1.0]
+    assert anime != general and anime != models["base"]["anime_articles"]["shares"]

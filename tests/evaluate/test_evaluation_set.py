@@ -64,7 +64,10 @@ def test_with_retrieval_the_article_on_the_work_precedes_the_question(
     def prompts(retrieval: bool) -> dict[str, str]:
         return {
             record.id: tokenizer.decode(row[mask.bool()])
-            for batch in evaluation.question_batches("final", retrieval)
+            for name, asked in evaluation.questions.items()
+            for batch in evaluation.question_batches(
+                name, asked, evaluation.data.chat, "final", retrieval
+            )
             for record, row, mask in zip(
                 batch.records, batch.input_ids, batch.attention_mask, strict=True
             )

@@ -8,7 +8,6 @@ import pytest
 from animelm.data.sources.qa import QARecord
 from animelm.errors import UserError
 from animelm.evaluate.generate import Answer
-from animelm.evaluate.perplexity import Perplexity
 from animelm.evaluate.results import Result, make_result
 from animelm.evaluate.scoring import Scores
 from animelm.evaluate.summary import (
@@ -37,7 +36,7 @@ def _results(make_record: Make, model: str, right: set[int]) -> list[Result]:
 
 def test_scores_are_means_per_set_and_direction(make_record: Make) -> None:
     results = _results(make_record, "sft", right={0, 2, 4, 5})
-    model = summarize_model(results, 0, Perplexity(12.5, 100), None)
+    model = summarize_model(results, 0, 12.5, None)
     scores = model.sets["anime_unseen_wording"]
     assert (scores.n, scores.works, scores.accuracy, scores.character_f1) == (8, 4, 0.5, 0.5)
     assert scores.ci95 is not None and 0 <= scores.ci95[0] < 0.5 < scores.ci95[1] <= 1
@@ -56,9 +55,7 @@ def test_a_set_without_questions_has_no_scores(make_record: Make) -> None:
 
 
 def test_summary_json_puts_the_sets_under_their_model(make_record: Make, tmp_path: Path) -> None:
-    model = summarize_model(
-        _results(make_record, "base", {1}), 0, Perplexity(float("inf"), 9), None
-    )
+    model = summarize_model(_results(make_record, "base", {1}), 0, float("inf"), None)
     path = tmp_path / "summary.json"
     write_summary(path, Summary({"base": model}, {}, 1.5, {"q_proj": 10}))
     written = json.loads(path.read_text(encoding="utf-8"))
@@ -102,8 +99,7 @@ def _summary(make_record: Make, seed: int, anime: float | None) -> tuple[Summary
         "base": _results(make_record, "base", set(range(seed))),
         "sft": _results(make_record, "sft", {0, 1, 2, 6}),
     }
-    perplexity = None if anime is None else Perplexity(anime, 9)
-    models = {name: summarize_model(rows, seed, perplexity, None) for name, rows in results.items()}
+    models = {name: summarize_model(rows, seed, anime, None) for name, rows in results.items()}
     summary = Summary(models, paired_differences(results, seed), 2.0, {"q_proj": 8}, (seed,))
     return summary, [result for rows in results.values() for result in rows]
 

@@ -68,6 +68,11 @@ def test_what_is_no_object_is_refused(values: object) -> None:
         ({"num_key_value_heads": 0}, "num_key_value_heads is 0; expected 1 or more"),
         ({"head_dim": 0}, "head_dim is 0; expected 1 or more"),
         ({"hidden_size": -4}, "hidden_size is -4; expected 1 or more"),
+        (
+            {"num_local_experts": 10**9},
+            "num_local_experts is 1000000000; expected 1 or more, to 4,",
+        ),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000; expected 1 or more"),
         ({"num_hidden_layers": 0}, "num_hidden_layers is 0; expected 1 or more"),
         ({"head_dim": 7}, "requires an even rotary dimension"),
         ({"rope_parameters": {"rope_type": "no_type", "rope_theta": 1e4}}, "KeyError: 'no_type'"),
@@ -96,3 +101,22 @@ def test_a_width_that_four_bits_cannot_hold_is_named() -> None:
     with pytest.raises(UserError, match=r"input width 33 and output width 64; .*quantization none"):
         empty_model(config, "nf4")
     empty_model(config, "none")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "attn_implementation",
+        "_attn_implementation",
+        "_attn_implementation_internal",
+        "experts_implementation",
+        "_experts_implementation_internal",
+    ],
+)
+@pytest.mark.parametrize("name", ["someone/kernel", {"": "someone/kernel"}, "flash_attention_2"])
+def test_an_implementation_that_the_hub_would_have_to_give_is_refused(
+    key: str, name: object
+) -> None:
+    with pytest.raises(UserError, match=rf"^some/config\.json: {key} is .*fetched from the hub"):
+        read_config(GPT_OSS | {key: name}, "some/config.json")
+    read_config(GPT_OSS | {key: "eager"}, "some/config.json")

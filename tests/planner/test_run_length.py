@@ -33,9 +33,9 @@ def test_every_token_of_an_epoch_is_counted_once() -> None:
     assert length.tokens == length.tokens_per_epoch == shown == 1590
 
 
-def test_replay_counts_as_full_blocks() -> None:
+def test_replay_counts_with_its_share() -> None:
     length = run_length(loader(0.2), accumulation=1, epochs=1)
-    assert length.tokens_per_epoch == 1590 + 3 * 128
+    assert length.tokens_per_epoch == 1590 + round(1590 / 4)
 
 
 @pytest.mark.parametrize(

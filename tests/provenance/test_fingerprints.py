@@ -1,11 +1,15 @@
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 from transformers import GptOssForCausalLM
 
+from animelm.data.domain import DataPaths
+from animelm.data.sources.qa import Columns, QuestionFile
 from animelm.errors import UserError
-from animelm.provenance.fingerprints import record_base, record_data
+from animelm.provenance.fingerprints import record_base, record_data, record_paths
 
 
 def test_a_copy_of_a_base_has_the_same_hashes(checkpoint: Path, tmp_path: Path) -> None:
@@ -91,3 +95,42 @@ def test_articles_and_questions_are_told_apart_by_content_and_not_by_place(tmp_p
 def test_a_missing_file_of_questions_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere\.jsonl: no such file"):
         record_data("questions", tmp_path / "nowhere.jsonl")
+
+
+def test_the_hash_of_pairs_covers_how_they_were_grouped(tmp_path: Path) -> None:
+    path = tmp_path / "qa.csv"
+    path.write_text("質問,出力,作品\n月の庭の主人公は?,花子,庭\n", encoding="utf-8")
+
+    def hash_of(title: str | None, columns: Columns = Columns(), weight: int = 1) -> str:  # noqa: B008
+        folder = None
+        if title is not None:
+            folder = tmp_path / title
+            folder.mkdir(exist_ok=True)
+            (folder / "a.md").write_text(f"---\ntitle: {title}\n---\n本文", encoding="utf-8")
+        files = (QuestionFile(path, weight),)
+        [*_, record] = record_paths(DataPaths(folder, files, columns=columns))
+        return record.sha256
+
+    assert hash_of(None) == hash_of("星の道") == hash_of(None, weight=3)
+    assert len({hash_of(None), hash_of("月の庭"), hash_of(None, Columns(work="作品"))}) == 3
+
+
+def test_the_hash_of_whole_records_is_that_of_their_file(tmp_path: Path) -> None:
+    path = tmp_path / "qa.jsonl"
+    texts = ("id", "work", "fact", "wording", "domain", "question")
+    row = {**dict.fromkeys(texts, "花"), "direction": "forward", "answers": ["花"], "keys": ["花"]}
+    path.write_text(json.dumps(row), encoding="utf-8")
+    assert record_data("questions", path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_several_files_of_questions_are_one_source(tmp_path: Path) -> None:
+    files = []
+    for name in ("a", "b"):
+        path = tmp_path / f"{name}.csv"
+        path.write_text(f"質問,出力\n{name}?,答\n", encoding="utf-8")
+        files.append(QuestionFile(path))
+    [both] = record_paths(DataPaths(questions=tuple(files)))
+    [folder] = record_paths(DataPaths(questions=(QuestionFile(tmp_path),)))
+    assert both.path == f"{files[0].path}, {files[1].path}"
+    [alone] = record_paths(DataPaths(questions=(files[0],)))
+    assert len({both.sha256, folder.sha256, alone.sha256}) == 3

@@ -84,5 +84,5 @@ def test_a_step_with_a_wrong_field_is_refused_by_name(
 def test_a_record_that_is_no_json_is_named(tmp_path: Path) -> None:
     for text in ("{", "[" * 100_000):
         (tmp_path / RECORD_FILE).write_text(text)
-        with pytest.raises(UserError, match=rf"{RECORD_FILE}: not JSON"):
+        with pytest.raises(UserError, match=rf"{RECORD_FILE}: not valid JSON"):
             read_record(tmp_path)

@@ -125,3 +125,18 @@ def test_json_holds_bytes_and_what_was_not_counted() -> None:
         "corpus/anime"
     )
     assert missing["suggestions"][0]["saves"] == 2 * GIB and missing["fits"] is False
+
+
+@pytest.mark.parametrize(
+    ("speed", "text"),
+    [(0.6, "about 1.4 hours at 1"), (10.0, "about 5 minutes at 10")],
+)
+def test_the_hours_follow_from_the_speed(speed: float, text: str) -> None:
+    plan = replace(PLAN, tokens_per_second=speed)
+    assert plan.hours == pytest.approx(3000 / speed / 3600)
+    assert text in printed(plan) and plan.to_json()["hours"] == plan.hours
+
+
+def test_without_a_speed_or_a_length_there_are_no_hours() -> None:
+    for plan in (PLAN, replace(TIGHT, tokens_per_second=10.0)):
+        assert plan.hours is None and "hours" not in printed(plan)

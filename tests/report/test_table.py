@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from rich.console import Console
 
 from animelm.data.held_out import QUESTION_SETS
@@ -89,14 +91,16 @@ def test_what_fine_tuning_wiped_out_is_said_with_its_interval() -> None:
     text = _printed(compared(base=set(), cpt=read, sft=set()))
     [finding] = [line for line in text.splitlines() if line.startswith("Fine-tuning lost")]
     assert finding.startswith("Fine-tuning lost what CPT had read: -0.800 [-1.000, -0.5")
-    [row] = [line for line in text.splitlines() if "CPT + SFT − CPT" in line]
-    assert "-0.800" in row
+    rows = [line for line in text.splitlines() if "CPT + SFT − CPT" in line]
+    assert "-0.800" in rows[0]
+    # Of 40 questions on ten works, those on eight were known and are lost.
+    assert [cell.strip() for cell in rows[1].split("│")[3:-1]] == ["0", "0", "32", "8", "0.008"]
 
 
 def test_without_a_loss_beyond_its_interval_nothing_is_said() -> None:
     read = {f"作品{i}" for i in range(8)}
     for sft in (read, read - {"作品0"}):
-        assert "lost" not in _printed(compared(base=set(), cpt=read, sft=sft))
+        assert "Fine-tuning lost" not in _printed(compared(base=set(), cpt=read, sft=sft))
 
 
 def test_tables_fit_a_terminal_of_80_columns() -> None:
@@ -108,3 +112,11 @@ def test_tables_fit_a_terminal_of_80_columns() -> None:
 
 def test_a_summary_without_models_prints() -> None:
     assert "model" in _printed(Summary({}, {}, 0.0))
+
+
+def test_sets_of_the_users_own_have_a_table_of_their_own() -> None:
+    rows = [replace(result, held_out_set="jsquad") for result in results_of("my-model", {"作品0"})]
+    models = {"my-model": summarize_model(rows, 0, None, None)}
+    text = _printed(Summary(models, {}, 1.0))
+    assert "jsquad" in text and "my-model" in text and "0.100" in text
+    assert "anime" not in text, "nothing was asked about it"

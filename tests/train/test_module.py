@@ -23,7 +23,7 @@ from animelm.model.embedding_offload import CpuEmbedding
 from animelm.model.lora.adapters import LoraSettings
 from animelm.model.moe import swiglu
 from animelm.train.callbacks import RouterStatistics
-from animelm.train.checkpoint_io import AtomicCheckpointIO
+from animelm.train.checkpoints.files import AtomicCheckpointIO
 from animelm.train.module import AdaptedLM
 from animelm.train.optimizer import OptimizerSettings
 from animelm.train.settings import ComputeSettings, MemorySettings
@@ -293,7 +293,9 @@ def test_a_checkpoint_of_other_settings_is_refused(
             trainer.save_checkpoint(tmp_path / "end.ckpt")
 
     fit(batches(1), callbacks=[Save()], optimizer=PLAIN)
-    with pytest.raises(UserError, match=re.escape(f"resume it with --model.{option}")):
+    with pytest.raises(
+        UserError, match=re.escape(f"  model.{option.replace('=', ': ')} in the checkpoint")
+    ):
         fit(batches(1), ckpt_path=tmp_path / "end.ckpt", **{"optimizer": PLAIN, **changed})
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,10 @@ from tiny_base import write_tiny_base
 from transformers import GptOssForCausalLM
 from two_processes import run_as_two_processes
 
+from animelm.errors import UserError
 from animelm.model.lora.fused_layout import fuse_experts
 from animelm.provenance.record import read_record
+from animelm.train.strategies import DataParallelStrategy, FullyShardedStrategy
 from tests.layouts import write_mxfp4
 
 MICRO_BATCHES = 2 * STEPS
@@ -49,6 +52,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for quantization in QUANTIZATIONS:
             pre_train_released(folder, f"one-{quantization}", quantization)
     run_as_two_processes(Path(__file__).with_name("train_with_strategies.py"), folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["animelm"])
+        pre_train(folder, "two-to-one", checkpoint=folder / "ddp" / f"step={STEPS // 2}.ckpt")
     return folder
 
 
@@ -132,6 +139,12 @@ def test_a_checkpoint_of_fsdp2_resumes_as_if_nothing_had_happened(runs: Path) ->
     assert_same_adapter(runs, "resumed", "fsdp2")
 
 
+def test_a_checkpoint_of_two_processes_resumes_on_one(runs: Path) -> None:
+    expected = result(runs, "one")["losses"][MICRO_BATCHES // 2 :]
+    assert result(runs, "two-to-one")["losses"] == pytest.approx(expected, abs=1e-5)
+    assert_same_adapter(runs, "two-to-one", "one")
+
+
 def test_a_checkpoint_of_fsdp2_holds_what_is_trained_and_no_more(runs: Path) -> None:
     saved = torch.load(runs / "fsdp2" / f"step={STEPS // 2}.ckpt", weights_only=True)
     weights = {name.removeprefix("model."): w for name, w in saved["state_dict"].items()}
@@ -159,3 +172,12 @@ def test_both_strategies_answer_the_same_questions_in_validation(runs: Path) -> 
     losses = [result(runs, f"{strategy}-tuned")["losses"] for strategy in STRATEGIES]
     # Each process quantizes its own part of the optimizer's states.
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", [DataParallelStrategy, FullyShardedStrategy])
+def test_a_process_does_not_wait_for_another_one_for_ever(kind: type) -> None:
+    assert kind(timeout_minutes=2)._timeout == timedelta(minutes=2)
+    assert kind()._timeout < timedelta(hours=1)
+    for minutes in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(UserError, match=r"timeout_minutes is .*; expected more than 0"):
+            kind(timeout_minutes=minutes)

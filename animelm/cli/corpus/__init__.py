@@ -3,6 +3,7 @@
 import importlib
 
 from animelm.errors import UserError
+from animelm.terminal import say
 
 # Subcommand, module whose `run` takes its options, what it does.
 SUBCOMMANDS = {
@@ -20,7 +21,7 @@ SUBCOMMANDS = {
 def run(command: str, arguments: list[str]) -> None:
     """Runs a subcommand of ``corpus``."""
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_overview())
+        say(_overview())
         return
     subcommand, *options = arguments
     if subcommand not in SUBCOMMANDS:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -29,6 +28,7 @@ from animelm.corpus.cleaning.decontaminate import Question
 from animelm.corpus.output import BuildResult
 from animelm.corpus.parallel import local_workers
 from animelm.corpus.selection.select import Selection, Selector
+from animelm.terminal import Terminal, say
 
 _DESCRIPTION = """\
 Turns MediaWiki exports into a folder of Markdown articles that `fit` trains on. Beside the articles
@@ -74,7 +74,7 @@ def run(command: str, arguments: list[str]) -> None:
     with local_workers(settings.worker_count) as executor:
         indexes = index_dumps(settings, executor, _bar)
         if parsed.explain is not None:
-            print(Selector(selection, indexes).explain(parsed.explain))
+            say(Selector(selection, indexes).explain(parsed.explain))
             return
         if parsed.cleaning.language == "dump":
             parsed.cleaning.language = dump_language(indexes)
@@ -119,7 +119,7 @@ def _bar(description: str, total: int) -> Iterator[Advance]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(description, total=total)
         yield lambda done: progress.update(task, advance=done)
@@ -138,10 +138,10 @@ def _print_built(built: BuildResult, out: Path) -> None:
         ("left out in cleaning", counts.refused),
     ):
         table.add_row(name, f"{number:,}")
-    Console().print(table)
+    Terminal().print(table)
     for failure in built.failures:
-        print(f"not parsed: {failure.title} ({failure.dump}, {failure.place}): {failure.reason}")
+        say(f"not parsed: {failure.title} ({failure.dump}, {failure.place}): {failure.reason}")
     # Not through the console, which would break a long path over two lines.
-    print(f"Articles ({counts.characters:,} characters): {out / 'articles'}")
+    say(f"Articles ({counts.characters:,} characters): {out / 'articles'}")
     if counts.selected > counts.kept:
-        print(f"Articles left out, with reasons: {out / 'left_out.jsonl'}")
+        say(f"Articles left out, with reasons: {out / 'left_out.jsonl'}")

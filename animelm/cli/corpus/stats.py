@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import auto_cli
-from rich.console import Console
 from rich.progress import track
 from tokenizers import Tokenizer
 
@@ -16,6 +15,7 @@ from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.errors import UserError
 from animelm.files import make_folder, write_whole
 from animelm.report.corpus_stats import print_statistics, statistics_page
+from animelm.terminal import Terminal, say
 
 
 def run(command: str, options: list[str]) -> None:
@@ -62,11 +62,11 @@ def stats(
     print_statistics(statistics, name)
     if html is not None:
         write_whole(html, statistics_page(statistics, name).encode("utf-8", "replace"))
-        print(f"HTML page: {html}")
+        say(f"HTML page: {html}")
 
 
 def _read(paths: list[Path]) -> Iterator[ArticleText]:
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     for path in track(paths, "Reading", console=console, disable=not console.is_terminal):
         front_matter, text = read_with_front_matter(path)
         title = front_matter.get("title")

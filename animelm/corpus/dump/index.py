@@ -2,10 +2,12 @@
 
 An index is a folder: for each segment of the dump ``pages-NNNN.tsv`` (one line a page),
 ``categories-NNNN.tsv`` (the lines of category pages again) and ``segment-NNNN.json`` (how long the
-segment is, and from where it can be unpacked). The JSON file is written last, so an interrupted
-scan continues with the segments that lack it. The folder's name is a hash of the dump.
+segment is, from where it can be unpacked, and the hashes of the lists). The JSON file is written
+last, so an interrupted scan continues with the segments that lack it; a segment whose files have
+changed since is scanned again. The folder's name is a hash of the dump.
 """
 
+import hashlib
 import json
 from bisect import bisect_right
 from collections import Counter
@@ -24,8 +26,10 @@ from animelm.corpus.dump.random_access import SeekTable
 from animelm.corpus.dump.reader import Chunk, DumpFile, Segment, unpacked
 from animelm.corpus.parallel import run_in_order
 from animelm.files import whole_file, write_errors_as_user_errors, write_whole
+from animelm.locks import clear_leftovers
 
-_LAYOUT = "1"
+_LAYOUT = "3"
+_LISTS = ("pages", "categories")
 # MediaWiki knows the English name on every wiki, and the Japanese one on the Japanese wiki.
 _CATEGORY_NAMES = ("Category", "カテゴリ")
 
@@ -39,6 +43,7 @@ class _Scanned:
     origins: list[int]
     offsets: list[int]
     site: SiteInfo
+    sha256: dict[str, str]
 
 
 class DumpIndex:
@@ -118,8 +123,9 @@ def scan_dumps(
     for dump, folder in zip(dumps, folders, strict=True):
         with write_errors_as_user_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(folder)
         for number, segment in enumerate(dump.segments):
-            if (folder / f"segment-{number:04d}.json").is_file():
+            if _is_scanned(folder, number):
                 advance(segment.end - segment.start)
             else:
                 (others if number else first).append((segment, folder, number))
@@ -166,9 +172,16 @@ def scan_segment(
     # Plain XML can be read from anywhere and needs no list of its chunks.
     origins = stream.origins if segment.compression == "bzip2" else {segment.start: 0}
     scanned = _Scanned(
-        stream.length, PageCounts(**counts), list(origins), list(origins.values()), site
+        stream.length,
+        PageCounts(**counts),
+        list(origins),
+        list(origins.values()),
+        site,
+        _hashes(folder, number),
     )
-    write_whole(folder / f"segment-{number:04d}.json", json.dumps(asdict(scanned)))
+    values = json.dumps(asdict(scanned))
+    text = json.dumps({"values": values, "sha256": _hash(values.encode())})
+    write_whole(folder / f"segment-{number:04d}.json", text)
     return segment.end - segment.start
 
 
@@ -196,7 +209,7 @@ class _IndexLines:
                         whole_file(self._folder / f"{kind}-{self._number:04d}.tsv")
                     ).open("w", encoding="utf-8", newline="\n")
                 )
-                for kind in ("pages", "categories")
+                for kind in _LISTS
             )
             self._files = files.pop_all()
         return self
@@ -214,7 +227,8 @@ class _IndexLines:
 
 
 def _read_scanned(folder: Path, number: int) -> _Scanned:
-    values = json.loads((folder / f"segment-{number:04d}.json").read_text("utf-8"))
+    text = (folder / f"segment-{number:04d}.json").read_text("utf-8")
+    values = json.loads(json.loads(text)["values"])
     site = values["site"]
     site["namespaces"] = {int(key): name for key, name in site["namespaces"].items()}
     return _Scanned(
@@ -223,4 +237,28 @@ def _read_scanned(folder: Path, number: int) -> _Scanned:
         values["origins"],
         values["offsets"],
         SiteInfo(**site),
+        values["sha256"],
     )
+
+
+def _is_scanned(folder: Path, number: int) -> bool:
+    """Whether a segment's part of the index is there, as it was written."""
+    try:
+        content = json.loads((folder / f"segment-{number:04d}.json").read_text("utf-8"))
+        if _hash(content["values"].encode()) != content["sha256"]:
+            return False
+        return _read_scanned(folder, number).sha256 == _hashes(folder, number)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _hashes(folder: Path, number: int) -> dict[str, str]:
+    found = {}
+    for kind in _LISTS:
+        with (folder / f"{kind}-{number:04d}.tsv").open("rb") as file:
+            found[kind] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -4,11 +4,14 @@ import re
 from collections.abc import Iterable
 from html import unescape
 
+from animelm.corpus.page_names import ARTICLES, page_names
+
 # Text in a dump is escaped XML, so a comment begins with &lt;!--.
 _UNSEEN = re.compile(
     rb"&lt;!--.*?(?:--&gt;|\Z)|&lt;(nowiki|pre|syntaxhighlight)\b[^&]*?&gt;.*?&lt;/\1\s*&gt;",
     re.S | re.I,
 )
+_VARIABLE = re.compile(r"\{\{\s*([A-Z]+)\s*\}\}")
 _LINK = re.compile(rb"\[\[([^\[\]{}|\n]+)")
 # Left-to-right and right-to-left marks are invisible, and come with pasted titles.
 _INVISIBLE = dict.fromkeys(map(ord, "\u200e\u200f\u202a\u202b\u202c\u202d\u202e"))
@@ -48,20 +51,22 @@ class CategoryLinks:
             rb"\[\[[ _]*(?:" + either + rb")[ _]*:([^\]|\n\[]+)", re.IGNORECASE
         )
 
-    def of(self, text: bytes, title: str) -> tuple[str, ...]:
+    def of(self, text: bytes, title: str, namespace: int = ARTICLES) -> tuple[str, ...]:
         """Names of categories, each once, in the order of the text.
 
         Args:
             text: wikitext as escaped in the XML.
-            title: the page's title, for ``{{PAGENAME}}``.
+            title: the page's title, for ``{{PAGENAME}}`` and the like.
+            namespace: number of the page's namespace.
         """
         if not self._pattern.search(text):
             return ()
+        own = page_names(title, namespace)
         names: dict[str, None] = {}
         for name in self._pattern.findall(_seen(text)):
             decoded = _decode(name)
             if "{{" in decoded:
-                decoded = decoded.replace("{{PAGENAME}}", title.rpartition(":")[2])
+                decoded = _VARIABLE.sub(lambda word: own.get(word[1], word[0]), decoded)
             if normal := normalize_title(decoded):
                 names[normal] = None
         return tuple(names)

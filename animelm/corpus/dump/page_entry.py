@@ -6,11 +6,12 @@ from html import unescape
 
 from animelm.corpus.dump.links import CategoryLinks, normalize_title
 from animelm.corpus.dump.reader import Segment
+from animelm.corpus.page_names import ARTICLES
 from animelm.errors import UserError
 
-ARTICLES, CATEGORIES = 0, 14
+CATEGORIES = 14
 _HEAD = re.compile(
-    rb"<page>\s*<title>([^<]*)</title>\s*<ns>(-?\d+)</ns>\s*<id>(\d+)</id>"
+    rb"<page>\s*<title>([^<]*)</title>\s*<ns>(-?\d{1,9})</ns>\s*<id>(\d{1,18})</id>"
     rb'(?:\s*<redirect title="([^"]*)"\s*/>)?'
 )
 
@@ -117,7 +118,7 @@ def read_entry(segment: Segment, offset: int, span: bytes, links: CategoryLinks)
     text = span.find(b"<text", span.rfind(b"<revision>"))
     namespace = int(head[2])
     has_categories = namespace in (ARTICLES, CATEGORIES) and not redirect and text >= 0
-    categories = links.of(span[text:], title) if has_categories else ()
+    categories = links.of(span[text:], title, namespace) if has_categories else ()
     return PageEntry(
         offset, len(span), int(head[3]), namespace, title, normalize_title(redirect), categories
     )

@@ -4,17 +4,25 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, datetime
 from html import unescape
 from xml.parsers import expat
 
-from animelm.corpus.dump.reader import Chunk, Segment
+from animelm.corpus.dump.reader import FORMS, Chunk, Segment
 from animelm.errors import UserError
+from animelm.reading import LONGEST_TEXT
 
-_LONGEST_PAGE = 512 << 20
+# A packed file of a few megabytes can unpack to any size.
+_LONGEST_PAGE = 64 << 20
+_LONGEST_HEAD = 16 << 20
+_LONGEST_SPACE = 1 << 20
 _BEGIN, _END, _LAST = b"<page>", b"</page>", b"</mediawiki>"
-_SPACE = b" \t\r\n"
+_NO_SPACE = re.compile(rb"[^ \t\r\n]")
+_NUMBER = re.compile(r"\s*[0-9]{1,18}\s*")
 _TITLE = re.compile(rb"<title>(.*?)</title>", re.S)
-_NAMESPACE = re.compile(rb'<namespace key="(-?\d+)"[^>]*?(?:/>|>([^<]*)</namespace>)')
+# Byte of the stream, number and title of a page.
+_INDEX_LINE = re.compile(rb"\d+:\d+:[^\n]+\n")
+_NAMESPACE = re.compile(rb'<namespace key="(-?\d{1,9})"[^>]*?(?:/>|>([^<]*)</namespace>)')
 
 
 @dataclass(frozen=True)
@@ -41,12 +49,14 @@ class Page:
         page_id: number of the page.
         revision: number of its last revision in the dump.
         text: wikitext of that revision.
+        day: when that revision was written; None if the dump does not say.
     """
 
     title: str
     page_id: int
     revision: int
     text: str
+    day: date | None = None
 
 
 class PageXMLError(UserError):
@@ -98,11 +108,17 @@ class _Window:
                 return -1
 
     def skip_space(self, start: int) -> int:
-        """Offset of the first byte at or after one that is no white space, or of the file's end."""
+        """Offset of the first byte at or after one that is no white space, or of the file's end.
+
+        Raises:
+            UserError: there is more white space than in any export.
+        """
         position = start - self.base
         while True:
-            while position < len(self.held) and self.held[position] in _SPACE:
-                position += 1
+            found = _NO_SPACE.search(self.held, position)
+            position = found.start() if found else len(self.held)
+            if self.base + position - start > _LONGEST_SPACE:
+                raise self.damage(start, f"more than {_LONGEST_SPACE >> 20} MiB of white space")
             # Long enough to distinguish the tags.
             if len(self.held) - position >= len(_LAST) or not self.grow():
                 return self.base + position
@@ -173,7 +189,11 @@ class PageStream:
             end = window.find(_END, position)
             if end < 0:
                 title = _title(bytes(window.held[position - window.base :][:4096]))
-                raise window.damage(position, f"page {title} begins here and does not end")
+                raise window.damage(
+                    position,
+                    f"page {title} begins here and does not end; expected </page> within "
+                    f"{_LONGEST_PAGE >> 20} MiB",
+                )
             end += len(_END)
             span = window.cut(position, end)
             title = _title(span)
@@ -193,6 +213,7 @@ class PageStream:
         window = self._window
         is_first = self._segment.start == 0
         position = 0
+        limit = _LONGEST_HEAD if is_first else _LONGEST_PAGE
         while True:
             found = window.held.find(_BEGIN, position)
             last = window.held.find(_LAST, position)
@@ -203,17 +224,28 @@ class PageStream:
             position = max(0, len(window.held) - len(_LAST))
             if is_first and len(window.held) > 4096 and b"<mediawiki" not in window.held:
                 break
+            if len(window.held) > limit:
+                raise window.damage(0, f"no page begins within {limit >> 20} MiB")
             if not window.grow():
                 break
         if is_first and b"<mediawiki" not in window.held[: max(found, 4096)]:
-            raise UserError(
-                f"{self._segment.path}: not a MediaWiki export; expected XML that begins with "
-                "<mediawiki>"
-            )
+            raise UserError(f"{self._segment.path}: {_other_kind(window.held)}")
         if found < 0:
             raise window.damage(len(window.held), "the file ends without </mediawiki>")
         self.head = window.cut(0, found)
         return found
+
+
+def _other_kind(beginning: bytes | bytearray) -> str:
+    """What a file without ``<mediawiki>`` is, for messages."""
+    expected = f"expected XML in UTF-8 that begins with <mediawiki> ({FORMS})"
+    if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) or b"<\0m\0e\0d" in beginning[:4096]:
+        return f"UTF-16; {expected}: convert it (iconv -f UTF-16 -t UTF-8)"
+    if _INDEX_LINE.match(beginning):
+        return f"the index of a multistream dump; name the dump itself; {expected}"
+    if b"INSERT INTO" in beginning[:4096] or b"CREATE TABLE" in beginning[:4096]:
+        return f"a table in SQL; {expected}, such as …-pages-articles.xml.bz2"
+    return f"not a MediaWiki export; {expected}"
 
 
 def _title(span: bytes) -> str:
@@ -259,10 +291,20 @@ def parse_page(span: bytes) -> Page:
     if text is None:
         raise PageXMLError("its last revision has no <text>", 0)
     numbers = page.findtext("id"), revisions[-1].findtext("id")
-    if not all(number and number.strip().isdecimal() for number in numbers):
+    if not all(number and _NUMBER.fullmatch(number) for number in numbers):
         raise PageXMLError("page or revision has no number in <id>", 0)
+    if len(text.text or "") > LONGEST_TEXT:
+        raise PageXMLError(f"its text is longer than {LONGEST_TEXT >> 20} million characters", 0)
     page_id, revision = (int(number or 0) for number in numbers)
-    return Page(page.findtext("title") or "", page_id, revision, text.text or "")
+    day = _day(revisions[-1].findtext("timestamp") or "")
+    return Page(page.findtext("title") or "", page_id, revision, text.text or "", day)
+
+
+def _day(timestamp: str) -> date | None:
+    try:
+        return datetime.fromisoformat(timestamp.strip()).date()
+    except ValueError:
+        return None
 
 
 def _error_offset(span: bytes) -> int:

@@ -1,9 +1,9 @@
-"""Reads MediaWiki XML exports, plain, gzip or bzip2, as a stream in segments.
+"""Reads MediaWiki XML exports, plain or compressed, as a stream in segments.
 
 A dump is divided into segments that several processes or machines can scan independently: anywhere
 in plain XML, between the streams of a multistream bzip2 file. A page belongs to the segment in
-which its ``<page>`` begins. Gzip, and bzip2 of a single stream, can only be unpacked from the
-beginning; such a file is one segment.
+which its ``<page>`` begins. Gzip, xz, Zstandard, and bzip2 of a single stream, can only be unpacked
+from the beginning; such a file is one segment.
 
 MediaWiki escapes ``<`` in all text, so the bytes ``<page>`` are the tag and nothing else: pages are
 found without parsing XML. A selected page is parsed on its own, without the document around it, so
@@ -14,19 +14,35 @@ import bz2
 import glob
 import gzip
 import hashlib
+import lzma
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from backports import zstd
+
 from animelm.errors import UserError
 
-Compression = Literal["none", "gzip", "bzip2"]
+Compression = Literal["none", "gzip", "bzip2", "xz", "zstd"]
+
+FORMS = ".xml, .xml.bz2, .xml.gz, .xml.xz or .xml.zst"
+"""The forms of a dump that can be read, for messages."""
 
 CHUNK = 1 << 20
-_SEGMENT = {"none": 64 << 20, "gzip": 1 << 62, "bzip2": 8 << 20}
+_WHOLE = 1 << 62  # longer than any file
+_SEGMENT = {"none": 64 << 20, "gzip": _WHOLE, "bzip2": 8 << 20, "xz": _WHOLE, "zstd": _WHOLE}
+_MARKS: dict[bytes, Compression] = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+# Marks of archives, which hold files instead of being one.
+_ARCHIVES = {b"7z\xbc\xaf\x27\x1c": "7z", b"PK\x03\x04": "zip", b"Rar!": "RAR"}
 # Level 1 to 9, then the mark of a stream's first block.
 _BZIP2_STREAM = re.compile(rb"BZh[1-9]\x31\x41\x59\x26\x53\x59")
 _LONGEST_MARK = 10
@@ -109,8 +125,8 @@ def find_dumps(patterns: Sequence[str]) -> list[Path]:
         paths = [Path(name) for name in names if Path(name).is_file()]
         if not paths:
             raise UserError(
-                f"--dump {pattern}: no such file; expected a MediaWiki export (.xml, .xml.bz2 or "
-                ".xml.gz), or a pattern such as 'dumps/*.xml.bz2'"
+                f"--dump {pattern}: no such file; expected a MediaWiki export ({FORMS}), or a "
+                "pattern such as 'dumps/*.xml.bz2'"
             )
         found |= dict.fromkeys(paths)
     return list(found)
@@ -120,7 +136,7 @@ def describe_dump(path: Path) -> DumpFile:
     """Reads a file once, to compute its hash and its segments.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, or it is an archive.
     """
     total, size, streams, tail = hashlib.sha256(), 0, [0], b""
     compression: Compression = "none"
@@ -128,7 +144,7 @@ def describe_dump(path: Path) -> DumpFile:
         with path.open("rb") as file:
             while chunk := file.read(CHUNK):
                 if not size:
-                    compression = _compression(chunk)
+                    compression = _compression(chunk, path)
                 total.update(chunk)
                 if compression == "bzip2":
                     # A stream's mark may begin in the last chunk and end in this one.
@@ -149,10 +165,14 @@ def describe_dump(path: Path) -> DumpFile:
     return DumpFile(path, compression, size, total.hexdigest(), segments)
 
 
-def _compression(beginning: bytes) -> Compression:
-    if beginning.startswith(b"\x1f\x8b"):
-        return "gzip"
-    return "bzip2" if beginning.startswith(b"BZh") else "none"
+def _compression(beginning: bytes, path: Path) -> Compression:
+    for mark, kind in _ARCHIVES.items():
+        if beginning.startswith(mark):
+            raise UserError(
+                f"{path}: a {kind} archive, which cannot be read; unpack it, and give the XML in "
+                f"it, as it is or compressed ({FORMS})"
+            )
+    return next((name for mark, name in _MARKS.items() if beginning.startswith(mark)), "none")
 
 
 def _thinned(starts: list[int], distance: int) -> list[int]:
@@ -170,15 +190,14 @@ def unpacked(segment: Segment) -> Iterator[Chunk]:
     Raises:
         UserError: the file cannot be read, or is damaged or truncated; the message names the byte.
     """
-    unpack = {"none": _plain_chunks, "gzip": _gzip_chunks, "bzip2": _bzip2_chunks}
     unpacked_bytes = 0
     try:
         with segment.path.open("rb") as file:
             file.seek(segment.start)
-            for chunk in unpack[segment.compression](file, segment):
+            for chunk in _UNPACK[segment.compression](file, segment):
                 unpacked_bytes += len(chunk.text)
                 yield chunk
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UserError(
             f"{segment.path}: damaged or truncated at {segment.place(unpacked_bytes)}: {reason}"
@@ -199,8 +218,22 @@ def _plain_chunks(file: BinaryIO, segment: Segment) -> Iterator[Chunk]:
 
 def _gzip_chunks(file: BinaryIO, segment: Segment) -> Iterator[Chunk]:
     with gzip.GzipFile(fileobj=file) as unpacking:
-        while text := unpacking.read(CHUNK):
-            yield Chunk(text, 0, file.tell())
+        yield from _chunks_of(unpacking, file)
+
+
+def _xz_chunks(file: BinaryIO, segment: Segment) -> Iterator[Chunk]:
+    with lzma.LZMAFile(file) as unpacking:
+        yield from _chunks_of(unpacking, file)
+
+
+def _zstd_chunks(file: BinaryIO, segment: Segment) -> Iterator[Chunk]:
+    with zstd.ZstdFile(file) as unpacking:
+        yield from _chunks_of(unpacking, file)
+
+
+def _chunks_of(unpacking: BufferedIOBase, file: BinaryIO) -> Iterator[Chunk]:
+    while text := unpacking.read(CHUNK):
+        yield Chunk(text, 0, file.tell())
 
 
 def _bzip2_chunks(file: BinaryIO, segment: Segment) -> Iterator[Chunk]:
@@ -218,3 +251,12 @@ def _bzip2_chunks(file: BinaryIO, segment: Segment) -> Iterator[Chunk]:
                     raise EOFError(f"the bzip2 stream at byte {origin} of the file does not end")
         packed = decoder.unused_data
         origin = file.tell() - len(packed)
+
+
+_UNPACK: dict[Compression, Callable[[BinaryIO, Segment], Iterator[Chunk]]] = {
+    "none": _plain_chunks,
+    "gzip": _gzip_chunks,
+    "bzip2": _bzip2_chunks,
+    "xz": _xz_chunks,
+    "zstd": _zstd_chunks,
+}

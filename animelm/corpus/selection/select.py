@@ -7,7 +7,8 @@ from typing import Literal
 
 from animelm.corpus.dump.index import DumpIndex
 from animelm.corpus.dump.links import linked_titles, normalize_title
-from animelm.corpus.dump.page_entry import ARTICLES, PageEntry
+from animelm.corpus.dump.page_entry import PageEntry
+from animelm.corpus.page_names import ARTICLES
 from animelm.corpus.selection.category_tree import CategoryTree
 from animelm.errors import UserError
 

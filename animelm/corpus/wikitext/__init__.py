@@ -4,7 +4,8 @@ Each step takes time proportional to the length of the page:
 
 1. ``extension_tags``: comments, references and galleries are removed; ``<nowiki>``, code and
    formulas are protected from later steps.
-2. ``links``: ``[[links]]`` become their text; categories are collected; files are removed.
+2. ``language_variants``: of ``-{zh-hans:甲;zh-hant:乙}-`` one variant is kept. ``links``:
+   ``[[links]]`` become their text; categories are collected; files are removed.
 3. ``templates.braces`` finds templates, innermost first, and ``templates.replacement`` replaces
    each.
 4. ``inline``: bold, HTML tags, external links, character entities.
@@ -12,7 +13,8 @@ Each step takes time proportional to the length of the page:
 
 What replaces a template, the first rule that applies:
 
-- a parser function or magic word: its branch or value, if the page alone determines it;
+- a parser function or magic word: its branch or value, by the rules of MediaWiki, if the page and
+  its day alone determine it; where MediaWiki shows an error message, nothing;
 - a known name (``template_rules``, ``template_functions``): formatting is replaced by its text, a
   reading follows its word in brackets, notes, navigation, maintenance and citations are removed;
 - a country code (``{{JPN}}``): its name; ``{{lang-xx}}``: the language and the text;

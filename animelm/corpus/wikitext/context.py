@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from datetime import date
 
 from animelm.corpus.wikitext.strip_markers import BLOCK, BLOCK_CLOSE, BLOCK_OPEN
 
@@ -33,6 +34,7 @@ class Context:
     Attributes:
         title: the page's title.
         language: ``ja`` or ``en``, the language of labels that the renderer adds.
+        today: the day on which the page is read; None if it is not known.
         categories: names without prefix, each once.
         blocks: finished Markdown; each is represented in the text by a marker
             (``strip_markers.BLOCK``).
@@ -41,6 +43,7 @@ class Context:
 
     title: str
     language: str = "en"
+    today: date | None = None
     categories: dict[str, None] = field(default_factory=dict)
     blocks: list[str] = field(default_factory=list)
     boxes: dict[str, Box] = field(default_factory=dict)

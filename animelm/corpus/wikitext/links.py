@@ -1,6 +1,9 @@
 """Replaces internal links by their text; recognizes categories and files by their prefixes."""
 
 import re
+from importlib.resources import files
+
+import yaml
 
 from animelm.corpus.wikitext.context import Context
 from animelm.corpus.wikitext.strip_markers import GONE
@@ -9,8 +12,11 @@ from animelm.corpus.wikitext.strip_markers import GONE
 _SIMPLE = re.compile(r"\[\[([^\[\]{}|\n]*)(?:\|([^\[\]{}|]*))?\]\](?!\])")
 _FILES = frozenset(("file", "image", "ファイル", "画像", "media", "メディア"))
 _CATEGORIES = frozenset(("category", "カテゴリ", "カテゴリー"))
-# The language code of another Wikipedia; of the short prefixes only "doi" is not one.
-_LANGUAGE = re.compile(r"(?!doi$)(?:[a-z]{2,3}|simple|[a-z]{2,3}(?:-[a-z]{2,6}){1,2})$")
+_LANGUAGES = frozenset(
+    yaml.safe_load(files(__package__).joinpath("languages.yaml").read_text("utf-8"))[
+        "codes"
+    ].split()
+)
 _NAMESPACE_CHARACTERS = 15
 # A picture whose only size is the height of a line shows letters.
 _LINE_HEIGHT = re.compile(r" *x\d{1,2}px *")
@@ -36,7 +42,7 @@ def link_text(target: str, labels: tuple[str, ...], context: Context) -> str:
             return ""
         if namespace in _FILES:
             return _pictured_text(labels) or _after_broken_file(labels)
-        if _LANGUAGE.match(prefix):
+        if namespace in _LANGUAGES:
             return ""
     if _is_broken(target, labels):
         return " ".join((target, *labels))
@@ -49,7 +55,8 @@ def _own_name(target: str) -> str:
     if target[:1] != ":":
         return target
     prefix, _, name = target[1:].partition(":")
-    return name if name and _LANGUAGE.match(prefix) else target[1:].strip()
+    is_language = prefix.strip().lower() in _LANGUAGES
+    return name if name and is_language else target[1:].strip()
 
 
 def _note_category(name: str, context: Context) -> None:

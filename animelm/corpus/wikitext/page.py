@@ -1,11 +1,13 @@
 """Renders one page from wikitext to Markdown."""
 
 from dataclasses import dataclass
+from datetime import date
 
 from animelm.corpus.wikitext.blocks import render_blocks
 from animelm.corpus.wikitext.context import Context, TooDeepError, language_of
 from animelm.corpus.wikitext.extension_tags import remove_extension_tags
 from animelm.corpus.wikitext.inline import replace_inline
+from animelm.corpus.wikitext.language_variants import choose_variants
 from animelm.corpus.wikitext.links import link_text, replace_simple_links
 from animelm.corpus.wikitext.strip_markers import NO_BREAK, decode, sanitize
 from animelm.corpus.wikitext.templates.braces import expand
@@ -41,20 +43,22 @@ class RenderedPage:
     categories: tuple[str, ...]
 
 
-def render_page(title: str, wikitext: str) -> RenderedPage:
-    """Converts the wikitext of a page to Markdown.
+def render_page(title: str, wikitext: str, today: date | None = None) -> RenderedPage:
+    """Converts the wikitext of an article to Markdown.
 
     Args:
-        title: title, with the namespace unless it is an article.
+        title: its title, in which a colon or a slash has no meaning.
         wikitext: wikitext as in a dump; unclosed markup is read as text.
+        today: the day of ``{{CURRENTYEAR}}`` and of ages; None leaves them out.
 
     Raises:
         PageError: templates or tables are nested more than 100 levels deep, or more than 100,000
             brackets are open at once.
     """
     text = sanitize(wikitext)
-    context = Context(title, language_of(text))
-    text = replace_simple_links(remove_extension_tags(text, context), context)
+    context = Context(title, language_of(text), today)
+    text = choose_variants(remove_extension_tags(text, context))
+    text = replace_simple_links(text, context)
     try:
         text = expand(
             text,

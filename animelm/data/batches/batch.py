@@ -56,6 +56,7 @@ class PackedBatch:
             predicted exactly once.
         is_padding: bool ``[B, S]``.
         name: ``train``, or the name of the validation set.
+        documents: names of the packed documents, for messages.
     """
 
     input_ids: Tensor
@@ -63,6 +64,7 @@ class PackedBatch:
     targets: Tensor
     is_padding: Tensor
     name: str = "train"
+    documents: tuple[str, ...] = ()
 
     @property
     def supervised_tokens(self) -> int:
@@ -81,7 +83,7 @@ class PackedBatch:
             for field in fields(self)
             if isinstance(value := getattr(self, field.name), Tensor)
         }
-        return type(self)(**moved, name=self.name)
+        return type(self)(**moved, name=self.name, documents=self.documents)
 
 
 class QuestionBatch:

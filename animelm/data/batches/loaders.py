@@ -98,8 +98,8 @@ class QuestionLoader:
         self.name = held_out_set
         self._records = list(records)
         self._pad_token_id = chat.pad_token_id
-        texts = [(context(r) if context else "") + r.question for r in records]
-        self._prompts = chat.encode_prompts(texts, answer_from)
+        before = [context(record) for record in records] if context else ()
+        self._prompts = chat.encode_questions(records, answer_from, before)
         longest_first = np.argsort([-len(prompt) for prompt in self._prompts], kind="stable")
         steps = -(-len(records) // (questions_per_batch * world_size))
         steps = min(steps, len(records) // world_size)

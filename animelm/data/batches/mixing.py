@@ -1,7 +1,7 @@
 """Training batches that mix several sources of documents."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
 
@@ -25,7 +25,8 @@ class TrainingSource:
     Attributes:
         documents: all documents of the source.
         lengths: tokens of each, int64 ``[N]``.
-        chosen: the numbers of those to train on.
+        chosen: the numbers of those to train on; one that is to be shown more often than others,
+            several times.
         passes: how often each epoch shows all of them.
         share: share of an epoch's tokens, in [0, 1), that is drawn from them afresh in each epoch;
             for a source without passes.
@@ -38,6 +39,44 @@ class TrainingSource:
     passes: int = 0
     share: float = 0.0
     leads: bool = False
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the documents to train on."""
+        return int(self.lengths[self.chosen].sum())
+
+
+def repeats_per_epoch(sources: Sequence[TrainingSource]) -> list[float]:
+    """How often an epoch draws each source as a whole; 0 for one without a share or text."""
+    drawn = sum(source.share for source in sources if source.tokens)
+    if drawn >= 1:
+        return [0.0] * len(sources)
+    total = sum(source.passes * source.tokens for source in sources) / (1 - drawn)
+    return [source.share * total / source.tokens if source.tokens else 0.0 for source in sources]
+
+
+def cap_repeats(sources: Sequence[TrainingSource], most: float) -> list[TrainingSource]:
+    """The sources with lower shares, where one would be drawn more than ``most`` times in an epoch.
+
+    Such a source is drawn ``most`` times; the others keep their shares of the whole. Beyond some
+    four repeats, text teaches little that is new (https://arxiv.org/abs/2305.16264).
+    """
+    capped: set[int] = set()
+    lowered = list(sources)
+    while True:
+        repeats = repeats_per_epoch(lowered)
+        excess = {i for i, count in enumerate(repeats) if count > most} - capped
+        if not excess:
+            return lowered
+        capped |= excess
+        fixed = {i: most * sources[i].tokens for i in capped}
+        free = sum(s.share for i, s in enumerate(sources) if s.tokens and i not in capped)
+        shown = sum(source.passes * source.tokens for source in sources)
+        total = (shown + sum(fixed.values())) / (1 - free)
+        lowered = [
+            replace(source, share=fixed[i] / total) if i in fixed else source
+            for i, source in enumerate(sources)
+        ]
 
 
 def training_loader(
@@ -67,10 +106,11 @@ def training_loader(
         UserError: the shares leave nothing for the passes; or as for ``BlockSampler``.
     """
     mixture = _Mixture(sources, block_size, seed)
+    replays = mixture.replays()
     sampler = BlockSampler(
-        mixture.blocks(leads=False),
-        mixture.replays(),
-        lead=mixture.blocks(leads=True),
+        mixture.blocks(replays),
+        replays,
+        lead=mixture.lead(),
         block_size=block_size,
         blocks_per_batch=blocks_per_batch,
         seed=seed,
@@ -84,7 +124,7 @@ class _Mixture:
     """The documents of all sources, numbered consecutively."""
 
     def __init__(self, sources: Sequence[TrainingSource], block_size: int, seed: int) -> None:
-        self._sources = [source for source in sources if source.lengths[source.chosen].any()]
+        self._sources = [source for source in sources if source.tokens]
         self._block_size, self._seed = block_size, seed
         lengths = [source.lengths for source in self._sources]
         self._lengths: _Numbers = np.concatenate([np.empty(0, np.int64), *lengths])
@@ -97,9 +137,23 @@ class _Mixture:
         parts = [cast(Dataset[Document], source.documents) for source in self._sources]
         return ConcatDataset[Document](parts) if parts else []
 
-    def blocks(self, leads: bool) -> list[Block]:
-        """Packed blocks of what an epoch shows whole: the part that leads, or the rest."""
-        return pack_selected(self._lengths, self._in_passes[leads], self._block_size)
+    def lead(self) -> list[Block]:
+        """Packed blocks of what comes before all else in an epoch."""
+        return pack_selected(self._lengths, self._in_passes[True], self._block_size)
+
+    def blocks(self, replays: Sequence[Replay]) -> list[Block]:
+        """Packed blocks of what else an epoch shows whole, with room for the replay.
+
+        Both are packed together once; each epoch then fills the room anew.
+        """
+        passed = self._in_passes[False]
+        rng = np.random.default_rng(self._seed)
+        numbers = np.concatenate([passed, *(replay.draw(rng) for replay in replays)])
+        # In random order, so that a block mixes sources.
+        order = rng.permutation(len(numbers))
+        blocks = pack_selected(self._lengths, numbers[order], self._block_size)
+        own = set(passed.tolist())
+        return [[piece for piece in block if piece.document in own] for block in blocks]
 
     @cached_property
     def _in_passes(self) -> dict[bool, _Numbers]:
@@ -112,11 +166,7 @@ class _Mixture:
 
     def _repeated(self, parts: Sequence[tuple[int, _Numbers]]) -> _Numbers:
         numbers = [np.tile(chosen, passes) for passes, chosen in parts]
-        together = np.concatenate([np.empty(0, np.int64), *numbers])
-        if [passes for passes, _ in parts if passes] == [1]:
-            return together
-        # Otherwise the copies of a document would lie side by side in a block.
-        return np.random.default_rng(self._seed).permutation(together)
+        return np.concatenate([np.empty(0, np.int64), *numbers])
 
     def replays(self) -> list[Replay]:
         """What each epoch draws afresh.
@@ -132,10 +182,7 @@ class _Mixture:
             )
         shown = sum(int(self._lengths[numbers].sum()) for numbers in self._in_passes.values())
         return [
-            Replay(self._lengths, numbers, self._block_count(shown / (1 - drawn) * source.share))
+            Replay(self._lengths, numbers, round(shown / (1 - drawn) * source.share))
             for source, numbers in zip(self._sources, self._chosen, strict=True)
             if source.share
         ]
-
-    def _block_count(self, tokens: float) -> int:
-        return max(1, round(tokens / self._block_size))

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from animelm.data.batches.batch import IGNORED, Documents, PackedBatch
 from animelm.errors import UserError
 
-# Documents shorter than 1/8 of a block fill gaps well in any order. They are not sorted: sorted by
-# length, a block would hold documents of one length, and so questions of one wording.
-_SHORT = 8
+# Documents up to half a block fill gaps well in any order. They are not sorted: sorted by length, a
+# block would hold documents of one length, and so of one source and one wording.
+_SHORT = 2
 
 
 class Piece(NamedTuple):
@@ -53,15 +53,51 @@ def pack(lengths: Sequence[int] | NDArray[np.integer], block_size: int) -> list[
     blocks: list[Block] = []
     rests: list[Piece] = []
     for document, length in enumerate(np.asarray(lengths).tolist()):
-        whole = length - length % block_size
-        blocks.extend(
-            [Piece(document, start, start + block_size)] for start in range(0, whole, block_size)
-        )
-        if length > whole:
-            rests.append(Piece(document, whole, length))
-    rests.sort(key=lambda piece: -_sorting_length(piece, block_size))
-    blocks.extend(_best_fit(rests, block_size))
+        *whole, last = _pieces(document, length, block_size)
+        blocks.extend([piece] for piece in whole)
+        if last.stop > last.start:
+            rests.append(last)
+    blocks.extend(_best_fit([], _placed_first(rests, block_size), block_size))
     return blocks
+
+
+def fill(
+    blocks: Sequence[Block],
+    lengths: NDArray[np.int64],
+    selected: NDArray[np.int64],
+    block_size: int,
+) -> list[Block]:
+    """Puts documents into the room that blocks have left, by best fit.
+
+    Args:
+        blocks: blocks that are partly filled or empty; they are not changed.
+        lengths: number of tokens of every document, int64 ``[N]``.
+        selected: indices of the documents to place, in the order in which they are placed.
+        block_size: tokens per block.
+
+    Returns:
+        As many blocks. Pieces that have found no room are left out.
+    """
+    pieces = [
+        piece
+        for document in selected.tolist()
+        for piece in _pieces(document, int(lengths[document]), block_size)
+        if piece.stop > piece.start
+    ]
+    return _best_fit(blocks, _placed_first(pieces, block_size), block_size, open_new=False)
+
+
+def _pieces(document: int, length: int, block_size: int) -> list[Piece]:
+    """Pieces of a whole block each, then the rest, which may be empty."""
+    whole = length - length % block_size
+    starts = range(0, whole, block_size)
+    pieces = [Piece(document, start, start + block_size) for start in starts]
+    return [*pieces, Piece(document, whole, length)]
+
+
+def _placed_first(pieces: Iterable[Piece], block_size: int) -> list[Piece]:
+    """The pieces in the order of placing: the long ones first, the longest before all."""
+    return sorted(pieces, key=lambda piece: -_sorting_length(piece, block_size))
 
 
 def pack_selected(
@@ -79,11 +115,20 @@ def _sorting_length(piece: Piece, block_size: int) -> int:
     return length if length * _SHORT > block_size else 0
 
 
-def _best_fit(pieces: Iterable[Piece], block_size: int) -> list[Block]:
-    """Puts each piece into the fullest block that has room for it, or into a new one."""
-    blocks: list[Block] = []
+def _best_fit(
+    given: Sequence[Block], pieces: Iterable[Piece], block_size: int, open_new: bool = True
+) -> list[Block]:
+    """Puts each piece into the fullest block that has room for it.
+
+    For a piece that fits into none, a new block is opened at the end, or it is left out.
+    """
+    blocks: list[Block] = [list(block) for block in given]
     open_blocks: list[list[int]] = [[] for _ in range(block_size + 1)]  # by free tokens
     occupied = 0  # bit r is set while some block has r free tokens
+    for index, block in enumerate(blocks):
+        if room := block_size - filled(block):
+            open_blocks[room].append(index)
+            occupied |= 1 << room
     for piece in pieces:
         length = piece.stop - piece.start
         fitting = occupied >> length
@@ -92,6 +137,8 @@ def _best_fit(pieces: Iterable[Piece], block_size: int) -> list[Block]:
             index = open_blocks[room].pop()
             if not open_blocks[room]:
                 occupied &= ~(1 << room)
+        elif not open_new:
+            continue
         else:
             room, index = block_size, len(blocks)
             blocks.append([])
@@ -102,10 +149,9 @@ def _best_fit(pieces: Iterable[Piece], block_size: int) -> list[Block]:
     return blocks
 
 
-def padding_share(blocks: Sequence[Block], block_size: int) -> float:
-    """Share of the blocks' positions, 0 to 1, that no document fills."""
-    filled = sum(piece.stop - piece.start for block in blocks for piece in block)
-    return 1.0 - filled / (len(blocks) * block_size) if blocks else 0.0
+def filled(block: Block) -> int:
+    """Tokens that the documents of a block have."""
+    return sum(piece.stop - piece.start for piece in block)
 
 
 def build_batch(
@@ -132,11 +178,13 @@ def build_batch(
     position_ids = np.zeros(shape, dtype=np.int64)
     targets = np.full(shape, IGNORED, dtype=np.int64)
     is_padding = np.ones(shape, dtype=np.bool_)
+    names: dict[str, None] = {}
     for row, block in enumerate(blocks):
         end = 0
         for piece in block:
             begin, end = end, end + piece.stop - piece.start
             document = documents[piece.document]
+            names[document.name] = None
             input_ids[row, begin:end] = document.input_ids[piece.start : piece.stop]
             position_ids[row, begin:end] = np.arange(end - begin)
             following = slice(piece.start + 1, piece.stop + 1)
@@ -150,4 +198,5 @@ def build_batch(
         torch.from_numpy(targets),
         torch.from_numpy(is_padding),
         name,
+        tuple(names),
     )

@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from animelm.data.batches.packing import Block, pack_selected, padding_share
+from animelm.data.batches.packing import Block, fill, filled
 from animelm.errors import UserError
+
+# Drawn beyond what is needed, because not every document finds a gap of its length.
+_SPARE = 1.1
 
 
 @dataclass(frozen=True)
@@ -18,35 +21,39 @@ class Replay:
     Attributes:
         lengths: number of tokens of every document, int64 ``[N]``.
         candidates: indices of the documents that may be drawn.
-        blocks: blocks of replay per epoch.
+        tokens: tokens of replay per epoch.
     """
 
     lengths: NDArray[np.int64]
     candidates: NDArray[np.int64]
-    blocks: int
+    tokens: int
 
-    def draw(self, block_size: int, rng: np.random.Generator) -> list[Block]:
-        """Draws exactly ``blocks`` blocks of documents in random order.
+    def draw(self, rng: np.random.Generator, tokens: float | None = None) -> NDArray[np.int64]:
+        """Draws documents in random order until they have ``tokens`` tokens or a few more.
 
         No document is drawn twice before all have been drawn once.
+
+        Args:
+            rng: decides the order.
+            tokens: how many to draw; by default as many as an epoch holds.
         """
-        needed, drawn = self.blocks * block_size, [np.empty(0, dtype=np.int64)]
+        needed = self.tokens if tokens is None else tokens
+        drawn = [np.empty(0, dtype=np.int64)]
         while needed > 0:
             order = rng.permutation(self.candidates)
             totals = np.cumsum(self.lengths[order])
             taken = order[: int(np.searchsorted(totals, needed)) + 1]
             needed -= int(self.lengths[taken].sum())
             drawn.append(taken)
-        blocks = pack_selected(self.lengths, np.concatenate(drawn), block_size)
-        blocks.sort(key=lambda block: -sum(piece.stop - piece.start for piece in block))
-        return blocks[: self.blocks]
+        return np.concatenate(drawn)
 
 
 class BlockSampler:
     """Yields batches of packed blocks.
 
-    When shuffled, the order and the replay of an epoch follow from ``(seed, epoch)`` alone, and
-    each replay is spread evenly over the epoch. Every epoch has the same number of batches.
+    When shuffled, the order and the replay of an epoch follow from ``(seed, epoch)`` alone. Replay
+    fills the room that the blocks have left, so that a block mixes sources. Every epoch has the
+    same number of batches.
 
     With several processes, each global step takes the next ``blocks_per_batch × world_size`` blocks
     and process ``rank`` every ``world_size``-th of them, so all processes get the same number of
@@ -58,7 +65,7 @@ class BlockSampler:
     with the batch that would have followed.
 
     Args:
-        blocks: the packed blocks of an epoch, without replay.
+        blocks: the packed blocks of an epoch, with room for the replay.
         replays: documents to mix in, one entry per source.
         block_size: tokens per block.
         blocks_per_batch: blocks per batch of one process.
@@ -99,7 +106,7 @@ class BlockSampler:
         self._shuffle = shuffle
         self._next = 0  # the next batch
         self._begin = 0  # the batch with which the next iteration begins
-        count = len(self._lead) + len(self._blocks) + self._replay_blocks
+        count = len(self._lead) + len(self._blocks)
         if not shuffle:
             count += -count % world_size
         elif count < world_size:
@@ -134,35 +141,26 @@ class BlockSampler:
             given = self._lead + self._blocks
             return given + [[] for _ in range(self._count - len(given))]
         rng = np.random.default_rng((self._seed, self.epoch))
-        parts = [self._blocks]
-        parts += [replay.draw(self.block_size, rng) for replay in self._replays]
-        mixed: list[tuple[float, Block]] = []
-        for part in parts:
-            # One position in each n-th of the epoch, so that all parts are spread evenly.
-            places = (np.arange(len(part)) + rng.random(len(part))) / max(1, len(part))
-            chosen = rng.permutation(len(part))
-            mixed += [(float(p), part[i]) for p, i in zip(places, chosen, strict=True)]
-        mixed.sort(key=lambda placed: placed[0])
-        return (self._lead + [block for _, block in mixed])[: self._count]
-
-    @property
-    def _replay_blocks(self) -> int:
-        return sum(replay.blocks for replay in self._replays)
+        blocks = self._blocks
+        if self._replays:
+            drawn = [replay.draw(rng, replay.tokens * _SPARE) for replay in self._replays]
+            order = rng.permutation(np.concatenate(drawn))
+            blocks = fill(blocks, self._replays[0].lengths, order, self.block_size)
+        mixed = [blocks[i] for i in rng.permutation(len(blocks))]
+        return (self._lead + mixed)[: self._count]
 
     @property
     def tokens(self) -> int:
-        """Tokens of one epoch of all processes, without padding; replay blocks count as full."""
-        own = (piece for block in self._lead + self._blocks for piece in block)
-        replayed = self._replay_blocks * self.block_size
-        return sum(piece.stop - piece.start for piece in own) + replayed
+        """Tokens of one epoch of all processes, without padding."""
+        own = sum(map(filled, self._lead + self._blocks))
+        return own + sum(replay.tokens for replay in self._replays)
 
     def __str__(self) -> str:
-        return (
-            f"{len(self._blocks):,} blocks of {self.block_size} tokens "
-            f"({padding_share(self._blocks, self.block_size):.1%} padding) and "
-            f"{self._replay_blocks:,} blocks "
-            "of replay in each epoch"
-        )
+        blocks = len(self._lead) + len(self._blocks)
+        replayed = sum(replay.tokens for replay in self._replays)
+        padding = 1 - self.tokens / max(1, blocks * self.block_size)
+        text = f"{blocks:,} blocks of {self.block_size} tokens ({padding:.1%} padding)"
+        return text + (f", {replayed / self.tokens:.0%} of them replay" if replayed else "")
 
     def _settings(self) -> dict[str, int]:
         return {
@@ -171,7 +169,7 @@ class BlockSampler:
             "blocks_per_batch": self.blocks_per_batch,
             "processes": self._world_size,
             "blocks": len(self._lead) + len(self._blocks),
-            "replay_blocks": self._replay_blocks,
+            "replay_tokens": sum(replay.tokens for replay in self._replays),
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from animelm.data.sources.hub import local_copy
+from animelm.data.sources.folder_files import find_files
+from animelm.data.sources.hub import is_on_hub, local_copy
 from animelm.data.sources.markdown import (
+    SUFFIXES,
     article_names,
     content_hash,
     find_articles,
     read_article,
     read_with_front_matter,
 )
+from animelm.data.sources.parquet import SUFFIX as SHARDS
 from animelm.data.sources.parquet import Row, column_names, file_hash, find_shards, read_rows
 from animelm.data.text_files import plain_lines
 from animelm.errors import UserError
@@ -62,8 +65,8 @@ class ArticleFolder(Protocol):
 def open_articles(folder: Path) -> ArticleFolder:
     """Opens the articles of a folder and its subfolders.
 
-    Each ``.md`` file is an article, or each row of ``.parquet`` files. A README.md beside Parquet
-    files is the dataset card, not an article.
+    Each ``.md``, ``.markdown`` or ``.txt`` file is an article, or each row of ``.parquet`` files. A
+    README.md beside Parquet files is the dataset card, not an article.
 
     Args:
         folder: a folder, a single ``.parquet`` file, or a dataset on the hub (see ``local_copy``).
@@ -72,16 +75,19 @@ def open_articles(folder: Path) -> ArticleFolder:
         UserError: there is no such folder, it holds neither kind of file, or both; or as for
             ``local_copy``.
     """
+    is_fetched = is_on_hub(folder)
     folder = local_copy(folder)
-    shards = find_shards(folder)
+    shards = find_shards(folder, follows_links=is_fetched)
     if not shards:
         return MarkdownFolder(folder)
-    markdown = [path for path in folder.rglob("*.md") if path.name != _CARD]
+    markdown = [path for path in find_files(folder, SUFFIXES).files if path.name != _CARD]
     if markdown:
         raise UserError(
             f"{folder}: holds Markdown ({markdown[0].name}) and Parquet ({shards[0].name}); keep "
             "them in two folders"
         )
+    if not is_fetched and folder.is_dir():
+        find_files(folder, [SHARDS]).warn_of_links(folder)
     return ParquetFolder(folder, shards)
 
 
@@ -111,7 +117,7 @@ class MarkdownArticle:
 
 
 class MarkdownFolder:
-    """The ``.md`` files of a folder; each is an article named by its path in the folder."""
+    """Files of a folder; each is an article named by its path in the folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

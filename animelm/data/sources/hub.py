@@ -3,15 +3,18 @@
 import re
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
 from animelm.data.sources.parquet import SUFFIX, find_shards
 from animelm.errors import UserError
+from animelm.hub import download
 from animelm.shipped import find_shipped
 
 # A Path has lost one of the two slashes.
 _HUB = re.compile(r"hf:/{1,2}datasets/([\w.-]+/[\w.-]+)(?:@([^/]+))?(?:/(.+))?")
+
+
+def is_on_hub(path: Path) -> bool:
+    """Whether the path names a dataset on the hub."""
+    return _HUB.fullmatch(path.as_posix()) is not None
 
 
 def local_copy(path: Path) -> Path:
@@ -30,16 +33,8 @@ def local_copy(path: Path) -> Path:
     repository, revision, inside = match.groups()
     wanted = [inside, f"{inside}/*{SUFFIX}"] if inside else [f"*{SUFFIX}"]
     address = "hf://" + match[0].removeprefix("hf:").lstrip("/")
-    try:
-        folder = snapshot_download(
-            repository, repo_type="dataset", revision=revision, allow_patterns=wanted
-        )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise UserError(
-            f"{address}: cannot be fetched ({type(error).__name__}); expected the name of a "
-            "dataset on the Hugging Face hub, and a connection to it"
-        ) from error
-    found = Path(folder, inside or "")
+    folder = download(repository, wanted, "dataset", revision)
+    found = folder / (inside or "")
     if not find_shards(found):
         raise UserError(f"{address}: holds no {SUFFIX} file")
     return found

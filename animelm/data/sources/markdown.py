@@ -5,28 +5,64 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from frontmatter.default_handlers import YAMLHandler
 
-from animelm.data.text_files import decode_utf8, read_utf8
+from animelm.data.sources.folder_files import find_files
+from animelm.data.sources.parquet import SUFFIX as SHARDS
 from animelm.errors import UserError
+from animelm.reading import (
+    LONGEST_TEXT,
+    decode_utf8,
+    parse_yaml,
+    read_bytes,
+    read_utf8,
+    require_utf8_name,
+)
+
+SUFFIXES = (".md", ".markdown", ".txt")
+"""Endings of the files that are articles, in lower case."""
 
 _YAML = YAMLHandler()
+_CARD = "README.md"
+_MANIFEST = "manifest.jsonl"  # of a corpus that corpus build wrote
+# What only the card of a dataset names: https://huggingface.co/docs/hub/datasets-cards.
+_CARD_KEYS = frozenset(
+    ("task_categories", "dataset_info", "size_categories", "pretty_name", "annotations_creators")
+)
 
 
 def find_articles(folder: Path) -> list[Path]:
-    """The ``.md`` files of a folder and its subfolders, sorted by path.
+    """The articles of a folder and its subfolders, sorted by path; see ``find_files``.
+
+    The card of a dataset, a README.md in the folder itself, is left out. Symbolic links are not
+    followed; a warning says so.
 
     Raises:
-        UserError: there is no such folder, or no ``.md`` file in it.
+        UserError: there is no such folder, or no article in it.
     """
     if not folder.is_dir():
         kind = "is a file" if folder.exists() else "no such folder"
         raise UserError(f"{folder}: {kind}; expected a folder of Markdown articles (.md)")
-    paths = sorted(path for path in folder.rglob("*.md") if path.is_file())
+    found = find_files(folder, SUFFIXES)
+    paths = [path for path in found.files if not _is_card(path, folder)]
     if not paths:
-        raise UserError(f"{folder}: holds no .md file; expected Markdown articles")
-    return paths
+        kinds = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        links = find_files(folder, (*SUFFIXES, SHARDS)).about_links
+        links = f"; {links}" if links else ""
+        raise UserError(f"{folder}: holds no {kinds} file; expected articles{links}")
+    found.warn_of_links(folder)
+    return [require_utf8_name(path) for path in paths]
+
+
+def _is_card(path: Path, folder: Path) -> bool:
+    if path != folder / _CARD:
+        return False
+    if (folder / _MANIFEST).is_file():
+        return True
+    try:
+        return not _CARD_KEYS.isdisjoint(read_with_front_matter(path)[0])
+    except UserError:  # said when it is read
+        return False
 
 
 def article_names(folder: Path, paths: Sequence[Path]) -> list[str]:
@@ -52,20 +88,14 @@ def read_with_front_matter(path: Path) -> tuple[dict[str, Any], str]:
     Raises:
         UserError: not UTF-8, or front matter that is not valid YAML.
     """
-    text = read_utf8(path).strip()
+    text = read_utf8(path, LONGEST_TEXT).strip()
     if not _YAML.detect(text):
         return {}, text
     try:
         front_matter, body = _YAML.split(text)
     except ValueError:  # the rule of dashes is not closed
         return {}, text
-    try:
-        values = _YAML.load(front_matter)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "unreadable"
-        raise UserError(f"{path}{line}: front matter is not valid YAML: {problem}") from error
+    values = parse_yaml(front_matter, str(path), "front matter is ")
     return (values or {}, body.strip()) if isinstance(values, dict | None) else ({}, text)
 
 
@@ -75,10 +105,7 @@ def text_file_hash(path: Path) -> bytes:
     Raises:
         UserError: the file is not UTF-8 or cannot be read.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    content = read_bytes(path, LONGEST_TEXT)
     decode_utf8(content, path)
     return hashlib.sha256(content).digest()
 

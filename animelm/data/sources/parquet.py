@@ -7,13 +7,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pyarrow.parquet import read_metadata
+
+from animelm.data.sources.folder_files import find_files
 from animelm.errors import UserError
+from animelm.reading import LONGEST_TEXT, open_regular
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
 
 SUFFIX = ".parquet"
 _ROWS_AT_ONCE = 256
+# Text is packed to a tenth or a third of its size.
+_LARGEST_RATIO = 100
+_UNPACKED_BYTES = 512 << 20
+_TOO_LARGE = "unpacks to far more than text does, and would fill the memory"
 
 
 class Row(NamedTuple):
@@ -35,11 +43,16 @@ class Row(NamedTuple):
         return f"{self.shard}: row {self.number}"
 
 
-def find_shards(path: Path) -> list[Path]:
-    """The ``.parquet`` file itself, or those of a folder and its subfolders, sorted by path."""
+def find_shards(path: Path, follows_links: bool = True) -> list[Path]:
+    """The ``.parquet`` file itself, or those of a folder and its subfolders, sorted by path.
+
+    Args:
+        path: the file or folder.
+        follows_links: whether a symbolic link to a file counts as the file; see ``find_files``.
+    """
     if path.is_file():
-        return [path] if path.suffix == SUFFIX else []
-    return sorted(shard for shard in path.rglob(f"*{SUFFIX}") if shard.is_file())
+        return [path] if path.suffix.lower() == SUFFIX else []
+    return find_files(path, [SUFFIX], follows_links).files
 
 
 def column_names(shard: Path) -> list[str]:
@@ -62,15 +75,48 @@ def read_rows(shard: Path, columns: Sequence[str]) -> Iterator[Row]:
         columns: the columns to read, which must exist.
 
     Raises:
-        UserError: it cannot be read as Parquet.
+        UserError: it cannot be read as Parquet, or unpacks to far more than text does.
     """
     number = 0
+    _require_bounded(shard, columns)
+    most = max(_UNPACKED_BYTES, _LARGEST_RATIO * _LARGEST_RATIO * shard.stat().st_size)
+    read = 0
     try:
         # Arrow keeps all row groups of a scan in memory; as separate shards they are released.
         for number, values in enumerate(_open(shard, columns).reshard(), start=1):
+            lengths = [len(value) for value in values.values() if isinstance(value, str)]
+            read += sum(lengths)
+            if max(lengths, default=0) > LONGEST_TEXT or read > most:
+                raise UserError(f"{shard}: row {number}: {_TOO_LARGE}")
             yield Row(shard, number, values)
+    except UserError:
+        raise
     except Exception as error:
         raise _unreadable(shard, error, number) from error
+
+
+def _require_bounded(shard: Path, columns: Sequence[str]) -> None:
+    """Refuses what is packed so densely that a few rows fill the memory, before it is unpacked."""
+    try:
+        metadata = read_metadata(shard)
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
+        for chunk in chunks:
+            if chunk.path_in_schema.partition(".")[0] not in columns:
+                continue
+            packed, unpacked = chunk.total_compressed_size, chunk.total_uncompressed_size
+            # A value of the dictionary may be repeated in every row.
+            first = chunk.dictionary_page_offset if chunk.has_dictionary_page else None
+            dictionary = 0 if first is None else chunk.data_page_offset - first
+            rows = max(1, min(chunk.num_values, _ROWS_AT_ONCE))
+            is_dense = unpacked > _LARGEST_RATIO * packed and unpacked * rows > _UNPACKED_BYTES
+            if is_dense or dictionary > LONGEST_TEXT:
+                name = chunk.path_in_schema
+                raise UserError(f'{shard}: column "{name}": {_TOO_LARGE}')
+    except UserError:
+        raise
+    except Exception as error:
+        raise _unreadable(shard, error) from error
 
 
 def file_hash(path: Path) -> bytes:
@@ -80,7 +126,7 @@ def file_hash(path: Path) -> bytes:
         UserError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error

@@ -1,19 +1,30 @@
 """Question-answer records, and reading them from several formats."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
-from itertools import chain
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
 
-from animelm.data.sources import parquet, qa_formats
+from animelm.data.grouping.derive import Derived, derive
+from animelm.data.sources import parquet
+from animelm.data.sources.formats.asked import Asked, Row, Turn
+from animelm.data.sources.formats.columns import DIRECTIONS, Columns
+from animelm.data.sources.formats.json_files import json_rows
+from animelm.data.sources.formats.labelled_text import read_labelled
+from animelm.data.sources.formats.tables import table_rows
 from animelm.data.sources.hub import local_copy
-from animelm.data.sources.qa_formats import Pair
-from animelm.data.text_files import json_lines
 from animelm.errors import UserError
 
-DIRECTIONS = ("forward", "reverse")
-SUFFIXES = (".jsonl", ".csv", ".txt", parquet.SUFFIX)
+__all__ = [
+    "DIRECTIONS",
+    "SUFFIXES",
+    "Columns",
+    "QARecord",
+    "QuestionFile",
+    "question_files",
+    "read_qa",
+]
+
+SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".txt", parquet.SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -21,8 +32,9 @@ class QARecord:
     """One question about one fact, with every accepted answer.
 
     Attributes:
-        id: unique in its file.
-        work: the work (outside anime, the subject) that the fact belongs to.
+        id: unique among the records of a run.
+        work: the work (outside anime, the subject) that the fact belongs to; the fact itself where
+            no work is known.
         fact: the fact, such as ``鋼の錬金術師/protagonist``.
         direction: ``forward`` (work to value) or ``reverse`` (value to work).
         wording: the template of the question, shared by all works, as ``protagonist/forward/03``.
@@ -30,6 +42,12 @@ class QARecord:
         question: the question.
         answers: accepted answers, each a full sentence.
         keys: short accepted answers; an answer that contains one of them is right.
+        thinking: the thoughts before each answer; empty where there are none.
+        history: the messages of the conversation before the question.
+        weight: how often the question is shown where another one is shown once.
+        derived: names of the fields that were derived, because the file does not give them.
+        whole_answers: whether the keys are the answers as they are, because no shorter ones are
+            given or could be derived.
     """
 
     id: str
@@ -41,149 +59,201 @@ class QARecord:
     question: str
     answers: tuple[str, ...]
     keys: tuple[str, ...]
+    thinking: tuple[str, ...] = ()
+    history: tuple[Turn, ...] = ()
+    weight: int = 1
+    derived: tuple[str, ...] = ()
+    whole_answers: bool = False
+
+    @property
+    def work_is_known(self) -> bool:
+        """Whether the work is more than the fact's own name."""
+        return self.work != self.fact
+
+    @property
+    def asked(self) -> str:
+        """The whole text that is asked: the question, after the messages before it."""
+        return "\n".join([*(turn.text for turn in self.history), self.question])
 
 
-_TEXTS = tuple(f.name for f in fields(QARecord) if f.name not in ("answers", "keys"))
-_LISTS = ("answers", "keys")
-_COLUMNS = frozenset((*_TEXTS, *_LISTS, *chain.from_iterable(qa_formats.NAMES)))
-
-
-def read_qa(path: Path | str, domain: str = "anime") -> list[QARecord]:
-    """Reads question-answer records.
-
-    ========  ==================================================================================
-    suffix    content
-    ========  ==================================================================================
-    .jsonl    one object a line: a full record (the fields of ``QARecord``), or a pair
-              ``{"質問": …, "出力": …}`` or ``{"question": …, "answer": …}``
-    .csv      columns ``質問,出力`` or ``question,answer``, named in the first line
-    .txt      ``質問: …`` and ``出力: …`` lines; several ``出力`` may follow one ``質問``
-    .parquet  the columns of .csv, or those of a full record; also a folder of such files
-    ========  ==================================================================================
-
-    Pairs do not name facts, so they are grouped: the answers of one question become one record, and
-    questions that share an answer, directly or through others, are wordings of one fact. Its first
-    question names the fact and the work. A short answer that many questions share joins them to one
-    fact; a split may then hold out too little, but nothing that is held out is trained on.
+@dataclass(frozen=True)
+class QuestionFile:
+    """A file or folder of questions.
 
     Args:
-        path: the file, UTF-8 unless it is Parquet; or a folder of Parquet files, or a dataset on
-            the hub (see ``local_copy``).
-        domain: domain of records read from pairs.
-
-    Returns:
-        The records in the order of the file; at least one.
+        path: The file, or a folder whose files are read.
+        weight: How often its questions are shown where those of weight 1 are shown once.
 
     Raises:
-        UserError: the file is missing, empty, not UTF-8 or of another suffix, or a line or row is
+        UserError: the weight is below 1.
+    """
+
+    path: Path
+    weight: int = 1
+
+    def __post_init__(self) -> None:
+        if self.weight < 1:
+            raise UserError(f"{self.path}: the weight is {self.weight}; expected 1 or more")
+
+
+QuestionPaths = Path | QuestionFile | Sequence[Path | QuestionFile]
+
+
+def question_files(paths: QuestionPaths | str | None) -> tuple[QuestionFile, ...]:
+    """The files of a setting that names one, several, or none."""
+    if paths is None:
+        return ()
+    listed = [paths] if isinstance(paths, str | Path | QuestionFile) else list(paths)
+    return tuple(
+        each if isinstance(each, QuestionFile) else QuestionFile(Path(each)) for each in listed
+    )
+
+
+def read_qa(
+    paths: QuestionPaths | str,
+    domain: str = "anime",
+    columns: Columns = Columns(),  # noqa: B008 (frozen)
+    names: Callable[[], Collection[str]] = tuple,
+) -> list[QARecord]:
+    """Reads question-answer records.
+
+    ===============  ===========================================================================
+    suffix           content
+    ===============  ===========================================================================
+    .jsonl, .json    objects, one a line or in a list: a full record (the fields of
+                     ``QARecord``), a pair (``質問`` and ``出力`` or ``回答``, ``question`` and
+                     ``answer``, ``instruction``, ``input`` and ``output``, ``prompt`` and
+                     ``completion``), ``messages`` or ``conversations``
+    .csv, .tsv       the same columns, named in the first line
+    .txt             ``質問: …`` and ``出力: …`` lines; several ``出力`` may follow one ``質問``
+    .parquet         the columns of .csv, or those of a full record
+    a folder         all such files in it
+    ===============  ===========================================================================
+
+    The case of a suffix makes no difference. What a file does not say of a question (work, fact,
+    direction, wording, keys) is derived as ``animelm.data.grouping`` says; the answers of one
+    question become one record.
+
+    Args:
+        paths: the files, UTF-8 unless they are Parquet; or folders, or datasets on the hub (see
+            ``local_copy``).
+        domain: domain of records that name none.
+        columns: names of columns, where they are not the usual ones.
+        names: gives the titles of the articles on the domain, among which works are found; asked
+            for only where a file does not name them.
+
+    Returns:
+        The records in the order of the files; at least one.
+
+    Raises:
+        UserError: a file is missing, empty, not UTF-8 or of another suffix, or a line or row is
             malformed; the message names the file and the line or row.
     """
-    path = local_copy(Path(path))
-    shards = parquet.find_shards(path)
-    if path.is_dir() and not shards:
-        raise UserError(f"{path}: is a folder without {parquet.SUFFIX} files; expected a file")
+    asked: list[Asked] = []
+    weights: list[int] = []
+    for file in question_files(paths):
+        found = [each for path in _files(file.path) for each in _read(path, columns)]
+        if not found:
+            raise UserError(
+                f"{file.path}: holds no question; expected at least one question and its answer"
+            )
+        _require_named(columns, found, file.path)
+        asked += found
+        weights += [file.weight] * len(found)
+    _refuse_doubled_ids(asked)
+    derived = derive(asked, names)
+    return [_record(each, domain, max(weights[i] for i in each.rows)) for each in derived]
+
+
+def _record(derived: Derived, domain: str, weight: int) -> QARecord:
+    return QARecord(
+        id=derived.id,
+        work=derived.work,
+        fact=derived.fact,
+        direction=derived.direction,
+        wording=derived.wording,
+        domain=derived.domain or domain,
+        question=derived.question,
+        answers=derived.answers,
+        keys=derived.keys,
+        thinking=derived.thinking,
+        history=derived.history,
+        weight=weight,
+        derived=derived.derived,
+        whole_answers=derived.whole_answers,
+    )
+
+
+def _files(given: Path) -> list[Path]:
+    """The files that a path names, with their suffixes checked."""
+    path = local_copy(given)
+    if path.is_dir():
+        return question_files_in(path)
     if not path.exists():
         raise UserError(f"{path}: no such file; expected questions and answers")
-    if not shards and path.suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"{path}: expected a file name that ends in {', '.join(SUFFIXES)}")
-    if shards:
-        records = _read_rows(_parquet_rows(shards), path, domain)
-    elif path.suffix == ".jsonl":
-        records = _read_rows(_json_rows(path), path, domain)
-    elif path.suffix == ".csv":
-        records = _group(qa_formats.read_csv(path), domain)
+    return [path]
+
+
+def question_files_in(folder: Path) -> list[Path]:
+    """The files of questions in a folder and those below it, sorted, without hidden ones.
+
+    Raises:
+        UserError: there are none.
+    """
+    files = sorted(
+        file
+        for file in folder.rglob("*")
+        if file.is_file()
+        and file.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
+    if not files:
+        raise UserError(f"{folder}: is a folder without files of questions ({', '.join(SUFFIXES)})")
+    return files
+
+
+def _read(path: Path, columns: Columns) -> Iterator[Asked]:
+    suffix = path.suffix.lower()
+    if suffix == ".txt":
+        yield from read_labelled(path, columns)
+        return
+    if suffix == parquet.SUFFIX:
+        rows = _parquet_rows(path, columns)
+    elif suffix in (".csv", ".tsv"):
+        rows = table_rows(path, "\t" if suffix == ".tsv" else ",", columns)
     else:
-        records = _group(qa_formats.read_text(path), domain)
-    if not records:
-        raise UserError(f"{path}: holds no question; expected at least one question and its answer")
-    return records
+        rows = json_rows(path)
+    for row in rows:
+        yield from columns.read(row)
 
 
-class _Row(NamedTuple):
-    where: str  # this row, at the beginning of a message about it
-    place: str  # this row, in a message about another row
-    values: dict[str, Any]
+def _parquet_rows(shard: Path, columns: Columns) -> Iterator[Row]:
+    found = parquet.column_names(shard)
+    try:
+        wanted = columns.wanted(found)
+    except UserError as error:
+        raise UserError(f"{shard}: {error}") from error
+    for row in parquet.read_rows(shard, wanted):
+        yield Row(row.where, f"in row {row.number} of {shard.name}", row.values)
 
 
-def _json_rows(path: Path) -> Iterator[_Row]:
-    for number, values in json_lines(path):
-        yield _Row(f"{path}:{number}", f"on line {number}", values)
-
-
-def _parquet_rows(shards: list[Path]) -> Iterator[_Row]:
-    for shard in shards:
-        found = parquet.column_names(shard)
-        wanted = [name for name in found if name in _COLUMNS]
-        if not (qa_formats.pair_names(wanted) or set(_TEXTS + _LISTS).issubset(wanted)):
+def _require_named(columns: Columns, asked: Sequence[Asked], path: Path) -> None:
+    """Raises a UserError if a column is named that no question has."""
+    for field, name in columns.named.items():
+        if field not in ("question", "answer") and not any(field in each.given for each in asked):
             raise UserError(
-                f"{shard}: expected the columns 質問 and 出力, or question and answer, or "
-                f"{', '.join(_TEXTS + _LISTS)}; its columns are {', '.join(map(repr, found))}"
+                f"{path}: no question has {name!r}, which columns.{field} names; name the column "
+                "as it is in the file"
             )
-        for row in parquet.read_rows(shard, wanted):
-            yield _Row(row.where, f"in row {row.number} of {shard.name}", row.values)
 
 
-def _read_rows(rows: Iterable[_Row], path: Path, domain: str) -> list[QARecord]:
-    records: list[QARecord] = []
-    pairs: list[Pair] = []
+def _refuse_doubled_ids(asked: Sequence[Asked]) -> None:
     seen: dict[str, str] = {}
-    for where, place, values in rows:
-        names = qa_formats.pair_names(values)
-        if names and "answers" not in values:
-            pairs.append(qa_formats.pair_from(values, names, where))
+    for each in asked:
+        if (name := each.given.get("id")) is None:
             continue
-        record = _record_from(values, where)
-        if record.id in seen:
-            raise UserError(f"{where}: duplicate id {record.id!r}, first used {seen[record.id]}")
-        seen[record.id] = place
-        records.append(record)
-    if records and pairs:
-        raise UserError(f"{path}: holds both full records and pairs; keep them in two files")
-    return records or _group(pairs, domain)
-
-
-def _record_from(values: dict[str, Any], where: str) -> QARecord:
-    missing = [name for name in (*_TEXTS, *_LISTS) if name not in values]
-    if missing:
-        raise UserError(
-            f"{where}: missing {', '.join(map(repr, missing))}; expected a record with the keys "
-            f"{', '.join((*_TEXTS, *_LISTS))}, or a pair 質問/出力 or question/answer"
-        )
-    for name in _TEXTS:
-        if not isinstance(values[name], str) or not values[name].strip():
-            raise UserError(f'{where}: "{name}" must be a non-empty text')
-    for name in _LISTS:
-        items = values[name]
-        if not isinstance(items, list) or not items or not all(map(_is_text, items)):
-            raise UserError(f'{where}: "{name}" must be a list of one or more texts')
-    if values["direction"] not in DIRECTIONS:
-        raise UserError(
-            f'{where}: "direction" must be forward or reverse, not {values["direction"]!r}'
-        )
-    texts = {name: cast(str, values[name]) for name in _TEXTS}
-    return QARecord(**texts, answers=tuple(values["answers"]), keys=tuple(values["keys"]))
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _group(pairs: list[Pair], domain: str) -> list[QARecord]:
-    answers: dict[str, dict[str, None]] = {}  # question to its answers, in order, each once
-    for pair in pairs:
-        answers.setdefault(pair.question, {})[pair.answer] = None
-    facts = qa_formats.connected_facts(pairs)
-    return [
-        QARecord(
-            id=f"pair-{number:06d}",
-            work=facts[question],
-            fact=facts[question],
-            direction="forward",
-            wording=question,
-            domain=domain,
-            question=question,
-            answers=tuple(given),
-            keys=tuple(given),
-        )
-        for number, (question, given) in enumerate(answers.items(), start=1)
-    ]
+        if name in seen:
+            raise UserError(f"{each.where}: duplicate id {name!r}, first used {seen[name]}")
+        seen[name] = each.place

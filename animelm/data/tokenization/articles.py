@@ -14,6 +14,7 @@ from animelm.data.batches.loaders import PackedLoader
 from animelm.data.batches.packing import pack_selected
 from animelm.data.batches.sampler import BlockSampler
 from animelm.data.held_out import SplitSettings
+from animelm.data.sources.folder_files import WeightedFolder
 from animelm.data.split import split_articles
 from animelm.data.tokenization.token_store import TokenStore, tokenize_folder
 from animelm.data.tokenization.tokenizer import document_end_token_id
@@ -37,6 +38,7 @@ class ArticleCorpus:
         lengths: number of tokens of each, int64 ``[N]``.
         pad_token_id: token that fills the rest of a block.
         train: for each folder, the indices of its training articles.
+        weights: for each folder, how often each of them is shown.
         validation: for each folder, the indices of its held-out articles.
 
     Raises:
@@ -45,18 +47,19 @@ class ArticleCorpus:
 
     def __init__(
         self,
-        folders: Sequence[Path],
+        folders: Sequence[WeightedFolder],
         tokenizer: PreTrainedTokenizerBase,
         split: SplitSettings,
         workers: int = 1,
         cache: Path | None = None,
     ) -> None:
-        stores = [tokenize_folder(folder, tokenizer, workers, cache) for folder in folders]
+        stores = [tokenize_folder(folder.path, tokenizer, workers, cache) for folder in folders]
         self.documents: Documents = ConcatDataset[Document](stores)
         self.titles: list[str] = [title for store in stores for title in store.titles]
         self.lengths: Indices = np.concatenate([store.lengths for store in stores])
         pad = tokenizer.pad_token_id
         self.pad_token_id: int = document_end_token_id(tokenizer) if pad is None else int(pad)
+        self.weights = [folder.weight for folder in folders]
         self.train: list[Indices] = []
         self.validation: list[Indices] = []
         first = 0
@@ -103,9 +106,10 @@ def _split(store: TokenStore, share: float, seed: int) -> tuple[Indices, Indices
     """The indices of the training and of the held-out articles within the store.
 
     Articles with one title, such as revisions of one article, are held out together, also where it
-    is spelled differently.
+    is spelled differently. Articles without text are not chosen from.
     """
-    _, held_out = split_articles(list(dict.fromkeys(store.titles)), share, seed)
+    with_text = [store.titles[i] for i in np.flatnonzero(store.lengths)]
+    _, held_out = split_articles(list(dict.fromkeys(with_text)), share, seed)
     keys = set(map(text_key, held_out))
     is_held_out = np.array([text_key(title) in keys for title in store.titles], dtype=bool)
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)

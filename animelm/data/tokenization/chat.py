@@ -4,21 +4,28 @@ The template is rendered around placeholders, and only its own text may become c
 question and answer are encoded separately, as plain text.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from animelm.data.batches.batch import Document
+from animelm.data.sources.formats.asked import Turn
+from animelm.data.sources.qa import QARecord
 from animelm.data.tokenization.tokenizer import (
     TextEncoder,
     control_token_ids,
     document_end_token_id,
 )
+from animelm.data.tokenization.turns import TurnEncoder
 from animelm.errors import UserError
+from animelm.processes import call_bounded
+
+_RENDERING_SECONDS, _RENDERING_BYTES = 10, 256 << 20
+_LONGEST_RENDERED = 1_000_000
 
 AnswerFrom = Literal["final", "start"]
 """Where a prompt ends: at the beginning of the answer, or of the assistant's turn."""
@@ -77,7 +84,14 @@ class ChatFormat:
         self.control = control_token_ids(tokenizer)
         self.channels = _channel_tokens(tokenizer)
         self._encoder = TextEncoder(tokenizer)
-        before, between, after, opening = _render_around_placeholders(tokenizer)
+        # A template is a program: it can loop for ever, or write a text of any length.
+        before, between, after, opening = call_bounded(
+            _render_around_placeholders,
+            tokenizer,
+            seconds=_RENDERING_SECONDS,
+            memory=_RENDERING_BYTES,
+            what="rendering the chat template",
+        )
         self._before = self._encode_control(before)
         # The text after the question, for both ends of a prompt.
         self._openings = {
@@ -87,6 +101,12 @@ class ChatFormat:
         self._question_prefix, self._answer_prefix = (
             self._plain_tail(before),
             self._plain_tail(between),
+        )
+        self._turns = TurnEncoder(
+            lambda messages, opens: _render(tokenizer, messages, opens),
+            self._encode_control,
+            lambda text, before: self._encoder.encode_after(self._plain_tail(before), [text])[0],
+            _opening_message(tokenizer),
         )
         self.end_token_id = self._first_control_token(after)
         self.document_end_token_id = document_end_token_id(tokenizer)
@@ -117,6 +137,61 @@ class ChatFormat:
             ids = np.array([*prompt, *answer, self.end_token_id], dtype=np.int32)
             documents.append(Document(ids, np.arange(len(ids)) >= len(prompt), question))
         return documents
+
+    def encode_records(self, records: Sequence[QARecord]) -> list[Document]:
+        """The pairs of all answers of records, after the messages and thoughts that they have.
+
+        Of a message before the question nothing is supervised. Thoughts are supervised with the
+        channel that they stand in; a template without a place for them leaves them out, with a
+        warning.
+
+        Raises:
+            UserError: the template leaves out a message.
+        """
+        documents = self.encode_pairs(
+            [(r.question, answer) for r in records for answer in r.answers]
+        )
+        place = 0
+        for record in records:
+            for number, answer in enumerate(record.answers):
+                thoughts = record.thinking[number] if record.thinking else ""
+                if record.history or thoughts:
+                    documents[place] = self._turn(record, thoughts, answer)
+                place += 1
+        return documents
+
+    def encode_questions(
+        self,
+        records: Sequence[QARecord],
+        answer_from: AnswerFrom = "final",
+        before: Sequence[str] = (),
+    ) -> list[list[int]]:
+        """Token ids of the prompts of records, after the messages that they have.
+
+        Args:
+            records: the questions.
+            answer_from: where the prompts end.
+            before: a text that precedes each question; without it the questions stand alone.
+        """
+        texts = [r.question for r in records]
+        if before:
+            texts = [text + question for text, question in zip(before, texts, strict=True)]
+        prompts = self.encode_prompts(texts, answer_from)
+        for i, record in enumerate(records):
+            if record.history:
+                turns = [*record.history, Turn("user", texts[i])]
+                prompts[i] = self._turns.prompt(turns, final=answer_from == "final")
+        return prompts
+
+    def _turn(self, record: QARecord, thoughts: str, answer: str) -> Document:
+        turns = [*record.history, Turn("user", record.question)]
+        try:
+            ids, prompt = self._turns.answered(turns, thoughts, answer)
+        except LookupError as error:
+            warnings.warn(f"{error}: only the answers are trained", stacklevel=2)
+            return self._turn(record, "", answer)
+        whole = np.array([*ids, self.end_token_id], dtype=np.int32)
+        return Document(whole, np.arange(len(whole)) >= prompt, record.question)
 
     def encode_text(self, text: str) -> list[int]:
         """Token ids of plain text, without control tokens."""
@@ -178,7 +253,9 @@ def _render_around_placeholders(
     try:
         text = _render(tokenizer, [*asked, {"role": "assistant", "content": _ANSWER}])
         prompt = _render(tokenizer, asked, add_generation_prompt=True)
-    except (TemplateError, TypeError, ValueError) as error:
+    except (MemoryError, UserError):
+        raise
+    except Exception as error:  # a template can do whatever raises an error
         raise UserError(f"the chat template cannot be rendered: {error}") from error
     before, found_question, rest = text.partition(_QUESTION)
     between, found_answer, after = rest.partition(_ANSWER)
@@ -195,7 +272,9 @@ def _opening_message(tokenizer: PreTrainedTokenizerBase) -> list[dict[str, str]]
     system = {"role": "system", "content": _SYSTEM}
     try:
         text = _render(tokenizer, [system, {"role": "user", "content": _QUESTION}])
-    except (TemplateError, TypeError, ValueError):  # a template may refuse system messages
+    except (MemoryError, UserError):
+        raise
+    except Exception:  # a template may refuse system messages
         return []
     return [] if _SYSTEM in text else [system]
 
@@ -205,7 +284,7 @@ def _render(
     messages: list[dict[str, str]],
     add_generation_prompt: bool = False,
 ) -> str:
-    return str(
+    text = str(
         tokenizer.apply_chat_template(
             messages,
             chat_template=_FIXED_DAY + tokenizer.get_chat_template(),
@@ -213,3 +292,9 @@ def _render(
             add_generation_prompt=add_generation_prompt,
         )
     )
+    if len(text) > _LONGEST_RENDERED:
+        raise UserError(
+            f"the chat template renders a short question to {len(text):,} characters; expected at "
+            f"most {_LONGEST_RENDERED:,}"
+        )
+    return text

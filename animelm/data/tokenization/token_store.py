@@ -1,15 +1,13 @@
-"""Tokenized articles on disk, which are mapped into memory.
+"""Tokenizes folders of articles, once for each content and tokenizer.
 
-A store is a folder of three files: ``tokens.bin`` (int32, little-endian, article after article),
-``offsets.npy`` (int64, the beginning of each, and the end) and ``names.json`` (name and title of
-each). The name of the folder is a hash of the articles, the tokenizer and the layout, so any change
-makes a new store.
+The stores lie in a cache. The name of each is a hash of the articles, the tokenizer and the layout,
+so any change makes a new store.
 """
 
 import hashlib
-import json
 import os
-import signal
+import shutil
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -18,53 +16,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
-from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from animelm.data.batches.batch import Document
 from animelm.data.sources.article_folders import Article, ArticleFolder, open_articles
+from animelm.data.tokenization.stored_articles import (
+    Tokenized,
+    TokenStore,
+    damage,
+    write_store,
+)
 from animelm.data.tokenization.tokenizer import TextEncoder, document_end_token_id
 from animelm.errors import UserError
 from animelm.files import default_cache, make_folder, whole_folder
+from animelm.locks import clear_leftovers
+from animelm.processes import ended_by_sigterm, worker_pool
+from animelm.terminal import Terminal, say
 
-_LAYOUT = "3"
-_TOKEN = np.dtype("<i4")
+_LAYOUT = "4"
 # Starting a worker takes longer than tokenizing this many articles.
 _ARTICLES_PER_WORKER = 200
 _BATCH = 32  # articles; an encoding takes some hundred bytes per token
 _BATCHES_AHEAD = 4  # per worker, so that none waits while an article is read
-
-
-class TokenStore(Dataset[Document]):
-    """The articles of a store; all tokens are supervised.
-
-    Args:
-        folder: the store.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._tokens = np.memmap(folder / "tokens.bin", dtype=_TOKEN, mode="r")
-        self._offsets = np.load(folder / "offsets.npy", allow_pickle=False)
-        named: list[list[str]] = json.loads((folder / "names.json").read_text("utf-8"))
-        self.names = [name for name, _ in named]
-        self.titles = [title for _, title in named]
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each article, ``[N]``; 0 for one without text."""
-        return np.diff(self._offsets)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> Document:
-        tokens = self._tokens[self._offsets[index] : self._offsets[index + 1]]
-        # A view of one value: a long article is read once for each of its pieces.
-        supervised = np.broadcast_to(np.True_, tokens.shape)
-        return Document(tokens, supervised, self.names[index])
 
 
 def tokenize_folder(
@@ -91,48 +64,35 @@ def tokenize_folder(
     key_parts = (_LAYOUT, tokenizer_hash, str(end), articles.content_hash())
     key = hashlib.sha256("\n".join(key_parts).encode()).hexdigest()[:32]
     store = (default_cache() if cache is None else cache) / f"tokens-{key}"
+    clear_leftovers(store.parent)
+    if store.is_dir() and (problem := damage(store)):
+        say(f"{store}: {problem}; the articles are tokenized again", sys.stderr)
+        shutil.rmtree(store, ignore_errors=True)
     if not store.is_dir():
         make_folder(store.parent, "the cache of tokenized articles (--data.cache)")
-        try:
-            # Another process may be writing the same store; the first one is kept.
-            with whole_folder(store, keep_existing=True) as partial:
-                _write_store(partial, articles, TextEncoder(tokenizer), end, workers)
-        except OSError as error:
-            # NumPy's errors have no strerror.
-            raise UserError(
-                f"{store.parent}: cannot be written: {error.strerror or error}; make room there, "
-                "or use another folder (--data.cache, or XDG_CACHE_HOME in the environment)"
-            ) from error
+        _make_store(store, articles, TextEncoder(tokenizer), end, workers)
     return TokenStore(store)
 
 
-class _Tokenized(NamedTuple):
-    name: str
-    title: str
-    tokens: NDArray[np.int32]
-
-
-def _write_store(
-    target: Path, articles: ArticleFolder, encoder: TextEncoder, end: int, workers: int
+def _make_store(
+    store: Path, articles: ArticleFolder, encoder: TextEncoder, end: int, workers: int
 ) -> None:
-    names: list[tuple[str, str]] = []
-    lengths: list[int] = []
-    with (target / "tokens.bin").open("wb") as file:
-        for name, title, tokens in _tokenize(articles, encoder, end, workers):
-            file.write(tokens.astype(_TOKEN).tobytes())
-            names.append((name, title))
-            lengths.append(len(tokens))
-    if not any(lengths):
-        raise UserError(f"{articles.folder}: none of its {len(names)} articles holds any text")
-    np.save(target / "offsets.npy", np.cumsum([0, *lengths], dtype=np.int64))
-    (target / "names.json").write_text(
-        json.dumps(names, ensure_ascii=False), encoding="utf-8", errors="surrogateescape"
-    )
+    try:
+        # Another process may be writing the same store; the first one is kept.
+        with ended_by_sigterm(), whole_folder(store, keep_existing=True) as partial:
+            if not write_store(partial, _tokenize(articles, encoder, end, workers)):
+                raise UserError(f"{articles.folder}: none of its articles holds any text")
+    except OSError as error:
+        # NumPy's errors have no strerror.
+        raise UserError(
+            f"{store.parent}: cannot be written: {error.strerror or error}; make room there, "
+            "or use another folder (--data.cache, or XDG_CACHE_HOME in the environment)"
+        ) from error
 
 
 def _tokenize(
     articles: ArticleFolder, encoder: TextEncoder, end: int, workers: int
-) -> Iterator[_Tokenized]:
+) -> Iterator[Tokenized]:
     """Yields the tokens of each article in order; only some are in memory at a time."""
     coming = iter(articles)
     first = list(islice(coming, max(1, workers) * _ARTICLES_PER_WORKER))
@@ -143,11 +103,8 @@ def _tokenize(
         yield from _with_progress(one_by_one, articles.count)
         return
     # A forked worker shares the memory of the vocabulary with this process.
-    pool = ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(encoder, end))
-    try:
+    with worker_pool(workers, initializer=_start_worker, initargs=(encoder, end)) as pool:
         yield from _with_progress(_tokenize_in(pool, batches, workers), articles.count)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _batches(articles: Iterator[Article]) -> Iterator[list[Article]]:
@@ -157,9 +114,9 @@ def _batches(articles: Iterator[Article]) -> Iterator[list[Article]]:
 
 def _tokenize_in(
     pool: ProcessPoolExecutor, batches: Iterable[Sequence[Article]], workers: int
-) -> Iterator[list[_Tokenized]]:
+) -> Iterator[list[Tokenized]]:
     """Yields batches in order. ``pool.map`` would read all articles before the first result."""
-    pending: deque[Future[list[_Tokenized]]] = deque()
+    pending: deque[Future[list[Tokenized]]] = deque()
     for batch in batches:
         pending.append(pool.submit(_tokenize_in_worker, batch))
         if len(pending) > workers * _BATCHES_AHEAD:
@@ -168,19 +125,17 @@ def _tokenize_in(
         yield pending.popleft().result()
 
 
-def _with_progress(
-    tokenized: Iterable[list[_Tokenized]], count: int | None
-) -> Iterator[_Tokenized]:
+def _with_progress(tokenized: Iterable[list[Tokenized]], count: int | None) -> Iterator[Tokenized]:
     articles = chain.from_iterable(tokenized)
-    return iter(track(articles, "Tokenizing articles", count, console=Console(stderr=True)))
+    return iter(track(articles, "Tokenizing articles", count, console=Terminal(stderr=True)))
 
 
 def _tokenize_articles(
     articles: Sequence[Article], encoder: TextEncoder, end: int
-) -> list[_Tokenized]:
+) -> list[Tokenized]:
     encoded = encoder.encode([article.read() for article in articles])
     return [
-        _Tokenized(
+        Tokenized(
             article.name, article.title(), np.array([*ids, end] if ids else [], dtype=np.int32)
         )
         for article, ids in zip(articles, encoded, strict=True)
@@ -199,9 +154,8 @@ def _start_worker(encoder: TextEncoder, end: int) -> None:
     global _worker
     # Several processes with a thread per core would compete for the cores.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends the workers
     _worker = _Worker(encoder, end)
 
 
-def _tokenize_in_worker(articles: Sequence[Article]) -> list[_Tokenized]:
+def _tokenize_in_worker(articles: Sequence[Article]) -> list[Tokenized]:
     return _tokenize_articles(articles, *_worker)

@@ -7,9 +7,10 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from animelm.errors import UserError
+from animelm.hub import download, require_hub_name
 from animelm.shipped import find_shipped
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_FILES = ["tokenizer*.json", "special_tokens_map.json", "chat_template.jinja"]
 _DOCUMENT_END = "<|endoftext|>"
 
 
@@ -20,19 +21,15 @@ def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
     replace the normalizer and pre-tokenizer of the file, which llm-jp needs.
 
     Raises:
-        UserError: there is no such folder or name, or it holds no tokenizer.json.
+        UserError: there is no such folder, it cannot be fetched, or it holds no tokenizer.json.
     """
     folder = find_shipped(Path(base))
     if not folder.is_dir():
-        parent_is_here = len(folder.parts) > 1 and Path(folder.parts[0]).is_dir()
-        if parent_is_here or not _HUB_ID.fullmatch(base) or base.startswith("."):
-            raise UserError(
-                f"base {base!r}: no such folder; expected a checkpoint folder or a hub name such "
-                "as unsloth/gpt-oss-20b"
-            )
+        require_hub_name(base)
+        folder = download(base, _FILES)
     try:
-        return PreTrainedTokenizerFast.from_pretrained(str(folder) if folder.is_dir() else base)
-    except (OSError, ValueError) as error:
+        return PreTrainedTokenizerFast.from_pretrained(str(folder))
+    except Exception as error:  # the library of tokenizers raises no narrower one
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"base {base!r}: its tokenizer cannot be loaded: {reason} (expected a tokenizer.json)"

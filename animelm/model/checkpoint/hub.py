@@ -1,18 +1,17 @@
 """Finds a base: a local folder, or a repository on the Hugging Face hub."""
 
-import json
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download, snapshot_download, try_to_load_from_cache
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 from transformers import PreTrainedTokenizerBase
 
 from animelm.errors import UserError
+from animelm.hub import download, require_hub_name
 from animelm.model.architecture import Config, read_config
 from animelm.model.checkpoint.released import released_config
+from animelm.reading import read_json
 from animelm.shipped import find_shipped
-
-_UNREACHABLE = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError)
 
 
 def resolve_base(base: str) -> Path:
@@ -27,11 +26,8 @@ def resolve_base(base: str) -> Path:
     folder = _local_folder(base)
     if folder:
         return folder
-    patterns = ["*.safetensors", "*.json", "*.jinja"]
-    try:
-        return Path(snapshot_download(base, allow_patterns=patterns, ignore_patterns=["*/*"]))
-    except _UNREACHABLE as error:
-        raise _not_found(base, error) from error
+    require_hub_name(base)
+    return download(base, ["*.safetensors", "*.json", "*.jinja"], leave_out=["*/*"])
 
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, base: str) -> None:
@@ -63,15 +59,9 @@ def load_config(base: str) -> Config:
         released = released_config(base)
         if released is not None:
             return read_config(released, base)
-        try:
-            file = Path(hf_hub_download(base, "config.json"))
-        except _UNREACHABLE as error:
-            raise _not_found(base, error) from error
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{file}: not JSON ({error})") from error
-    return read_config(values, file)
+        require_hub_name(base)
+        file = download(base, ["config.json"]) / "config.json"
+    return read_config(read_json(file), file)
 
 
 def _local_folder(base: str) -> Path | None:
@@ -91,11 +81,3 @@ def _cached_config(base: str) -> Path | None:
     except HFValidationError:
         return None
     return Path(found) if isinstance(found, str) else None
-
-
-def _not_found(base: str, error: Exception) -> UserError:
-    return UserError(
-        f"{base}: no such folder, and no model of that name could be fetched from the hub "
-        f"({type(error).__name__}). Expected a folder with config.json, or a hub id such as "
-        "unsloth/gpt-oss-20b"
-    )

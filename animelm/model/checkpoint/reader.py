@@ -4,7 +4,6 @@ Files are not memory-mapped: pages of a mapped file count as the process's memor
 file is open.
 """
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,12 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from animelm.errors import UserError
+from animelm.reading import read_json
+from animelm.terminal import Terminal
 
 _INDEX = "model.safetensors.index.json"
 _SINGLE_FILE = "model.safetensors"
@@ -135,7 +135,7 @@ def _weight_files(folder: Path) -> list[Path]:
 
 def _indexed_files(index: Path) -> list[Path]:
     try:
-        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        weight_map = read_json(index)["weight_map"]
         names = sorted({str(name) for name in weight_map.values()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
@@ -175,7 +175,7 @@ def tensors_in(file: Path) -> Iterator[StoredTensor]:
 
 def loading_progress() -> Progress:
     """A progress bar by bytes on stderr; nothing if stderr is not a terminal."""
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     return Progress(
         TextColumn("loading {task.description}"),
         BarColumn(),

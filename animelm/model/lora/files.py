@@ -1,24 +1,22 @@
 """Reads and checks the files of an adapter folder."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from peft import LoraConfig
 
 from animelm.errors import UserError
 from animelm.model.checkpoint.reader import tensors_in
+from animelm.model.lora.adapter_config import PLAIN_STARTS, honored_settings
+from animelm.reading import read_json
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
-# All other initializations of PEFT change the base's weights.
-_PLAIN_STARTS = (True, False, "gaussian", "eva", "orthogonal")
 
 
 @dataclass(frozen=True)
 class StoredAdapter:
-    """A LoRA adapter in a folder; only the names of its weights are read.
+    """A LoRA adapter in a folder; its weights are read once, and dropped.
 
     Attributes:
         folder: the adapter folder.
@@ -35,8 +33,8 @@ class StoredAdapter:
         """The adapter that ``save_adapter`` or PEFT wrote.
 
         Raises:
-            UserError: a file is missing or malformed, or the adapter would change the base's own
-                weights.
+            UserError: a file is missing or malformed, a weight is not finite, or the adapter would
+                change the base's own weights.
         """
         for file in (CONFIG_FILE, WEIGHTS_FILE):
             if not (folder / file).is_file():
@@ -44,12 +42,16 @@ class StoredAdapter:
                     f"{folder}: no {file}; expected an adapter folder that a fit has written"
                 )
         config = _read_config(folder / CONFIG_FILE)
-        names = frozenset(tensor.name for tensor in tensors_in(folder / WEIGHTS_FILE))
-        return StoredAdapter(folder, config, names)
+        names = set()
+        for tensor in tensors_in(folder / WEIGHTS_FILE):
+            names.add(tensor.name)
+            if not tensor.read().isfinite().all():
+                raise tensor.error("its values are not finite; training it has failed")
+        return StoredAdapter(folder, config, frozenset(names))
 
 
 def _read_config(path: Path) -> LoraConfig:
-    values = _read_json(path)
+    values = read_json(path)
     if not isinstance(values, dict) or values.get("peft_type") != "LORA":
         found = values.get("peft_type") if isinstance(values, dict) else type(values).__name__
         raise UserError(f"{path}: found {found}; expected an object with peft_type LORA")
@@ -61,19 +63,12 @@ def _read_config(path: Path) -> LoraConfig:
             "with PEFT's lora_bias"
         )
     start = values.get("init_lora_weights", True)
-    if start not in _PLAIN_STARTS:
+    if start not in PLAIN_STARTS:
         raise UserError(
             f"{path}: init_lora_weights is {start!r}, which changes the base's own weights; save "
             "the adapter again as plain LoRA (PEFT's path_initial_model_for_weight_conversion)"
         )
     try:
-        return LoraConfig.from_pretrained(str(path.parent))
+        return LoraConfig(**honored_settings(path, values))
     except (TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: PEFT cannot read it as a LoRA adapter's: {error}") from error
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error})") from error

@@ -113,3 +113,18 @@ def open_index(content: bytes, folder: Path, workers: int) -> DumpIndex:
     with local_workers(workers) as executor:
         [made] = index_dumps(settings, executor)
     return made
+
+
+@pytest.mark.parametrize("name", ["pages-0000.tsv", "categories-0000.tsv", "segment-0000.json"])
+@pytest.mark.parametrize("kept", [0, 0.5, None])
+def test_a_damaged_index_is_made_again(index: Callable, tmp_path: Path, name: str, kept):
+    content = export([category("類"), article("甲", "類")])
+    before = list(index(content).pages())
+    [path] = (tmp_path / "cache").rglob(name)
+    whole = path.read_bytes()
+    if kept is None:
+        path.write_bytes(whole.replace(b"1", b"2", 1))
+    else:
+        path.write_bytes(whole[: int(len(whole) * kept)])
+    assert list(index(content).pages()) == before
+    assert path.read_bytes() == whole

@@ -35,6 +35,20 @@ def test_the_categories_of_a_page_are_those_that_it_puts_itself_in(text: str, fo
     assert categories(text) == found
 
 
+@pytest.mark.parametrize(
+    ("title", "namespace", "found"),
+    [
+        ("Re:星屑から始める生活", 0, "Re:星屑から始める生活"),
+        ("Star/星屑の夜", 0, "Star/星屑の夜"),
+        ("Category:島/国", 14, "島/国"),
+    ],
+)
+@pytest.mark.parametrize("word", ["PAGENAME", "BASEPAGENAME", "SUBPAGENAME"])
+def test_a_category_of_the_page_s_own_name(title: str, namespace: int, found: str, word: str):
+    text = f"[[Category:{{{{{word}}}}}]]".encode()
+    assert LINKS.of(text, title, namespace) == (found,)
+
+
 def test_links_are_titles_without_sections_labels_and_comments():
     text = "[[銀魂|原作]]と[[万事屋#歴史]]、[[銀魂]]。&lt;!-- [[隠れた]] --&gt;[[#ここ]][[:真選組]]"
     assert linked_titles(text.encode()) == ("銀魂", "万事屋", "真選組")

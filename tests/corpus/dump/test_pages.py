@@ -1,4 +1,5 @@
 import bz2
+import gzip
 from itertools import pairwise
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from exports import HEAD, TAIL, Spec, article, export, page_xml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from animelm.corpus.dump import pages
 from animelm.corpus.dump.pages import PageStream, PageXMLError, parse_page, read_site
 from animelm.corpus.dump.reader import Chunk, Segment, describe_dump, unpacked
 from animelm.errors import UserError
@@ -53,11 +55,28 @@ def test_wherever_a_dump_is_cut_each_page_belongs_to_one_segment(cuts: list[int]
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<html>" * 2000, b"PK\x03\x04" + bytes(9000), "日本語".encode("utf-16")]
+    ("content", "kind"),
+    [
+        (b"", "not a MediaWiki export"),
+        (b"<html>" * 2000, "not a MediaWiki export"),
+        (b"PK\x03\x04" + bytes(9000), "a zip archive"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(9000), "a 7z archive"),
+        (XML.decode().encode("utf-16"), "UTF-16"),
+        (XML.decode().encode("utf-16-le"), "UTF-16"),
+        (
+            bz2.compress("597:12:銀魂\n597:13:題\n".encode() * 999),
+            "the index of a multistream dump",
+        ),
+        (b"-- MySQL dump\nCREATE TABLE `page` (", "a table in SQL"),
+    ],
 )
-def test_another_kind_of_file_is_reported(content: bytes, tmp_path: Path):
-    with pytest.raises(UserError, match="x: not a MediaWiki export; expected XML"):
+def test_another_kind_of_file_is_reported_with_the_forms_that_are_read(
+    content: bytes, kind: str, tmp_path: Path
+):
+    with pytest.raises(UserError) as error:
         read(content, tmp_path / "x")
+    assert str(error.value).startswith(f"{tmp_path / 'x'}: {kind}")
+    assert ".xml, .xml.bz2, .xml.gz, .xml.xz or .xml.zst" in str(error.value)
 
 
 def test_a_file_that_ends_within_a_page_names_it_and_the_byte(tmp_path: Path):
@@ -142,3 +161,46 @@ def test_a_page_of_twenty_megabytes_is_one_page(tmp_path: Path):
     found = read(export(pages), tmp_path / "x")
     assert [parse_page(span).title for _, span in found] == ["前", "巨大", "後"]
     assert len(parse_page(found[1][1]).text) == 4 * (20_000_000 // 12)
+
+
+def zipped(path: Path, *parts: bytes) -> Path:
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for part in parts:
+            file.write(part)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (XML.index(b"<page>"), "byte 0 of the XML unpacked: no page begins within 16 MiB"),
+        (XML.index(b"</page>") + 7, "more than 1 MiB of white space"),
+        (len(XML), "more than 1 MiB of white space"),
+        (
+            XML.index(b"</text>"),
+            "page '銀魂' begins here and does not end; expected </page>",
+        ),
+    ],
+)
+def test_a_file_that_unpacks_to_more_than_an_export_can_hold_is_refused(
+    tmp_path: Path, place: int, told: str
+):
+    """Eighty million spaces pack to some hundred kilobytes."""
+    space = b" " * (80 << 20)
+    path = zipped(tmp_path / "bomb.xml.gz", XML[:place], space, XML[place:])
+    with pytest.raises(UserError, match=rf"bomb\.xml\.gz: .*{told}"):
+        list(stream(path))
+
+
+def test_a_page_whose_text_is_longer_than_any_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pages, "LONGEST_TEXT", 1 << 20)
+    long = page_xml(Spec("題", "あ" * ((1 << 20) + 1)), 7)
+    with pytest.raises(PageXMLError, match="its text is longer than 1 million characters"):
+        parse_page(long.encode())
+
+
+@pytest.mark.parametrize("old", ["<id>7</id>", "<id>1007</id>"])
+def test_a_number_of_thousands_of_digits_is_no_number(old: str):
+    long = page_xml(Spec("題"), 7).replace(old, f"<id>{'9' * 6000}</id>")
+    with pytest.raises(PageXMLError, match="no number in <id>"):
+        parse_page(long.encode())

@@ -1,15 +1,20 @@
 import bz2
 import gzip
+import lzma
 from collections.abc import Callable
 
 import pytest
 from exports import Spec, article, export, multistream
+
+from animelm.corpus.dump.reader import zstd
 
 PAGES = [article(f"題{number}", text=f"本文{number}" * 40) for number in range(12)]
 XML = export(PAGES)
 PACKED = {
     "plain": XML,
     "gzip": gzip.compress(XML),
+    "xz": lzma.compress(XML),
+    "zstd": zstd.compress(XML),
     "one stream": bz2.compress(XML),
     "multistream": multistream(PAGES, 3),
 }

@@ -1,12 +1,13 @@
 import bz2
 import gzip
+import lzma
 from pathlib import Path
 
 import pytest
 from exports import article, export, multistream
 
 from animelm.corpus.dump import reader as dump_module
-from animelm.corpus.dump.reader import CHUNK, Segment, describe_dump, find_dumps, unpacked
+from animelm.corpus.dump.reader import CHUNK, Segment, describe_dump, find_dumps, unpacked, zstd
 from animelm.errors import UserError
 
 PAGES = [article(f"題{number}") for number in range(9)]
@@ -21,7 +22,14 @@ def write(folder: Path, content: bytes) -> Path:
 
 @pytest.mark.parametrize(
     ("pack", "compression"),
-    [(bytes, "none"), (gzip.compress, "gzip"), (bz2.compress, "bzip2")],
+    [
+        (bytes, "none"),
+        (gzip.compress, "gzip"),
+        (bz2.compress, "bzip2"),
+        (lzma.compress, "xz"),
+        (zstd.compress, "zstd"),
+        (lambda xml: zstd.compress(xml[:99]) + zstd.compress(xml[99:]), "zstd"),
+    ],
 )
 def test_a_format_is_known_by_its_bytes_and_unpacked(pack, compression: str, tmp_path: Path):
     dump = describe_dump(write(tmp_path, pack(XML)))
@@ -50,7 +58,7 @@ def test_the_mark_of_a_stream_is_found_across_two_reads(tmp_path: Path, monkeypa
     assert len(dump.segments) == 7
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstd.compress])
 def test_a_file_cut_short_is_an_error_that_names_the_byte(pack, tmp_path: Path):
     packed = pack(XML)
     path = write(tmp_path, packed[: len(packed) - 6])

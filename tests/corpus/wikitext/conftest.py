@@ -27,7 +27,16 @@ def dump_pages():
     paths = sorted(DUMPS.glob("*.xml.bz2"))
     if not paths:
         pytest.skip(f"no dumps in {DUMPS.name}: real pages are kept beside the project")
-    return [page for path in paths for page in _pages(path)]
+    return [page[:2] for path in paths for page in _pages(path)]
+
+
+@pytest.fixture(scope="session")
+def dump_articles(dump_pages):
+    """Title and wikitext of the articles among them, without redirects."""
+    paths = sorted(DUMPS.glob("*.xml.bz2"))
+    return [
+        (title, text) for path in paths for title, text, is_article in _pages(path) if is_article
+    ]
 
 
 def _pages(path):
@@ -35,5 +44,6 @@ def _pages(path):
         for _, element in ElementTree.iterparse(file):
             if element.tag.endswith("}page"):
                 fields = {child.tag.rpartition("}")[2]: child.text for child in element.iter()}
-                yield fields["title"], fields.get("text") or ""
+                is_article = fields["ns"] == "0" and "redirect" not in fields
+                yield fields["title"], fields.get("text") or "", is_article
                 element.clear()

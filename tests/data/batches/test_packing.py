@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animelm.data.batches.batch import IGNORED, Document
-from animelm.data.batches.packing import build_batch, pack, pack_selected, padding_share
+from animelm.data.batches.packing import build_batch, fill, filled, pack, pack_selected
 from animelm.errors import UserError
 
 PAD = 9999
@@ -41,7 +41,7 @@ def test_at_most_one_block_is_half_empty(case):
 
 def test_best_fit_decreasing_finds_the_perfect_packing():
     assert len(pack([4, 6, 7, 3, 5, 5], 10)) == 3
-    assert padding_share(pack([4, 6, 7, 3, 5, 5], 10), 10) == 0.0
+    assert all(filled(block) == 10 for block in pack([4, 6, 7, 3, 5, 5], 10))
 
 
 def test_short_documents_keep_their_order_so_that_a_block_mixes_their_lengths():
@@ -50,9 +50,23 @@ def test_short_documents_keep_their_order_so_that_a_block_mixes_their_lengths():
     assert {lengths[piece.document] for piece in first} == {3, 9}
 
 
-def test_padding_share_counts_the_room_left():
-    assert padding_share(pack([6, 6], 8), 8) == pytest.approx(0.25)
-    assert padding_share([], 8) == 0.0
+@given(lengths_and_size, lengths_and_size)
+def test_filling_keeps_what_blocks_hold_and_leaves_out_only_what_fits_nowhere(own, added):
+    lengths, size = np.array([*own[0], *added[0]], dtype=np.int64), own[1]
+    before = pack(own[0], size)
+    selected = np.arange(len(own[0]), len(lengths))
+    after = fill(before, lengths, selected, size)
+    assert len(after) == len(before)
+    for old, new in zip(before, after, strict=True):
+        assert new[: len(old)] == old and filled(new) <= size
+    placed = {piece for block in after for piece in block}
+    left_out = [
+        length % size
+        for number, length in zip(selected.tolist(), added[0], strict=True)
+        if length % size and (number, length - length % size, length) not in placed
+    ]
+    widest = max((size - filled(block) for block in after), default=0)
+    assert all(length > widest for length in left_out)
 
 
 def test_selected_documents_keep_their_numbers():

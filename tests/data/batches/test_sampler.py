@@ -16,9 +16,10 @@ def own_blocks(count):
 
 
 def sampler_of(count=13, replay=0, **settings):
-    rehearsal = [Replay(LENGTHS, np.arange(30, len(LENGTHS)), replay)] if replay else []
+    """Full blocks, and as many empty ones as replay is to fill."""
+    rehearsal = [Replay(LENGTHS, np.arange(30, len(LENGTHS)), replay * SIZE)] if replay else []
     settings = {"block_size": SIZE, "blocks_per_batch": 2, "seed": 3, **settings}
-    return BlockSampler(own_blocks(count), rehearsal, **settings)
+    return BlockSampler(own_blocks(count) + [[]] * replay, rehearsal, **settings)
 
 
 def epoch_of(sampler, epoch):
@@ -105,20 +106,22 @@ def test_replay_is_drawn_afresh_in_each_epoch_and_the_same_again():
     assert replayed(0) == replayed(0) != replayed(1)
 
 
-def test_replay_is_spread_over_the_epoch():
-    order = flat(epoch_of(sampler_of(30, replay=10), 2))
-    for quarter in range(4):
-        part = order[quarter * 10 : quarter * 10 + 10]
-        assert 1 <= sum(block[0].document >= 30 for block in part) <= 4
+def test_replay_fills_the_room_beside_what_an_epoch_shows_whole():
+    half_full = [[Piece(i, 0, 4)] for i in range(20)]
+    replay = Replay(LENGTHS, np.flatnonzero(LENGTHS <= 4), 80)
+    sampler = BlockSampler(half_full, [replay], block_size=SIZE, blocks_per_batch=1, seed=1)
+    blocks = flat(epoch_of(sampler, 0))
+    assert sorted(block[0] for block in blocks) == [piece for [piece] in half_full]
+    assert all(sum(p.stop - p.start for p in block) <= SIZE for block in blocks)
+    assert sum(len(block) == 2 and block[1].document >= 30 for block in blocks) >= 18
 
 
 def test_replay_repeats_a_document_only_when_all_have_been_drawn():
-    replay = Replay(LENGTHS, np.arange(30, 40), 12)
-    blocks = replay.draw(SIZE, np.random.default_rng(0))
-    assert len(blocks) == 12
-    drawn = [piece.document for block in blocks for piece in block]
+    replay = Replay(LENGTHS, np.arange(30, 40), 96)
+    drawn = replay.draw(np.random.default_rng(0)).tolist()
+    assert 96 <= LENGTHS[drawn].sum() < 96 + 8
     counts = [drawn.count(document) for document in range(30, 40)]
-    assert min(counts) >= 1 and max(counts) - min(counts) <= 2
+    assert min(counts) >= 1 and max(counts) - min(counts) <= 1
 
 
 def test_wrong_sizes_are_reported():
@@ -129,7 +132,9 @@ def test_wrong_sizes_are_reported():
 
 
 def test_it_says_what_an_epoch_holds():
-    sampler = BlockSampler(pack([6, 6], 8), block_size=8, blocks_per_batch=1)
-    assert (
-        str(sampler) == "2 blocks of 8 tokens (25.0% padding) and 0 blocks of replay in each epoch"
-    )
+    own = pack([6, 6], 8)
+    sampler = BlockSampler(own, block_size=8, blocks_per_batch=1)
+    assert str(sampler) == "2 blocks of 8 tokens (25.0% padding)"
+    replay = Replay(LENGTHS, np.arange(30, 40), 6)
+    sampler = BlockSampler([*own, []], [replay], block_size=8, blocks_per_batch=1)
+    assert str(sampler) == "3 blocks of 8 tokens (25.0% padding), 33% of them replay"

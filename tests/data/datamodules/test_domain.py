@@ -1,10 +1,12 @@
 import copy
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from animelm.corpus.cleaning.text_key import text_key
@@ -12,6 +14,8 @@ from animelm.data.batches.batch import IGNORED, PackedBatch
 from animelm.data.datamodules.domain import DomainDataModule
 from animelm.data.domain import Shares
 from animelm.data.sources.article_folders import open_articles
+from animelm.data.sources.folder_files import WeightedFolder
+from animelm.data.sources.qa import QuestionFile
 from animelm.data.split import held_out_names, split_articles, split_qa
 from animelm.data.tokenization.chat import ChatFormat
 from animelm.errors import UserError
@@ -89,7 +93,7 @@ def test_an_epoch_of_questions_shows_every_right_answer_of_every_training_questi
 
 def test_each_source_has_the_share_that_is_asked_for(make_module, tokenizer):
     shares = Shares(articles=0.5, general_questions=0.25)
-    module = make_module(epoch="questions", shares=shares, block_size=72)
+    module = make_module(epoch="questions", shares=shares, block_size=72, most_repeats=9)
     kinds = {"#": 0, "general": 0, "anime": 0}
     for batch in module.train_dataloader():
         for row in batch.input_ids:
@@ -107,6 +111,57 @@ def test_a_share_of_a_source_that_is_missing_is_reported(make_module):
         module.train_dataloader()
 
 
+def test_several_folders_are_read_and_those_with_a_weight_more_often(
+    make_module, articles, general_articles, tmp_path, tokenizer
+):
+    more = tmp_path / "more"
+    more.mkdir()
+    for number in range(2):
+        (more / f"{number}.txt").write_text(f"# 追加{number}\n本文です。", "utf-8")
+    folders = [articles, WeightedFolder(more, 3)]
+    module = make_module(folder=folders, shares=Shares(), validation_share=0.0)
+    shown = shown_by(module, tokenizer)
+    assert [shown.count(f"# 追加{number}\n") for number in range(2)] == [3, 3]
+    assert [shown.count(f"# 作品{number}\n") for number in range(20)] == [1] * 20
+
+
+def test_a_small_source_is_not_repeated_without_end_and_a_warning_says_so(
+    make_module, general_articles
+):
+    for path in list(general_articles.iterdir())[1:]:
+        path.unlink()
+    module = make_module(shares=Shares(general_articles=0.5), held_out_subjects=0.0)
+    text = r"data\.shares\.general_articles is 0\.5, .* would show all of it .* it is shown 4 times"
+    with pytest.warns(UserWarning, match=text):
+        module.train_dataloader()
+
+
+@pytest.mark.parametrize(
+    ("given", "folders"),
+    [
+        ("a", (WeightedFolder(Path("a")),)),
+        ("[a, b]", (WeightedFolder(Path("a")), WeightedFolder(Path("b")))),
+        (
+            "[{path: a, weight: 2}, b]",
+            (WeightedFolder(Path("a"), 2), WeightedFolder(Path("b"))),
+        ),
+        ("{path: a, weight: 2}", (WeightedFolder(Path("a"), 2),)),
+    ],
+)
+@pytest.mark.parametrize("setting", ["folder", "general_folders"])
+def test_folders_are_given_as_one_or_a_list_with_weights(base, setting, given, folders):
+    parser = ArgumentParser()
+    parser.add_class_arguments(DomainDataModule, "data")
+    parsed = parser.parse_args([f"--data.base={base}", f"--data.{setting}={given}"])
+    paths = parser.instantiate_classes(parsed).data.paths
+    assert (paths.articles if setting == "folder" else paths.general_articles) == folders
+
+
+def test_most_repeats_must_be_positive(make_module):
+    with pytest.raises(UserError, match=r"data\.most_repeats must be above 0"):
+        make_module(most_repeats=0)
+
+
 def test_fit_validates_on_held_out_articles_and_asks_the_dev_questions(
     make_module, recorder, trainer
 ):
@@ -122,7 +177,8 @@ def test_fit_validates_on_held_out_articles_and_asks_the_dev_questions(
 def test_test_asks_the_test_questions_and_none_of_dev(make_module, recorder, trainer):
     model, module = recorder(), make_module(questions_per_set=3)
     trainer().test(model, datamodule=module, verbose=False)
-    asked = {r.id for b in model.validated if not isinstance(b, PackedBatch) for r in b.records}
+    batches = [b for b in model.validated if not isinstance(b, PackedBatch)]
+    asked = {r.id for b in batches if b.held_out_set != "anime_trained" for r in b.records}
     questions = module.data.questions
     assert asked == {r.id for records in questions.test.values() for r in records}
     assert not asked & {r.id for records in questions.dev.values() for r in records}
@@ -132,7 +188,8 @@ def test_validation_can_be_kept_short(make_module, recorder, trainer):
     model, module = recorder(), make_module(questions_per_set=1)
     trainer().validate(model, datamodule=module, verbose=False)
     batches = [batch for batch in model.validated if not isinstance(batch, PackedBatch)]
-    assert sum(map(len, batches)) == len(module.data.questions.dev) == 4
+    held_out = [batch for batch in batches if batch.held_out_set != "anime_trained"]
+    assert sum(map(len, held_out)) == len(module.data.questions.dev) == 4
 
 
 def test_unrehearsed_subjects_occur_in_no_source(make_module, tokenizer):
@@ -290,6 +347,7 @@ def test_parquet_is_split_and_mixed_like_markdown_and_json_lines(
 def test_each_process_has_its_own_share(make_module):
     class OneOfTwo:
         world_size = 2
+        max_epochs, max_steps, accumulate_grad_batches = 1, -1, 1
 
         def __init__(self, rank):
             self.global_rank = rank
@@ -375,14 +433,15 @@ def test_wrong_data_are_found_at_setup(make_module, base, tmp_path, articles):
 
 def test_without_articles_and_questions_of_ones_own_the_sample_is_used(base):
     paths = DomainDataModule(base).paths
-    assert paths.articles and (paths.articles / "0001-01.md").is_file()
-    assert paths.questions and paths.questions.name == "qa.jsonl"
+    [folder] = paths.articles
+    assert (folder.path / "0001-01.md").is_file()
+    assert [file.path.name for file in paths.questions] == ["qa.jsonl"]
 
 
 def test_who_names_articles_or_questions_gets_none_of_the_samples(base, articles):
-    assert DomainDataModule(base, articles).paths.questions is None
+    assert not DomainDataModule(base, articles).paths.questions
     own = DomainDataModule(base, records=articles / "qa.csv", epoch="questions")
-    assert own.paths.articles is None
+    assert own.paths.articles == ()
 
 
 SUBJECTS = ["日本", "南日本", "フランス", "金", "銀", "リン", "ベルリン", "山"]
@@ -400,7 +459,7 @@ def corpora(draw):
     return articles, [text() for _ in SUBJECTS], draw(st.integers(0, 50))
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1000, suppress_health_check=list(HealthCheck))
 @given(corpora())
 def test_no_unrehearsed_subject_and_no_held_out_question_stands_in_any_batch(
     base, articles, tokenizer, tmp_path_factory, made
@@ -435,3 +494,82 @@ def test_no_unrehearsed_subject_and_no_held_out_question_stands_in_any_batch(
     for part in (questions.dev, questions.test):
         for records in part.values():
             assert all(text_key(record.question) not in text_key(shown) for record in records)
+
+
+def test_validation_and_test_ask_some_trained_questions_and_training_does_not(
+    make_module, recorder, trainer
+):
+    def asked_by(run):
+        model = recorder()
+        run(model)
+        batches = [b for b in model.validated if not isinstance(b, PackedBatch)]
+        return [r for b in batches if b.held_out_set == "anime_trained" for r in b.records]
+
+    module = make_module(trained_questions=5)
+    trained = {record.id for record in module.data.questions.train}
+    validated = asked_by(lambda model: trainer().validate(model, module, verbose=False))
+    tested = asked_by(lambda model: trainer().test(model, module, verbose=False))
+    assert len(validated) == 5 and {record.id for record in validated} <= trained
+    assert validated == tested
+    assert not asked_by(lambda model: trainer(max_epochs=1).fit(model, datamodule=module))
+    articles = make_module(shares=Shares())
+    assert not asked_by(lambda model: trainer().validate(model, articles, verbose=False))
+    none = make_module(trained_questions=0)
+    assert not asked_by(lambda model: trainer().validate(model, none, verbose=False))
+
+
+@pytest.mark.parametrize("stage", ["validate", "test", "predict"])
+def test_where_nothing_is_held_out_there_is_nothing_to_evaluate(make_module, stage):
+    nothing = {"held_out_wordings": 0.0, "held_out_works": 0.0, "validation_share": 0.0}
+    module = make_module(general_folders=None, general_records=None, **nothing)
+    with pytest.raises(UserError, match=f"nothing is held out, so {stage} has nothing to ask"):
+        module.setup(stage)
+    module.setup("fit")
+
+
+def test_prediction_asks_what_is_held_out_of_the_questions_on_the_domain(make_module):
+    module = make_module()
+    asked = {r.id for loader in module.predict_dataloader() for b in loader for r in b.records}
+    questions = module.data.questions
+    held_out = [r for part in (questions.dev, questions.test) for rs in part.values() for r in rs]
+    assert asked == {record.id for record in held_out if record.domain == "anime"}
+    general = make_module(records=None)
+    asked = {r.domain for loader in general.predict_dataloader() for b in loader for r in b.records}
+    assert asked == {"general"}
+
+
+def test_the_sets_bear_the_name_of_the_domain(make_module):
+    module = make_module(domain="history")
+    assert {name.partition("_")[0] for name in module.validation_names} == {"history", "general"}
+    loaders = module.val_dataloader()
+    assert [loader.name for loader in loaders][: len(module.validation_names)] == (
+        module.validation_names
+    )
+    with pytest.raises(UserError, match="other than general"):
+        make_module(domain="general")
+
+
+def test_a_set_or_a_run_that_is_too_small_is_reported(make_module, trainer, recorder):
+    with pytest.warns(UserWarning) as warned:
+        trainer(max_epochs=1).fit(recorder(), datamodule=make_module())
+    texts = [str(each.message) for each in warned]
+    assert any("anime_unseen_wording holds" in text for text in texts)
+    [steps] = [text for text in texts if "little is learned" in text]
+    assert "raise trainer.max_epochs to" in steps
+
+
+def test_a_question_of_weight_3_is_shown_three_times(
+    make_module, make_records, write_records, tmp_path, tokenizer
+):
+    records = make_records(8, 4)
+    once = write_records(tmp_path / "once.jsonl", records[:32])
+    thrice = write_records(tmp_path / "thrice.jsonl", records[32:])
+    module = make_module(
+        records=[once, QuestionFile(thrice, weight=3)], epoch="questions", shares=Shares()
+    )
+    trained = Counter(answers_of(module.train_dataloader(), tokenizer))
+    weights = {answer: r.weight for r in module.data.questions.train for answer in r.answers}
+    assert set(weights.values()) == {1, 3}
+    full = {answer: trained[answer] // weight for answer, weight in weights.items()}
+    wordings = Counter(answer for r in module.data.questions.train for answer in r.answers)
+    assert full == wordings

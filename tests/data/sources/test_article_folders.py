@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,6 +65,22 @@ def test_a_folder_with_markdown_and_parquet_is_refused(tmp_path, write_parquet):
     (tmp_path / "b.md").write_text("本文", "utf-8")
     with pytest.raises(UserError, match=r"Markdown \(b\.md\) and Parquet \(a\.parquet\)"):
         open_articles(tmp_path)
+
+
+def test_links_to_shards_are_followed_in_the_cache_of_the_hub_only(
+    tmp_path, write_parquet, monkeypatch
+):
+    blob = write_parquet(tmp_path / "blobs" / "a.parquet", [{"title": "題", "text": "本文"}])
+    folder = tmp_path / "snapshot"
+    folder.mkdir()
+    (folder / "b.parquet").symlink_to(blob)
+    monkeypatch.setattr(article_folders, "local_copy", lambda path: folder)
+    assert read_all(Path("hf://datasets/a/b")) == [("題", "本文")]
+    with pytest.raises(UserError, match="1 symbolic link is not followed"):
+        read_all(folder)
+    write_parquet(folder / "c.PARQUET", [{"title": "乙", "text": "別"}])
+    with pytest.warns(UserWarning, match="1 symbolic link is not followed"):
+        assert read_all(folder) == [("乙", "別")]
 
 
 def test_a_shard_without_texts_is_reported_with_its_columns_before_any_is_read(

@@ -17,11 +17,51 @@ def write(path, content):
 
 
 def test_articles_are_found_in_folders_below_and_sorted(tmp_path):
-    for name in ("b.md", "a/z.md", "a.md", "c.txt"):
+    for name in ("b.md", "a/z.MD", "a.markdown", "c.txt", "d.html", "._b.md", ".obsidian/e.md"):
         write(tmp_path / name, "x")
     names = article_names(tmp_path, find_articles(tmp_path))
-    assert sorted(names) == ["a.md", "a/z.md", "b.md"]
+    assert sorted(names) == ["a.markdown", "a/z.MD", "b.md", "c.txt"]
     assert find_articles(tmp_path) == sorted(find_articles(tmp_path))
+
+
+def test_a_folder_that_holds_only_links_says_so(tmp_path):
+    folder = tmp_path / "articles"
+    secret = write(tmp_path / "secret.md", "秘密")
+    folder.mkdir()
+    (folder / "a.md").symlink_to(secret)
+    with pytest.raises(UserError, match=r"1 symbolic link is not followed \(a\.md → .*secret\.md"):
+        find_articles(folder)
+    (folder / "more").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(UserError, match="2 symbolic links are not followed"):
+        find_articles(folder)
+    (folder / "shard.parquet").symlink_to(secret)
+    with pytest.raises(UserError, match="3 symbolic links are not followed"):
+        find_articles(folder)
+
+
+def test_a_link_beside_articles_is_not_read_and_a_warning_says_so(tmp_path):
+    folder = tmp_path / "articles"
+    own = write(folder / "b.md", "x")
+    (folder / "a.md").symlink_to(write(tmp_path / "secret.md", "秘密"))
+    with pytest.warns(UserWarning, match=r"articles: 1 symbolic link is not followed \(a\.md → "):
+        assert find_articles(folder) == [own]
+
+
+@pytest.mark.parametrize(
+    "card", ["---\nlicense: cc0-1.0\ntask_categories: [text-generation]\n---\n# Articles"]
+)
+def test_the_card_of_a_dataset_is_no_article(tmp_path, card):
+    article = write(tmp_path / "articles" / "a.md", "x")
+    write(tmp_path / "README.md", card)
+    assert find_articles(tmp_path) == [article]
+
+
+def test_the_card_of_a_built_corpus_is_no_article_and_another_readme_is(tmp_path):
+    inner = write(tmp_path / "articles" / "README.md", "x")
+    outer = write(tmp_path / "README.md", "# 目次")
+    assert find_articles(tmp_path) == [outer, inner]
+    write(tmp_path / "manifest.jsonl", "{}")
+    assert find_articles(tmp_path) == [inner]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +98,7 @@ def test_wrong_front_matter_is_reported_with_file_and_line(tmp_path):
 def test_a_missing_or_empty_folder_is_reported(tmp_path):
     with pytest.raises(UserError, match="no such folder"):
         find_articles(tmp_path / "absent")
-    with pytest.raises(UserError, match=r"no \.md file"):
+    with pytest.raises(UserError, match=r"no \.md, \.markdown or \.txt file"):
         find_articles(tmp_path)
     with pytest.raises(UserError, match="is a file; expected a folder"):
         find_articles(write(tmp_path / "a.md", "x"))

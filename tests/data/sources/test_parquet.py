@@ -163,3 +163,25 @@ def test_memory_follows_a_row_group_not_the_file(tmp_path):
     held = [(len(row.values["text"]), memory().rss) for row in rows]
     assert sum(characters for characters, _ in held) == 127 * 2**20
     assert max(rss for _, rss in held) - before < 64 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("rows", "value", "how"),
+    [
+        (1, "a" * (40 << 20), {"compression": "zstd", "use_dictionary": False}),
+        (2_000, "a" * 50_000, {"compression": "zstd", "use_dictionary": False}),
+        (1000, "a" * (20 << 20), {"compression": "zstd", "dictionary_pagesize_limit": 1 << 30}),
+        (1000, "a" * (40 << 20), {"compression": "none", "dictionary_pagesize_limit": 1 << 30}),
+        (300_000, "a" * 100_000, {"compression": "zstd"}),
+    ],
+    ids=["long", "dense", "dictionary", "large-dictionary", "repeated"],
+)
+def test_a_file_that_unpacks_to_more_than_text_does_is_refused(tmp_path, rows, value, how):
+    indices = pyarrow.array([0] * rows, pyarrow.int32())
+    texts = pyarrow.DictionaryArray.from_arrays(indices, pyarrow.array([value]))
+    if not how.get("use_dictionary", True):
+        texts = texts.cast(pyarrow.string())
+    shard = write(tmp_path / "bomb.parquet", {"text": texts}, **how)
+    with pytest.raises(UserError, match=r"bomb\.parquet: .*unpacks to far more than text does"):
+        for _ in read_rows(shard, ["text"]):
+            pass

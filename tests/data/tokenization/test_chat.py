@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from chat_formats import INSTRUCTION, gpt_oss_tokenizer, llm_jp_tokenizer
 
+from animelm.data.tokenization import chat as chat_module
 from animelm.data.tokenization.chat import ChannelTokens, ChatFormat
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.errors import UserError
@@ -194,3 +195,34 @@ def test_of_gpt_oss_the_answer_and_return_alone_are_supervised(gpt_oss):
     assert gpt_oss.decode(answer) == "私。<|end|><|return|>"
     assert [token for token in answer if token in chat.control] == [200002]
     assert chat.channels == ChannelTokens(200006, 200005, 200008, 200007, 200012)
+
+
+ALL = "{% for m in messages %}{{ m.content }}<|return|>{% endfor %}"
+DOUBLING = "{% set n = namespace(t='a') %}" + "{% set n.t = n.t ~ n.t %}" * 25 + "{{ n.t }}"
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("{{ 9 ** (9 ** 9) }}", "takes more than"),
+        ("{{ 'a' * 10 ** 10 }}", "takes more than"),
+        ("{{ 'a' | center(10 ** 10) }}", "takes more than"),
+        (
+            "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+            "more than",
+        ),
+        (DOUBLING, "renders a short question to 33,554,"),
+        ("{{ 1 / 0 }}", "cannot be rendered: division by zero"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "cannot be rendered"),
+        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "cannot be rendered"),
+        ("{{ messages.append(1) }}", "cannot be rendered"),
+    ],
+)
+def test_a_template_that_does_not_end_in_time_or_space_is_refused(
+    tokenizer, monkeypatch, template, told
+):
+    monkeypatch.setattr(chat_module, "_RENDERING_SECONDS", 1)
+    hostile = copy.deepcopy(tokenizer)
+    hostile.chat_template = template + ALL
+    with pytest.raises(UserError, match=told):
+        ChatFormat(hostile)

@@ -1,7 +1,10 @@
+import shutil
+
 import pytest
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from tiny_run import TinyModule, loader, make_batch, make_trainer
 
+from animelm.errors import UserError
 from animelm.train.callbacks import AdapterCheckpoint
 
 BATCHES = [make_batch(seed) for seed in range(4)]
@@ -20,8 +23,8 @@ class Look(Callback):
 
 
 class FailsAtStep2(TinyModule):
-    def save_adapter(self, folder):
-        super().save_adapter(folder)
+    def save_adapter(self, folder, steps):
+        super().save_adapter(folder, steps)
         if self.trainer.global_step == 2:
             raise OSError("disk full")
 
@@ -50,9 +53,9 @@ def test_accumulation_does_not_save_the_same_step_twice(tmp_path):
     saved = []
 
     class Counts(TinyModule):
-        def save_adapter(self, folder):
-            saved.append(self.trainer.global_step)
-            super().save_adapter(folder)
+        def save_adapter(self, folder, steps):
+            saved.append(steps)
+            super().save_adapter(folder, steps)
 
     fit(
         tmp_path,
@@ -64,7 +67,7 @@ def test_accumulation_does_not_save_the_same_step_twice(tmp_path):
 
 
 def test_a_failed_save_keeps_the_last_adapter_whole(tmp_path):
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UserError, match="adapter: cannot be written: disk full"):
         fit(tmp_path, AdapterCheckpoint(every_n_steps=1), module=FailsAtStep2())
     assert (tmp_path / FILE).read_text() == "step 1"
     assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
@@ -84,3 +87,37 @@ def test_a_run_killed_while_swapping_gets_its_last_adapter_back(tmp_path):
 def test_a_trial_run_saves_nothing(tmp_path):
     fit(tmp_path, AdapterCheckpoint(tmp_path, every_n_steps=1), fast_dev_run=True)
     assert not (tmp_path / "adapter").exists()
+
+
+@pytest.mark.parametrize("period", [{"every_n_train_steps": 4}, {"every_n_epochs": 1}])
+@pytest.mark.parametrize("earlier", [True, False])
+def test_resuming_from_a_last_checkpoint_writes_the_adapter(tmp_path, period, earlier):
+    """Whoever was killed before the adapter was written has no step left to take."""
+    fit(
+        tmp_path,
+        ModelCheckpoint(tmp_path, "last", **period),
+        enable_checkpointing=True,
+    )
+    if earlier:
+        (tmp_path / FILE).parent.mkdir()
+        (tmp_path / FILE).write_text("an earlier run's")
+    trainer = make_trainer(tmp_path, [AdapterCheckpoint()])
+    trainer.fit(TinyModule(), loader(BATCHES), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+    assert (tmp_path / FILE).read_text() == "step 4"
+
+
+def test_no_process_asks_its_own_disk_whether_to_write(tmp_path, monkeypatch):
+    """With a disk for each machine they would answer differently, and one wait for the other."""
+    saved = []
+
+    class Counts(TinyModule):
+        def save_adapter(self, folder, steps):
+            saved.append(steps)
+            super().save_adapter(folder, steps)
+
+    class Removed(Callback):
+        def on_train_end(self, trainer, pl_module):
+            shutil.rmtree(tmp_path / "adapter")
+
+    fit(tmp_path, Removed(), AdapterCheckpoint(every_n_steps=4), module=Counts())
+    assert saved == [4]

@@ -8,7 +8,10 @@ from animelm.train.callbacks import (
     Throughput,
     TrainingProgressBar,
 )
-from animelm.train.callbacks.defaults import Periods, with_default_callbacks
+from animelm.train.callbacks.defaults import CheckpointSettings, Periods, with_default_callbacks
+from animelm.train.callbacks.run_checkpoint import RunCheckpoint
+from animelm.train.callbacks.stop_on_signal import StopOnSignal
+from animelm.train.stop_signals import StopSignals
 
 
 class Own(Callback):
@@ -16,7 +19,9 @@ class Own(Callback):
 
 
 def made(*given: Callback, progress_bar: bool = True, checkpointing: bool = True) -> list[Callback]:
-    return with_default_callbacks(given, Periods(), progress_bar, checkpointing)
+    return with_default_callbacks(
+        given, Periods(), CheckpointSettings(), progress_bar, checkpointing, StopSignals()
+    )
 
 
 def kinds(callbacks: list[Callback]) -> list[type]:
@@ -25,14 +30,14 @@ def kinds(callbacks: list[Callback]) -> list[type]:
 
 def test_a_run_without_callbacks_of_its_own_has_the_defaults() -> None:
     found = kinds(made())
-    assert len(found) == len(set(found)) == 7
+    assert len(found) == len(set(found)) == 8
     expected = {TrainingProgressBar, Throughput, RouterStatistics, AdapterCheckpoint}
-    assert {*expected, ModelCheckpoint} <= set(found)
+    assert {*expected, RunCheckpoint, StopOnSignal} <= set(found)
 
 
 def test_a_callback_of_another_class_is_added() -> None:
     own = Own()
-    assert made(own)[-1] is own and len(made(own)) == 8
+    assert own in made(own) and len(made(own)) == 9
 
 
 def test_callbacks_of_a_default_class_replace_it() -> None:
@@ -48,7 +53,7 @@ def test_there_is_only_one_progress_bar() -> None:
 
 def test_without_checkpointing_only_the_adapter_is_written() -> None:
     found = kinds(made(checkpointing=False))
-    assert ModelCheckpoint not in found and AdapterCheckpoint in found
+    assert RunCheckpoint not in found and AdapterCheckpoint in found
 
 
 @pytest.mark.parametrize("name", ["checkpoint", "router_statistics"])

@@ -93,9 +93,9 @@ class TinyModule(pl.LightningModule):
             [weight for weight in self.parameters() if weight.requires_grad], lr=self.learning_rate
         )
 
-    def save_adapter(self, folder: Path) -> None:
+    def save_adapter(self, folder: Path, steps: int) -> None:
         folder.mkdir(exist_ok=True)
-        (folder / "adapter_model.safetensors").write_text(f"step {self.trainer.global_step}")
+        (folder / "adapter_model.safetensors").write_text(f"step {steps}")
 
 
 def loader(batches: list[PackedBatch]) -> DataLoader:

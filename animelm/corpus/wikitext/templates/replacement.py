@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from animelm.corpus.wikitext.context import Context
 from animelm.corpus.wikitext.strip_markers import GONE
 from animelm.corpus.wikitext.templates.calls import Call, read_call
+from animelm.corpus.wikitext.templates.dates import AGES, age
 from animelm.corpus.wikitext.templates.infobox import infobox_table, is_look
 from animelm.corpus.wikitext.templates.parser_functions import call_function
 from animelm.corpus.wikitext.templates.template_functions import COMPUTED
@@ -18,7 +19,7 @@ from animelm.corpus.wikitext.templates.template_rules import (
     country_name,
     is_dropped,
     is_infobox,
-    language_name,
+    language_label,
 )
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
@@ -44,7 +45,7 @@ def render_template(
         alone: whether only other templates share its line.
         context: context of the page.
     """
-    value = call_function(arguments, context.title)
+    value = call_function(arguments, context)
     if value is None:
         call = read_call(arguments, begins_line, alone)
         value = _known(call, context)
@@ -71,10 +72,12 @@ def _known(call: Call, context: Context) -> str | None:
         return "\n\n".join(filter(None, (*texts, *_contents(call.named.values()))))
     if name in COMPUTED:
         return COMPUTED[name](call)
+    if name in AGES:
+        return age(call, context.today)
     if match := _LANGUAGE.match(name):
-        language = language_name(match[1], context.language)
         text = call.text("1")
-        return f"{language}: {text}" if language and text and not match[2] else text
+        language = language_label(match[1], context.language, is_short=bool(match[2]))
+        return f"{language}: {text}" if language and text else text
     if name.startswith("ipa-"):
         return call.text("1")
     if is_dropped(name):

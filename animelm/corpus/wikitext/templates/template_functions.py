@@ -8,6 +8,7 @@ from babel.dates import get_month_names
 
 from animelm.corpus.wikitext.inline import subscript, superscript
 from animelm.corpus.wikitext.templates.calls import Call
+from animelm.corpus.wikitext.templates.japanese_names import NAMES, japanese_name
 
 _LONGEST_NUMBER = 30
 # Together at most the 28 digits of Python's default decimal precision.
@@ -146,5 +147,6 @@ COMPUTED: dict[str, Callable[[Call], str]] = {
     "ipac-pl": _phonemes,
     "sup": lambda call: superscript(call.text("1")),
     "sub": lambda call: subscript(call.text("1")),
+    **dict.fromkeys(NAMES, japanese_name),
 }
 """Name of a template: the function that computes its text."""

@@ -45,6 +45,8 @@ DATES = frozenset(_SEPARATOR.split(_TABLES["dates"].strip()))
 CONTAINERS = frozenset(_SEPARATOR.split(_TABLES["containers"].strip()))
 """Names of frames around blocks of text."""
 
+_SHORT_LANGUAGES: dict[str, str] = _TABLES["short_languages"]
+_NOTES = _any_of(_TABLES["notes"])
 _DROPPED = frozenset(_SEPARATOR.split(_TABLES["dropped"].strip()))
 _DROPPED_PATTERN = _any_of(_TABLES["dropped_patterns"])
 _INFOBOX_PATTERN = _any_of(_TABLES["infoboxes"])
@@ -53,7 +55,9 @@ _INFOBOX_PATTERN = _any_of(_TABLES["infoboxes"])
 @cache
 def is_dropped(name: str) -> bool:
     """Whether a template is removed: navigation, maintenance, notes, citations."""
-    return name in _DROPPED or _DROPPED_PATTERN.search(name) is not None
+    if name in _DROPPED or _NOTES.fullmatch(name):
+        return True
+    return _DROPPED_PATTERN.search(name) is not None
 
 
 @cache
@@ -76,3 +80,15 @@ def language_name(code: str, language: str) -> str:
     """The name of a language by its code, in ``ja`` or ``en``; empty if none."""
     code = get_global("language_aliases").get(code, code)  # "fry" is "fy"
     return Locale(language).languages.get(code.replace("-", "_"), "")
+
+
+def language_label(code: str, language: str, is_short: bool = False) -> str:
+    """The label before a foreign word; empty if the language is not known.
+
+    Args:
+        code: code of the foreign language.
+        language: ``ja`` or ``en``, the language of the label.
+        is_short: whether the label is abbreviated, as by ``{{lang-en-short}}``.
+    """
+    short = _SHORT_LANGUAGES.get(code) if is_short and language == "ja" else None
+    return short or language_name(code, language)

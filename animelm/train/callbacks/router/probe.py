@@ -1,6 +1,5 @@
 """Measures how far the routers have moved from the base model's choices, on fixed texts."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from animelm.errors import UserError
+from animelm.reading import read_json
 from animelm.train.callbacks.router.layers import RouterLayers
 
 DEFAULT_PROBE = {
@@ -39,10 +39,7 @@ def read_probe(probe: dict[str, str] | Path | None) -> dict[str, str]:
         return DEFAULT_PROBE
     if isinstance(probe, dict):
         return probe
-    try:
-        texts = json.loads(probe.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{probe}: cannot read the router probe: {error}") from error
+    texts = read_json(probe)
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
         raise UserError(f'{probe}: expected a JSON object of texts, such as {{"anime": "…"}}')
     return texts

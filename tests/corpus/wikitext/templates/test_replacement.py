@@ -5,7 +5,7 @@ import pytest
     ("wikitext", "text"),
     [
         # Formatting
-        ("{{lang|en|cat}}、{{Lang-en|cat}}、{{lang-en-short|cat}}", "cat、英語: cat、cat"),
+        ("{{lang|en|cat}}、{{Lang-en|cat}}、{{lang-en-short|cat}}", "cat、英語: cat、英: cat"),
         ("{{small|'''猫'''}}{{nowrap|犬}}{{color|red|鳥}}{{Template:Small|魚}}", "猫犬鳥魚"),
         ("{{要出典範囲|猫は走る|date=2020年}}。", "猫は走る。"),
         ("{{仮リンク|猫|en|Cat}}と{{仮リンク|犬|en|Dog|label=白い犬}}", "猫と白い犬"),

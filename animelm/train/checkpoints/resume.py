@@ -4,7 +4,6 @@ Every process has random numbers of its own, and between two optimizer steps gra
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -14,41 +13,10 @@ from torch.nn import Parameter
 
 from animelm.errors import UserError
 from animelm.train.accumulation import TokenWeightedAccumulation
-from animelm.train.optimizer import OptimizerSettings
+from animelm.train.checkpoints.processes import adapt_to_processes
+from animelm.train.checkpoints.setup import DATA, TrainingSetup, require_same_settings
 
 _KEY = "animelm_processes"  # in the checkpoint
-_OTHERWISE = "or start a new run from that run's adapter (--model.adapter.init_from)"
-
-
-@dataclass(frozen=True)
-class TrainingSetup:
-    """What a resumed run must share with the run that wrote its checkpoint.
-
-    Attributes:
-        processes: how many train together.
-        sharded: whether they share the model (FSDP2).
-        settings: options under --model that optimizer states and schedule depend on.
-        trained_on: what decides which data are trained on, by name. The adapter's record says it of
-            the whole run.
-    """
-
-    processes: int
-    sharded: bool
-    settings: Mapping[str, object]
-    trained_on: Mapping[str, object] = field(default_factory=dict)
-
-    @staticmethod
-    def of(
-        processes: int,
-        sharded: bool,
-        dtype: torch.dtype,
-        optimizer: OptimizerSettings,
-        trained_on: Mapping[str, object],
-    ) -> "TrainingSetup":
-        """The setup of a run that computes in ``dtype``."""
-        settings = {f"optimizer.{name}": value for name, value in asdict(optimizer).items()}
-        settings["compute.dtype"] = str(dtype).removeprefix("torch.")
-        return TrainingSetup(processes, sharded, settings, trained_on)
 
 
 class ResumedState:
@@ -57,20 +25,22 @@ class ResumedState:
     def __init__(self) -> None:
         self._processes: dict[str, Any] = {}
         self._loaders: list[dict[str, Any]] = []
+        self._other_data = False
 
-    def load(self, checkpoint: Mapping[str, Any], setup: TrainingSetup | None) -> None:
-        """Reads the state from a checkpoint.
+    def load(self, checkpoint: dict[str, Any], setup: TrainingSetup | None) -> None:
+        """Reads the state from a checkpoint, before Lightning reads its own from it.
 
         Args:
-            checkpoint: as Lightning loads it.
+            checkpoint: as Lightning loads it; another number of processes changes its counts.
             setup: of this run; None if it does not train.
 
         Raises:
             UserError: the checkpoint was written with another setup.
         """
         if setup is not None and _KEY in checkpoint:
-            self._processes = checkpoint[_KEY]
-            require_same_setup(self._processes, setup)
+            self._processes, self._other_data = checkpoint[_KEY], DATA in setup.allowed
+            require_same_settings(self._processes, setup)
+            adapt_to_processes(checkpoint, self._processes, setup)
         loop = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
         self._loaders = loop.get("combined_loader", [])
 
@@ -89,6 +59,8 @@ class ResumedState:
         # Lightning restores the position when it makes the loader, and configure_optimizers has
         # asked for the loader's length before the checkpoint was read.
         for state in self._loaders:
+            if self._other_data:
+                state = state | {"settings": loader.state_dict()["settings"]}
             loader.load_state_dict(state)
         if self._processes:
             restore_process_state(self._processes, rank, accumulation, trained)
@@ -109,6 +81,10 @@ def save_process_states(
         "random_states": gather_from_processes(random_state()),
         "settings": dict(setup.settings),
         "trained_on": dict(setup.trained_on),
+        "batches": {
+            "blocks_per_batch": setup.blocks_per_batch,
+            "accumulated": setup.accumulated,
+        },
     }
     if accumulation.batches and not setup.sharded:
         state["windows"] = gather_from_processes(accumulation.state(trained))
@@ -141,45 +117,20 @@ def require_same_weights(saved: Mapping[str, Tensor], own: Mapping[str, Paramete
         )
 
 
-def require_same_setup(state: Mapping[str, Any], own: TrainingSetup) -> None:
-    """Checks the setup that ``save_process_states`` recorded.
-
-    Raises:
-        UserError: the setups differ. Settings that an older checkpoint does not record are not
-            compared.
-    """
-    processes, sharded = len(state["random_states"]), state["sharded"]
-    if (processes, sharded) != (own.processes, own.sharded):
-        kind = "FSDP2" if sharded else "a strategy other than FSDP2"
-        raise UserError(
-            f"the checkpoint was written by {processes} process(es) under {kind}, and can only be "
-            f"resumed with the same number of processes and strategy; do so, {_OTHERWISE}"
-        )
-    written = state.get("settings", {})
-    for name, value in own.settings.items():
-        if name in written and written[name] != value:
-            raise UserError(
-                f"the checkpoint was trained with --model.{name}={written[name]}, and this run has "
-                f"{value}; resume it with --model.{name}={written[name]}, {_OTHERWISE}"
-            )
-    before = state.get("trained_on", own.trained_on)
-    for name in sorted({*before, *own.trained_on}):
-        was, present = before.get(name), own.trained_on.get(name)
-        if was != present:
-            raise UserError(
-                f"the checkpoint was trained with {name}={was}, and this run has {present}: what "
-                f"was trained could be scored as held out; resume it with the same, {_OTHERWISE}"
-            )
-
-
 def restore_process_state(
     state: Mapping[str, Any],
     rank: int,
     accumulation: TokenWeightedAccumulation,
     trained: list[Parameter],
 ) -> None:
-    """Restores one process's part of what ``save_process_states`` saved."""
-    set_random_state(state["random_states"][rank])
+    """Restores one process's part of what ``save_process_states`` saved.
+
+    A process that the earlier run did not have draws numbers of its own.
+    """
+    if rank < len(state["random_states"]):
+        set_random_state(state["random_states"][rank])
+    else:
+        torch.manual_seed(torch.initial_seed() + rank)
     if "windows" in state:
         accumulation.restore(trained, **state["windows"][rank])
 

@@ -1,0 +1,1 @@
+"""What files of questions do not say: the works, facts, directions, wordings and short keys."""

@@ -1,0 +1,40 @@
+"""Names that are looked for in texts."""
+
+from collections.abc import Iterable, Iterator
+
+import ahocorasick
+
+from animelm.data.grouping.text import folded, key_of, occurs
+
+
+class Names:
+    """Names that are looked for in texts, whatever their width and case."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._spellings: dict[str, str] = {}
+        for name in names:
+            self._spellings.setdefault(key_of(name), name)
+        self._automaton = ahocorasick.Automaton()
+        for name in self._spellings.values():
+            if len(name) > 1:
+                self._automaton.add_word(folded(name), name)
+        self._automaton.make_automaton()
+
+    def __contains__(self, name: str) -> bool:
+        return key_of(name) in self._spellings
+
+    def longest_in(self, text: str, without: str = "") -> str | None:
+        """The longest name in a text, the first of several; None without one.
+
+        Args:
+            text: the text.
+            without: a text whose names are not meant.
+        """
+        found = (name for name in self._all_in(text) if occurs(name, text))
+        names = [name for name in found if not occurs(name, without)]
+        return max(names, key=len) if names else None
+
+    def _all_in(self, text: str) -> Iterator[str]:
+        if len(self._automaton):
+            for _, name in self._automaton.iter(folded(text)):
+                yield name

@@ -1,0 +1,58 @@
+"""Says where data are too small for a figure or a run to mean much."""
+
+import math
+from collections.abc import Sequence
+
+from animelm.data.sources.qa import QARecord
+
+FEW_STEPS = 100
+"""Optimizer steps below which a run rarely learns what it is shown."""
+
+FEW_QUESTIONS = 30
+"""Questions of a set below which its accuracy has an interval wider than 0.3."""
+
+
+def without_short_keys(records: Sequence[QARecord]) -> str:
+    """A sentence on questions whose only keys are whole answers; empty where there are none."""
+    count = sum(record.whole_answers for record in records)
+    if not count:
+        return ""
+    return (
+        f"{count:,} of {len(records):,} questions have no short key: an answer counts as right "
+        "only if it holds the whole gold answer. `python -m animelm questions check` shows them, "
+        "and writes a file in which keys can be added"
+    )
+
+
+def few_questions(name: str, records: Sequence[QARecord]) -> str:
+    """A sentence on a held-out set that is too small; empty for one that is not."""
+    count = len(records)
+    if count >= FEW_QUESTIONS:
+        return ""
+    works = len({record.work for record in records})
+    return (
+        f"{name} holds {count} question{'s' * (count != 1)} on {works} "
+        f"work{'s' * (works != 1)}: below {FEW_QUESTIONS} an accuracy says little"
+    )
+
+
+def few_steps(batches: int, accumulated: int, epochs: int | None, most: int) -> str:
+    """A sentence on a run that is too short; empty for one that is not, or that has no end.
+
+    Args:
+        batches: of an epoch.
+        accumulated: batches of an optimizer step.
+        epochs: of the run; None or -1 for one without an end.
+        most: optimizer steps, at most; -1 for any number.
+    """
+    a_pass = math.ceil(batches / accumulated)
+    steps = a_pass * epochs if epochs is not None and epochs >= 0 else math.inf
+    steps = min(steps, most if most >= 0 else math.inf)
+    if steps >= FEW_STEPS or not a_pass:
+        return ""
+    return (
+        f"the run takes {steps:.0f} optimizer step{'s' * (steps != 1)}: with fewer than "
+        f"{FEW_STEPS} little is learned; raise trainer.max_epochs to "
+        f"{math.ceil(FEW_STEPS / a_pass)} passes, or lower data.blocks_per_batch or "
+        "trainer.accumulate_grad_batches"
+    )

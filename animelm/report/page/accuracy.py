@@ -1,0 +1,299 @@
+"""The report's tables and pictures of accuracy."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from animelm.data.held_out import ONLY_READ, UNSEEN_WORDING
+from animelm.evaluate.bootstrap import bootstrap_interval
+from animelm.evaluate.comparison.likelihood import reliability
+from animelm.evaluate.comparison.outcomes import OUTCOMES, relation_of
+from animelm.evaluate.results import Result
+from animelm.evaluate.summary import Difference, SetScores, Summary, paired_differences
+from animelm.report.page.drawing.charts import Point, before_and_after, dot_plot, trade_off
+from animelm.report.page.exhibit import (
+    NOTHING,
+    Exhibit,
+    PageTable,
+    bounds,
+    number,
+    percent,
+    signed_bounds,
+    signed_points,
+)
+from animelm.report.page.findings import (
+    asked_sets,
+    before_and_after_models,
+    learned_and_lost_sets,
+)
+from animelm.report.page.texts import Texts
+
+
+class AccuracyExhibits:
+    """The exhibits of a comparison.
+
+    Args:
+        summary: its figures.
+        results: every answer; intervals by direction and relation are computed from them.
+        texts: words of the report.
+    """
+
+    def __init__(self, summary: Summary, results: Sequence[Result], texts: Texts) -> None:
+        self._summary, self._results, self._texts = summary, results, texts
+        self._models = list(summary.models)
+        self._titles = [texts.name("models", name) for name in self._models]
+        self._sets = asked_sets(summary)
+
+    def main(self) -> Exhibit:
+        """Accuracy with interval of every model and set, and perplexities."""
+        texts, summary = self._texts, self._summary
+        first = next(iter(summary.models.values()))
+        sizes = {name: first.sets[name] for name in self._sets}
+        head = [
+            texts("main_table.model"),
+            *(
+                f"{texts.name('sets', name)}\n" + self._size(name, size)
+                for name, size in sizes.items()
+            ),
+        ]
+        measured = [
+            name
+            for name in ("perplexity_anime", "perplexity_general")
+            if any(getattr(model, name) is not None for model in summary.models.values())
+        ]
+        rows = [
+            [
+                title,
+                *(self._cell(model.sets.get(name)) for name in self._sets),
+                *(number(getattr(model, name), 2) for name in measured),
+            ]
+            for title, model in zip(self._titles, summary.models.values(), strict=True)
+        ]
+        head += [texts(f"main_table.{name}") for name in measured]
+        return self._exhibit("main", "main_table", PageTable(head, rows))
+
+    def _size(self, name: str, scores: SetScores) -> str:
+        key = "works" if name in (UNSEEN_WORDING, ONLY_READ) else "subjects"
+        return self._texts(f"main_table.{key}", n=f"{scores.n:,}", works=f"{scores.works:,}")
+
+    def _cell(self, scores: SetScores | None) -> str:
+        if scores is None or scores.accuracy is None:
+            return NOTHING
+        cell = f"{percent(scores.accuracy)} {bounds(scores.ci95)}"
+        if scores.spread is not None:
+            cell += "\n" + self._texts("main_table.spread", value=f"{100 * scores.spread:.1f}")
+        return cell
+
+    def pictures(self) -> list[Exhibit]:
+        """Learned against forgotten, by set, by direction, by relation, and the confidence."""
+        found = [self._trade_off(), self._by_set(), self._by_direction(), *self._by_relation()]
+        return [exhibit for exhibit in [*found, *self._likelihood()] if exhibit is not None]
+
+    def outcomes(self) -> Exhibit | None:
+        """What each pair of models gained, kept, lost and never knew."""
+        texts = self._texts
+        head = [texts("tables.outcomes.pair"), texts("tables.outcomes.set")]
+        head += [texts(f"outcomes.{outcome}") for outcome in OUTCOMES]
+        head += [texts("tables.outcomes.difference"), texts("tables.outcomes.p")]
+        rows = [
+            [
+                " − ".join(texts.name("models", name) for name in pair),
+                texts.name("sets", name),
+                *(str(each.outcomes[key]) if each.outcomes else NOTHING for key in OUTCOMES),
+                f"{signed_points(each.accuracy)} {signed_bounds(each.ci95)}",
+                number(each.p_value, 4),
+            ]
+            for key, pair in self._summary.pairs().items()
+            for name, each in self._differences(key, pair).items()
+        ]
+        if not rows:
+            return None
+        title, note = texts("tables.outcomes.title"), texts("tables.outcomes.note")
+        return Exhibit("outcomes", title, note, PageTable(head, rows))
+
+    def _differences(self, key: str, pair: tuple[str, str]) -> dict[str, Difference]:
+        """The differences of a pair; what an older summary lacks is counted on the answers."""
+        given = self._summary.differences[key]
+        if all(difference.outcomes for difference in given.values()) or not self._results:
+            return given
+        answers = {name: [r for r in self._results if r.model == name] for name in pair[::-1]}
+        [counted] = paired_differences(answers, self._summary.seeds[0]).values()
+        return {
+            name: replace(each, p_value=counted[name].p_value, outcomes=counted[name].outcomes)
+            for name, each in given.items()
+        }
+
+    def _trade_off(self) -> Exhibit | None:
+        learned, lost = learned_and_lost_sets(self._summary)
+        if learned is None or lost is None:
+            return None
+        up, right = self._points(learned), self._points(lost)
+        names = [self._texts.name("sets", name) for name in (lost, learned)]
+        axes = tuple(
+            self._texts(f"pictures.trade_off.{axis}", set=name)
+            for axis, name in zip("xy", names, strict=True)
+        )
+        rows = [
+            [title, _shown(one), _shown(other)]
+            for title, one, other in zip(self._titles, right, up, strict=True)
+        ]
+        table = PageTable([self._texts("main_table.model"), *names], rows)
+        figure = trade_off(up, right, self._titles, (axes[0], axes[1]))
+        return self._exhibit("trade-off", "pictures.trade_off", table, figure)
+
+    def _points(self, name: str) -> list[Point]:
+        return [_point(model.sets.get(name)) for model in self._summary.models.values()]
+
+    def _by_set(self) -> Exhibit | None:
+        if not self._sets:
+            return None
+        rows = {self._texts.name("sets", name): self._points(name) for name in self._sets}
+        figure = dot_plot(rows, self._titles, self._texts("pictures.sets.axis"))
+        head = [self._texts("tables.outcomes.set"), *self._titles]
+        return self._exhibit("sets", "pictures.sets", _table(head, rows), figure)
+
+    def _by_direction(self) -> Exhibit | None:
+        rows: dict[str, list[Point]] = {}
+        for name in self._sets:
+            directions = sorted(
+                {each for m in self._summary.models.values() for each in m.sets[name].directions}
+            )
+            if len(directions) < 2:
+                continue
+            for direction in directions:
+                label = self._texts.name("directions", direction)
+                members = [r for r in self._results if r.held_out_set == name]
+                rows[f"{self._texts.name('sets', name)} · {label}"] = [
+                    self._direction_point(members, model, name, direction) for model in self._models
+                ]
+        if not rows:
+            return None
+        figure = dot_plot(rows, self._titles, self._texts("pictures.sets.axis"))
+        table = _table([self._texts("tables.direction"), *self._titles], rows)
+        exhibit = self._exhibit("directions", "pictures.directions", table, figure)
+        note = f"{exhibit.note}{self._texts('direction_notes')}"
+        return Exhibit(exhibit.name, exhibit.title, note, table, figure)
+
+    def _direction_point(
+        self, members: Sequence[Result], model: str, name: str, direction: str
+    ) -> Point:
+        means = self._summary.models[model].sets[name].directions.get(direction)
+        if means is None:
+            return Point(None)
+        measured = _measured(r for r in members if (r.model, r.direction) == (model, direction))
+        return Point(means.accuracy, measured.low, measured.high)
+
+    def _by_relation(self) -> list[Exhibit]:
+        pair = before_and_after_models(self._summary)
+        if pair is None:
+            return []
+        learned, lost = learned_and_lost_sets(self._summary)
+        return [
+            exhibit
+            for name in dict.fromkeys((learned, UNSEEN_WORDING, lost))
+            if name in self._sets and name is not None
+            if (exhibit := self._relations_of(name, pair)) is not None
+        ]
+
+    def _relations_of(self, name: str, pair: tuple[str, str]) -> Exhibit | None:
+        members = [result for result in self._results if result.held_out_set == name]
+        relations = sorted({relation_of(result) for result in members} - {""})
+        if len(relations) < 2:
+            return None
+        points = {
+            self._texts.name("relations", relation): [
+                _measured(r for r in members if r.model == model and relation_of(r) == relation)
+                for model in self._models
+            ]
+            for relation in relations
+        }
+        places = [self._models.index(model) for model in pair]
+        titles = {place: self._titles[place] for place in places}
+        figure = before_and_after(
+            {label: (row[places[0]], row[places[1]]) for label, row in points.items()},
+            titles,
+            self._texts("pictures.sets.axis"),
+        )
+        set_title = self._texts.name("sets", name)
+        before, after = titles.values()
+        return Exhibit(
+            f"relations-{self._sets.index(name)}",
+            self._texts("pictures.relations.title", set=set_title),
+            self._texts("pictures.relations.note", before=before, after=after),
+            _table([self._texts("tables.relation"), *self._titles], points),
+            figure,
+        )
+
+    def _likelihood(self) -> list[Exhibit]:
+        texts = self._texts
+        measured = [
+            (title, name, scores)
+            for title, model in zip(self._titles, self._summary.models.values(), strict=True)
+            for name, scores in model.sets.items()
+            if scores.key_probability is not None
+        ]
+        if not measured:
+            return []
+        head = [texts("main_table.model"), texts("tables.outcomes.set")]
+        wanted = ("key_probability", "calibration_error")
+        head += [texts(f"tables.likelihood.{name}") for name in wanted]
+        rows = [
+            [
+                title,
+                texts.name("sets", name),
+                *(number(getattr(scores, each), 3) for each in wanted),
+            ]
+            for title, name, scores in measured
+        ]
+        rows_of_bins = {
+            title: reliability(r for r in self._results if r.model == model)
+            for title, model in zip(self._titles, self._models, strict=True)
+        }
+        bins = PageTable(
+            [
+                texts("main_table.model"),
+                texts("pictures.calibration.title"),
+                texts("answers.right"),
+                "n",
+            ],
+            [
+                [title, f"{sure:.3f}", f"{right:.3f}", str(count)]
+                for title, found in rows_of_bins.items()
+                for sure, right, count in found
+            ],
+        )
+        return [
+            self._exhibit("likelihood", "tables.likelihood", PageTable(head, rows)),
+            self._exhibit("calibration", "pictures.calibration", bins),
+        ]
+
+    def _exhibit(self, name: str, key: str, table: PageTable, figure: object = None) -> Exhibit:
+        title, note = self._texts(f"{key}.title"), self._texts(f"{key}.note")
+        return Exhibit(name, title, note, table, figure)  # type: ignore[arg-type]
+
+
+def _point(scores: SetScores | None) -> Point:
+    if scores is None:
+        return Point(None)
+    low, high = scores.ci95 or (None, None)
+    return Point(scores.accuracy, low, high)
+
+
+def _measured(results: Iterable[Result]) -> Point:
+    """The accuracy of some answers with its interval by work."""
+    members = list(results)
+    if not members:
+        return Point(None)
+    interval = bootstrap_interval([r.accuracy for r in members], [r.work for r in members])
+    known = interval.low == interval.low  # NaN with one work
+    low, high = (interval.low, interval.high) if known else (None, None)
+    return Point(interval.mean, low, high)
+
+
+def _shown(point: Point) -> str:
+    known = point.low is not None and point.high is not None
+    interval = (point.low, point.high) if known else None
+    return f"{percent(point.value)} {bounds(interval)}"  # type: ignore[arg-type]
+
+
+def _table(head: Sequence[str], rows: dict[str, list[Point]]) -> PageTable:
+    return PageTable(head, [[label, *map(_shown, points)] for label, points in rows.items()])

@@ -1,0 +1,90 @@
+"""What a folder of a fit or of a comparison holds, for the report."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from animelm.errors import UserError
+from animelm.evaluate.comparison.files import MADE, RESULTS, ROUTERS
+from animelm.evaluate.results import Result, read_results
+from animelm.evaluate.summary import Summary, read_summary
+from animelm.report.page.training import TrainingRun, find_runs
+
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True)
+class Content:
+    """The content of a folder.
+
+    Attributes:
+        name: of the folder.
+        summary: the figures of a comparison; None in the folder of a fit.
+        results: every answer, of all seeds.
+        runs: the fits whose logs lie in the folder.
+        routers: shares of the routers' choices by model and articles; empty in older folders.
+        made: how the comparison was made; empty in older folders.
+    """
+
+    name: str
+    summary: Summary | None
+    results: list[Result]
+    runs: list[TrainingRun]
+    routers: dict[str, Any] = field(default_factory=dict)
+    made: dict[str, Any] = field(default_factory=dict)
+
+
+def read_content(folder: Path) -> Content:
+    """Reads the folder of a fit, of a comparison, or of comparisons of several seeds.
+
+    Raises:
+        UserError: there is no such folder, it holds neither, or a file in it is malformed.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; expected one that fit or compare wrote")
+    runs = find_runs(folder)
+    if not (folder / SUMMARY).is_file():
+        if not runs:
+            raise UserError(
+                f"{folder}: holds neither {SUMMARY} nor the log of a fit; expected a folder that "
+                "fit, compare, demo or reproduce wrote"
+            )
+        return Content(folder.resolve().name, None, [], runs)
+    summary = read_summary(folder / SUMMARY)
+    own = [folder / RESULTS]
+    if not own[0].is_file():  # of several seeds, each has its own
+        own = [folder / f"seed-{seed}" / RESULTS for seed in summary.seeds]
+    results = [result for path in own for result in read_results(path)]
+    first = own[0].parent
+    made = _read_object(first / MADE)
+    return Content(
+        folder.resolve().name,
+        summary,
+        results,
+        runs or _runs_of(made),
+        _read_object(first / ROUTERS).get("models", {}),
+        made,
+    )
+
+
+def _runs_of(made: dict[str, Any]) -> list[TrainingRun]:
+    """The fits of the adapters that a comparison names, where their folders are still there."""
+    found = []
+    for name in made.get("adapters", {}):
+        folder = Path(name).parent
+        if folder.is_dir():
+            found += find_runs(folder)
+    return found
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected a JSON object, as compare writes it")
+    return values

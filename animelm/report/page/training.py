@@ -1,0 +1,119 @@
+"""What a fit left in its folder: its log, its config, and its adapter's record."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from animelm.errors import UserError
+from animelm.provenance.record import RECORD_FILE
+
+_EVENTS, _TABLE = "events.out.tfevents.*", "router_statistics.csv"
+_DEEPEST = 3  # folders below the one that is reported: seed, step, version
+Curve = Sequence[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """One fit.
+
+    Attributes:
+        name: its folder, relative to the one that is reported.
+        scalars: steps and values of each figure in the log.
+        seconds: time between the first and the last entry of the log.
+        config: the settings, as the run has saved them; empty if it has not.
+        config_text: the same as text.
+        steps: the steps of the adapter's record, as they were written: records of older versions
+            are shown, too.
+        router_shares: share of each expert in the choices of its layer [layers, experts] over the
+            last tokens that were trained on; None without routers.
+    """
+
+    name: str
+    scalars: dict[str, Curve]
+    seconds: float
+    config: dict[str, Any] = field(default_factory=dict)
+    config_text: str = ""
+    steps: tuple[dict[str, Any], ...] = ()
+    router_shares: NDArray[np.float64] | None = None
+
+
+def find_runs(folder: Path) -> list[TrainingRun]:
+    """The fits whose logs lie in a folder or below it; of each, its latest version.
+
+    Raises:
+        UserError: a log, a config or a record cannot be read.
+    """
+    versions: dict[Path, list[Path]] = {}
+    for depth in range(_DEEPEST + 1):
+        for path in folder.glob("*/" * depth + _EVENTS):
+            version = path.parent
+            root = version.parent if version.name.startswith("version_") else version
+            versions.setdefault(root, []).append(version)
+    return [
+        _read_run(folder, root, max(found, key=_age)) for root, found in sorted(versions.items())
+    ]
+
+
+def _age(version: Path) -> tuple[int, str]:
+    number = version.name.removeprefix("version_")
+    return (int(number) if number.isdigit() else -1, version.name)
+
+
+def _read_run(folder: Path, root: Path, version: Path) -> TrainingRun:
+    accumulator = EventAccumulator(str(version), size_guidance={"scalars": 0, "images": 1})
+    accumulator.Reload()
+    scalars = {
+        tag: [(event.step, event.value) for event in accumulator.Scalars(tag)]
+        for tag in accumulator.Tags()["scalars"]
+    }
+    times = [event.wall_time for tag in scalars for event in accumulator.Scalars(tag)]
+    config = version / "config.yaml"
+    text = config.read_text(encoding="utf-8") if config.is_file() else ""
+    try:
+        settings = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise UserError(f"{config}: not valid YAML; expected the config that fit saved") from error
+    return TrainingRun(
+        root.name if root == folder else root.relative_to(folder).as_posix(),
+        scalars,
+        max(times) - min(times) if times else 0.0,
+        settings if isinstance(settings, dict) else {},
+        text,
+        _read_steps(root / "adapter" / RECORD_FILE),
+        _last_shares(version / _TABLE),
+    )
+
+
+def _read_steps(path: Path) -> tuple[dict[str, Any], ...]:
+    if not path.is_file():
+        return ()
+    try:
+        steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
+        return tuple({**step} for step in steps)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not an adapter's record as fit writes it") from error
+
+
+def _last_shares(path: Path) -> NDArray[np.float64] | None:
+    """The shares at the last step of the table."""
+    if not path.is_file():
+        return None
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        last = [row for row in rows if row["step"] == rows[-1]["step"]]
+        layers = sorted({int(row["layer"]) for row in last})
+        shares = np.zeros((len(layers), 1 + max(int(row["expert"]) for row in last)))
+        for row in last:
+            shares[layers.index(int(row["layer"])), int(row["expert"])] = float(row["share"])
+    except (KeyError, ValueError, IndexError, TypeError) as error:
+        raise UserError(f"{path}: not the table of router statistics that fit writes") from error
+    return shares

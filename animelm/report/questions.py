@@ -1,0 +1,143 @@
+"""What is made of files of questions, as tables for the terminal."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from animelm.data.held_out import DOMAIN_SETS, ONLY_READ, UNSEEN_FACT, UNSEEN_WORDING, QuestionSplit
+from animelm.data.small_data import FEW_QUESTIONS, without_short_keys
+from animelm.data.sources.qa import QARecord
+
+_SETS = {
+    UNSEEN_WORDING: "unseen wordings of trained facts",
+    ONLY_READ: "works that are never asked about",
+    UNSEEN_FACT: "facts that are never asked about (their works are not known)",
+}
+_LONGEST = 60
+_WORDINGS = 4  # of a fact that is shown
+
+
+def question_tables(
+    records: Sequence[QARecord], split: QuestionSplit, shown: int
+) -> RenderableType:
+    """Counts, the largest facts with their keys, questions without a short key, and the split.
+
+    Args:
+        records: all questions.
+        split: the same questions, split.
+        shown: number of facts, and of questions without a short key.
+    """
+    parts: list[RenderableType] = [_counts(records), _facts(records, shown)]
+    without = [record for record in records if record.whole_answers]
+    if without:
+        parts.append(_without_keys(without, shown))
+    return Group(*parts, _split(split), *_warnings(records, split))
+
+
+def _counts(records: Sequence[QARecord]) -> Table:
+    table = _table("Questions", "", ">number", "of them derived")
+    derived = Counter(name for record in records for name in record.derived)
+    known = [record for record in records if record.work_is_known]
+    table.add_row("questions", f"{len(records):,}", "")
+    table.add_row("answers", f"{sum(len(record.answers) for record in records):,}", "")
+    facts = len({record.fact for record in records})
+    table.add_row("facts", f"{facts:,}", _share(derived["fact"], len(records)))
+    works = len({record.work for record in known})
+    found = sum("work" in record.derived for record in known)
+    table.add_row("works", f"{works:,}", _share(found, len(records)))
+    table.add_row("questions whose work is not known", f"{len(records) - len(known):,}", "")
+    reverse = sum(record.direction == "reverse" for record in records)
+    table.add_row(
+        "questions from a value to the work",
+        f"{reverse:,}",
+        _share(derived["direction"], len(records)),
+    )
+    short = sum(not record.whole_answers for record in records)
+    table.add_row("questions with a short key", f"{short:,}", _share(derived["keys"], len(records)))
+    return table
+
+
+def _share(count: int, whole: int) -> str:
+    return f"of {count:,} questions" if count < whole else "of all questions"
+
+
+def _facts(records: Sequence[QARecord], shown: int) -> Table:
+    """The facts that are asked in most wordings."""
+    by_fact: dict[str, list[QARecord]] = {}
+    for record in records:
+        by_fact.setdefault(record.fact, []).append(record)
+    ordered = sorted(by_fact.values(), key=len, reverse=True)
+    title = f"Facts in most wordings ({min(shown, len(ordered)):,} of {len(ordered):,})"
+    table = _table(title, "work", "questions", "keys")
+    table.show_lines = True
+    for members in ordered[:shown]:
+        wordings = [_short(record.question) for record in members[:_WORDINGS]]
+        if len(members) > _WORDINGS:
+            wordings.append(f"… {len(members) - _WORDINGS:,} more")
+        keys = dict.fromkeys(_short(key) for record in members for key in record.keys)
+        work = members[0].work if members[0].work_is_known else "not known"
+        table.add_row(_plain(work), _plain("\n".join(wordings)), _plain("\n".join(keys)))
+    return table
+
+
+def _without_keys(records: Sequence[QARecord], shown: int) -> Table:
+    title = f"Without a short key: the whole answer must be given ({len(records):,})"
+    table = _table(title, "question", "answer")
+    for record in records[:shown]:
+        table.add_row(_plain(_short(record.question)), _plain(_short(record.answers[0])))
+    return table
+
+
+def _split(split: QuestionSplit) -> Table:
+    table = _table("Split", "", ">questions", ">facts", ">works", ">dev", ">test")
+    table.add_row("trained", *_sizes(split.train), "", "")
+    for name in DOMAIN_SETS:
+        dev, test = split.dev.get(name, []), split.test.get(name, [])
+        sizes = _sizes([*dev, *test])
+        table.add_row(_SETS[name], *sizes, f"{len(dev):,}", f"{len(test):,}")
+    return table
+
+
+def _sizes(records: Sequence[QARecord]) -> tuple[str, str, str]:
+    works = {record.work for record in records if record.work_is_known}
+    facts = {record.fact for record in records}
+    return f"{len(records):,}", f"{len(facts):,}", f"{len(works):,}"
+
+
+def _warnings(records: Sequence[QARecord], split: QuestionSplit) -> list[Text]:
+    texts = list(filter(None, [without_short_keys(records)]))
+    if not any(record.work_is_known for record in records):
+        texts.append(
+            "No work is known: name a column with columns.work, give --articles, or quote titles "
+            "with 「」. Until then intervals are taken by fact."
+        )
+    for part, sets in (("dev", split.dev), ("test", split.test)):
+        for name, members in sets.items():
+            if len(members) < FEW_QUESTIONS:
+                texts.append(
+                    f"{_SETS[name]}, {part} part: n = {len(members)}; below {FEW_QUESTIONS} an "
+                    "accuracy says little."
+                )
+    if not split.dev and not split.test:
+        texts.append("Nothing is held out: validate, test and predict would have nothing to ask.")
+    return [Text(f"! {text}") for text in texts]
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title)
+    for column in columns:
+        table.add_column(column.removeprefix(">"), justify="right" if ">" in column else "left")
+    return table
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
+def _plain(text: str) -> Text:
+    """A text as it is: brackets in it are no markup, and control characters are not sent."""
+    return Text("".join(c if c == "\n" or c.isprintable() else "�" for c in text))

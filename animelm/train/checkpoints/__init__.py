@@ -1,0 +1,1 @@
+"""Checkpoints of a run: their files, and how a run goes on from one."""

@@ -1,0 +1,44 @@
+from dataclasses import replace
+
+import pytest
+
+from animelm.data.small_data import (
+    FEW_QUESTIONS,
+    FEW_STEPS,
+    few_questions,
+    few_steps,
+    without_short_keys,
+)
+
+
+def test_a_small_set_is_named_with_its_questions_and_works(make_records):
+    records = make_records(2, 1)
+    assert few_questions("anime_only_read", records).startswith(
+        "anime_only_read holds 4 questions on 2 works:"
+    )
+    assert few_questions("x", records[:1]).startswith("x holds 1 question on 1 work:")
+    assert few_questions("x", make_records(1, FEW_QUESTIONS)[:FEW_QUESTIONS]) == ""
+
+
+@pytest.mark.parametrize(
+    ("batches", "accumulated", "epochs", "most", "steps", "passes"),
+    [(4, 2, 1, -1, 2, 50), (3, 2, 3, -1, 6, 50), (1000, 1, 5, 7, 7, 1), (1, 1, 1, -1, 1, 100)],
+)
+def test_a_short_run_is_told_how_many_passes_it_needs(
+    batches, accumulated, epochs, most, steps, passes
+):
+    text = few_steps(batches, accumulated, epochs, most)
+    assert text.startswith(f"the run takes {steps} optimizer step")
+    assert f"to {passes} passes" in text
+
+
+@pytest.mark.parametrize(("epochs", "most"), [(None, -1), (-1, -1), (10, -1), (-1, FEW_STEPS)])
+def test_a_run_that_is_long_or_without_an_end_is_not_reported(epochs, most):
+    assert few_steps(20, 2, epochs, most) == ""
+
+
+def test_questions_without_a_short_key_are_counted(make_records):
+    records = make_records(2, 1)
+    assert without_short_keys(records) == ""
+    some = [replace(records[0], whole_answers=True), *records[1:]]
+    assert without_short_keys(some).startswith("1 of 4 questions have no short key")

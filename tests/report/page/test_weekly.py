@@ -1,0 +1,60 @@
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from animelm.report.page.content import read_content
+from animelm.report.page.weekly import escape, write_weekly_report
+
+HEADINGS = [
+    "今週の進捗",
+    "訓練データ",
+    "モデル",
+    "学習手法と対象パラメータ",
+    "実験設定と結果",
+    "今後の課題",
+]
+
+
+@pytest.fixture(scope="module")
+def week(comparison: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weekly") / "week.md"
+    write_weekly_report(path, read_content(comparison))
+    return path
+
+
+def test_the_weekly_report_has_the_groups_form(week: Path) -> None:
+    text = week.read_text(encoding="utf-8")
+    assert re.findall(r"^## (.*)$", text, flags=re.M) == HEADINGS
+    assert "正答率が75.0%" in text
+    assert "| LoRAのランク | 8 |" in text and "cdcdcdcdcdcd" in text
+    # 6 works are few, the loss is beyond its interval, and there is one seed.
+    tasks = text.partition("## 今後の課題")[2]
+    assert "66.7ポイント低下した" in tasks and "6作品に基づく" in tasks and "シードが1つ" in tasks
+
+
+def test_pictures_lie_beside_the_report_and_are_whole(week: Path) -> None:
+    text = week.read_text(encoding="utf-8")
+    named = re.findall(r"!\[.*?\]\((.*?)\)", text)
+    assert len(named) >= 6
+    assert {week.parent / name for name in named} == set((week.parent / "week-files").iterdir())
+    for name in named:
+        root = ElementTree.parse(week.parent / name).getroot()
+        assert root.tag.endswith("svg")
+        assert "var(--" not in (week.parent / name).read_text(encoding="utf-8")
+
+
+def test_every_table_row_has_as_many_cells_as_its_head(week: Path) -> None:
+    tables: list[list[str]] = [[]]
+    for line in week.read_text(encoding="utf-8").splitlines():
+        if line.startswith("|"):
+            tables[-1].append(line)
+        elif tables[-1]:
+            tables.append([])
+    for rows in filter(None, tables):
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1, rows[0]
+
+
+def test_text_is_never_markdown() -> None:
+    assert escape("<b>*a*</b>|[x](y)\n$z$") == r"\<b\>\*a\*\</b\>\|\[x\](y) \$z\$"
