@@ -31,7 +31,8 @@ def main() -> None:
     output = Path(request["output"])
     found = measure(model, Questions(**request["questions"]))
     tokenizer = AutoTokenizer.from_pretrained(request["adapter"] or request["model"])
-    tokens = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in request["texts"]]
+    plain = {"add_special_tokens": False, "split_special_tokens": True}
+    tokens = [tokenizer(text, **plain)["input_ids"] for text in request["texts"]]
     logits = {str(i): tensor.contiguous() for i, tensor in enumerate(found.logits)}
     save_file(logits, output / "logits.safetensors")
     answers = {
