@@ -10,12 +10,12 @@ the questions in their order, as a loop around ``generate`` does.
 
 import argparse
 import json
-import resource
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from measuring.memory import peak_rss_gib
 from transformers import GenerationConfig, GptOssForCausalLM, PreTrainedModel
 
 from animelm.data.batches.loaders import QuestionLoader
@@ -67,7 +67,7 @@ def main() -> None:
         "ratio_one_by_one": round(alone / _ALONE / each, 2),
         "ratio_best_batch": round(best_seconds / ours_seconds, 2),
         "same_answers": round(same, 4),
-        "peak_rss_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3),
+        "peak_rss_gib": round(peak_rss_gib(), 3),
         "seconds_per_question": round(each, 5),
     }
     print(json.dumps(figures))

@@ -8,13 +8,14 @@ Legend: N prompts, P tokens of the shared beginning, L longest prompt, B rows th
 
 import os
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from peft import PeftModel
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
 
 from animelm.evaluate.decoding.kept_weights import dequantized_once
 
@@ -151,7 +152,7 @@ def _read(model: CausalModel, prompts: Sequence[Sequence[int]]) -> _Batch:
             )
         )
         masks.append(F.pad(mask, (longest - length, 0)))
-        keys_and_values.append([(layer.keys, layer.values) for layer in cache.layers])
+        keys_and_values.append(_tensors(cache))
     return _Batch(
         _joined(model, keys_and_values, masks), torch.cat(masks), order, torch.cat(tokens)
     )
@@ -180,7 +181,13 @@ def _beginning(model: CausalModel, tokens: Sequence[int]) -> list[tuple[Tensor, 
     cache = DynamicCache(config=model.config)
     ids = torch.tensor([list(tokens)], device=model.device)
     model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return [(layer.keys, layer.values) for layer in cache.layers]
+    return _tensors(cache)
+
+
+def _tensors(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values of each layer."""
+    layers = cast(list[DynamicLayer], cache.layers)
+    return [(cast(Tensor, layer.keys), cast(Tensor, layer.values)) for layer in layers]
 
 
 def _repeated(
