@@ -4,6 +4,7 @@ import io
 import re
 import unicodedata
 import warnings
+from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -21,7 +22,7 @@ _FONTS = (
 )
 _POINTS_PER_INCH = 72
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text, and is shown in the reader's own font
     "text.parse_math": False,  # a name may hold a dollar sign
     "font.size": 9,
