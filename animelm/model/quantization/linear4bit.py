@@ -3,7 +3,8 @@
 Legend: I input width, O output width.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, Self, cast
 
 import bitsandbytes  # noqa: F401 (registers the operators used below)
 import torch
@@ -63,6 +64,11 @@ class LinearDouble4bit(Linear4bit):
     def _block_scales(self) -> Tensor:
         return NestedScales(*self.scale_parameters()).dequantize()
 
+    @classmethod
+    def _stacked_block_scales(cls, layers: Sequence[Self]) -> Tensor:
+        parts = zip(*(layer.scale_parameters() for layer in layers), strict=True)
+        return NestedScales(*map(torch.stack, parts)).dequantize_rows()
+
     def stored_scales(self, scales: Tensor) -> tuple[Tensor, ...]:
         return NestedScales.quantize(scales)
 
@@ -96,6 +102,14 @@ def weight_in(
     if isinstance(layer, PackedLinear):
         return layer.dequantize(dtype, even_rows_first, out)
     return (evens_first(layer.weight) if even_rows_first else layer.weight).to(dtype)
+
+
+def stacked_weight(layers: Sequence[nn.Linear], dtype: torch.dtype) -> Tensor:
+    """The weights [E, O, I] in ``dtype`` of E layers of one kind and size, in a few operations."""
+    first = layers[0]
+    if isinstance(first, PackedLinear):
+        return type(first).dequantize_all(cast(Sequence[PackedLinear], layers), dtype)
+    return torch.stack([layer.weight for layer in layers]).to(dtype)
 
 
 def bits_per_weight(layer: nn.Module) -> int:
