@@ -52,10 +52,11 @@ class ComputeSettings:
         compile_kernels: Compile the experts' gated unit, the norms and the loss into one loop each.
             On a CPU this needs a C++ compiler, and takes about 20 seconds the first time.
         expert_engine: How the experts of a layer are computed. loop takes one after the other,
-            grouped_mm all at once by PyTorch's grouped products. auto takes the loop on a CPU, and
-            on a GPU what is fast there and passes a probe.
-        experts_at_once: Experts whose weights are dequantized at a time where they are not computed
-            by the loop; 0 for all of a layer, 1.5 GiB for the 20B.
+            grouped_mm all at once by PyTorch's grouped products, triton by kernels of our own (pip
+            install 'animelm[triton]'). auto takes the loop on a CPU, and on a GPU what is fast
+            there and passes a probe.
+        experts_at_once: Experts whose weights the engine triton dequantizes at a time; 0 for all of
+            a layer, which are 1.5 GiB for the 20B in bf16.
 
     Raises:
         UserError: experts_at_once is negative.

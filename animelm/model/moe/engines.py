@@ -14,10 +14,13 @@ from torch import Tensor
 from animelm.errors import UserError
 from animelm.model.moe.grouped.products import GroupedMM, GroupedProducts
 from animelm.model.moe.grouped.projection import GroupedEngine
+from animelm.model.moe.grouped.triton_products import TritonProducts
 from animelm.model.moe.routing import Groups
 
-EngineName = Literal["auto", "loop", "grouped_mm"]
-_ENGINES: dict[str, type[GroupedProducts]] = {"grouped_mm": GroupedMM}
+EngineName = Literal["auto", "loop", "grouped_mm", "triton"]
+_ENGINES: dict[str, type[GroupedProducts]] = {"grouped_mm": GroupedMM, "triton": TritonProducts}
+# From the first compute capability on whose GPUs compute bf16, which the kernels are meant for.
+_TRITON_CAPABILITY = 8
 # Where PyTorch has one kernel for grouped_mm, and no loop (compute capability's first number).
 _GROUPED_MM_CAPABILITIES = (9, 10)
 # Largest error of a probe's product, relative to its largest value.
@@ -64,10 +67,10 @@ def choose_engine(
     for name in _candidates(device, dtype) if requested == "auto" else (requested,):
         if name == "loop":
             break
-        products = _ENGINES[name]()
-        problem = _problem(products, device, dtype, widths, experts_at_once)
+        engine = _ENGINES[name]
+        problem = _problem(engine, device, dtype, widths, experts_at_once)
         if problem is None:
-            return EngineChoice(GroupedEngine(products, experts_at_once), tuple(rejected))
+            return EngineChoice(GroupedEngine(engine(), experts_at_once), tuple(rejected))
         if requested != "auto":
             raise UserError(
                 f"--model.compute.expert_engine={name}: {problem}; set it to auto or loop"
@@ -81,12 +84,12 @@ def _candidates(device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
         return ()
     capability = torch.cuda.get_device_capability(device)[0]
     if dtype == torch.bfloat16 and capability in _GROUPED_MM_CAPABILITIES:
-        return ("grouped_mm",)
-    return ()
+        return ("grouped_mm", "triton")
+    return ("triton",) if capability >= _TRITON_CAPABILITY else ()
 
 
 def _problem(
-    products: GroupedProducts,
+    engine: type[GroupedProducts],
     device: torch.device,
     dtype: torch.dtype,
     widths: tuple[int, ...],
@@ -96,10 +99,12 @@ def _problem(
     unaligned = [width for width in widths if width * dtype.itemsize % 16]
     if unaligned:
         return f"a width of {unaligned[0]} is no multiple of 16 bytes in {dtype}"
-    if experts_at_once and not products.takes_parts:
+    if experts_at_once and not engine.takes_parts:
         return f"it takes all experts of a layer at once, and experts_at_once is {experts_at_once}"
     try:
-        return probe(products, device, dtype)
+        return probe(engine(), device, dtype)
+    except ImportError:
+        return "Triton is not installed (pip install 'animelm[triton]')"
     except Exception as error:  # compilers and drivers raise errors of their own; it is reported
         return f"it fails here ({type(error).__name__}: {' '.join(str(error).split()):.200})"
 
@@ -130,7 +135,7 @@ def _products(
     starts = [0, *ends[:-1]]
     rows, experts, inputs, outputs = ends[-1], len(ends), 64, 96
     bounds = (torch.tensor(each, dtype=torch.int32, device=device) for each in (starts, ends))
-    groups = Groups(*bounds)
+    groups = Groups.between(*bounds)
     x, y, weights = random(rows, inputs), random(rows, outputs), random(experts, outputs, inputs)
     places = [slice(start, end) for start, end in zip(starts, ends, strict=True)]
     forward = torch.cat([x[place] @ weights[e].T for e, place in enumerate(places)])

@@ -49,10 +49,17 @@ class Groups(NamedTuple):
 
     Attributes:
         starts, ends: [E] int32, each expert's first row, and the row after its last one.
+        empty: [E, 1, 1] bool, whether an expert has no rows.
     """
 
     starts: Tensor
     ends: Tensor
+    empty: Tensor
+
+    @staticmethod
+    def between(starts: Tensor, ends: Tensor) -> "Groups":
+        """The groups with these first rows and ends."""
+        return Groups(starts, ends, (starts == ends)[:, None, None])
 
 
 class DeviceRouting(NamedTuple):
@@ -79,8 +86,9 @@ class DeviceRouting(NamedTuple):
         )
         place = torch.empty_like(order)
         place.scatter_(0, order, torch.arange(order.numel(), device=order.device))
+        groups = Groups.between(starts, ends)
         token = order.div_(router_indices.shape[1], rounding_mode="floor")
-        return DeviceRouting(token, place.view_as(router_indices), Groups(starts, ends))
+        return DeviceRouting(token, place.view_as(router_indices), groups)
 
     def combine(self, rows: Tensor, weights: Tensor | None) -> Tensor:
         """See ``combine_choices``."""

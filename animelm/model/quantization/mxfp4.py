@@ -106,11 +106,11 @@ def _as_entries(values: Tensor) -> np.ndarray:
 
 
 def _factors(scales: Tensor, dtype: torch.dtype) -> Tensor:
-    return _powers(dtype, scales.device)[scales.int()].unsqueeze(-1)
+    return powers(dtype, scales.device)[scales.int()].unsqueeze(-1)
 
 
 @cache
-def _powers(dtype: torch.dtype, device: torch.device) -> Tensor:
+def powers(dtype: torch.dtype, device: torch.device) -> Tensor:
     """[256], the factor on doubled values for each scale byte."""
     return torch.pow(2.0, torch.arange(256) - SCALE_BIAS - 1).to(device, dtype)
 

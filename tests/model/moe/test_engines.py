@@ -5,6 +5,7 @@ from torch import Tensor
 from animelm.errors import UserError
 from animelm.model.moe.engines import choose_engine, probe
 from animelm.model.moe.grouped.products import GroupedMM
+from animelm.model.moe.grouped.triton_products import TritonProducts
 from animelm.model.moe.routing import Groups
 
 CPU = torch.device("cpu")
@@ -31,6 +32,13 @@ class LeavingWhatWasThere(GroupedMM):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_right_products_pass_the_probe(dtype: torch.dtype) -> None:
     assert probe(GroupedMM(), CPU, dtype) is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_triton_products_pass_the_probe_in_its_interpreter(
+    interpreted_triton, dtype: torch.dtype
+) -> None:
+    assert probe(TritonProducts(), CPU, dtype) is None
 
 
 @pytest.mark.parametrize("products", [WithoutTheLastExpert(), LeavingWhatWasThere()])

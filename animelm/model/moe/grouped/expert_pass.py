@@ -76,9 +76,10 @@ class _GroupedPass(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad_out):
-        hidden, weights, token, place, starts, ends, *state = ctx.saved_tensors
-        routing = DeviceRouting(token, place, Groups(starts, ends))
-        layer = _Layer(ctx.experts, hidden.dtype, ctx.engine, routing.groups, ctx.seed)
+        hidden, weights, token, place, *rest = ctx.saved_tensors
+        groups, state = Groups(*rest[:3]), rest[3:]
+        routing = DeviceRouting(token, place, groups)
+        layer = _Layer(ctx.experts, hidden.dtype, ctx.engine, groups, ctx.seed)
         row_weights = hidden.new_empty(len(token))
         row_weights.scatter_(0, place.flatten(), weights.flatten().to(hidden.dtype))
         x, grad_y = hidden.index_select(0, token), grad_out.index_select(0, token)

@@ -58,5 +58,4 @@ class GroupedMM(GroupedProducts):
     def outer(self, x: Tensor, y: Tensor, groups: Groups) -> Tensor:
         product = F.grouped_mm(x.t(), y, offs=groups.ends)
         # On CUDA the matrix of an expert without rows may stay uninitialized (pytorch#172439).
-        empty = groups.starts == groups.ends
-        return product.masked_fill_(empty[:, None, None], 0)
+        return product.masked_fill_(groups.empty, 0)

@@ -103,8 +103,8 @@ class GroupedProjection:
         shape = (len(linears), layer.out_features, self.columns)
         padded = layer.weight.new_zeros(shape, dtype=dtype)
         if self.lora:
-            padded[..., : self.rank] = torch.stack([linear.lora.lora_b for linear in linears])
-            padded[..., : self.rank].mul_(self.lora.scaling)
+            lora_b = torch.stack([linear.lora.lora_b for linear in linears])
+            torch.mul(lora_b, self.lora.scaling, out=padded[..., : self.rank])
         if self.has_bias:
             padded[..., self.rank] = torch.stack([linear.layer.bias for linear in linears])
         return padded

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from measuring.operations import CountOperations, Operations
 from model.moe.expert_layers import random_experts, routed
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from animelm.model.moe.grouped import expert_pass as grouped
 from animelm.model.moe.grouped.expert_pass import fits_grouped_pass, grouped_expert_pass
 from animelm.model.moe.grouped.products import GroupedMM
 from animelm.model.moe.grouped.projection import GroupedEngine
+from animelm.model.moe.grouped.triton_products import TritonProducts
 from animelm.model.moe.swiglu import SwiGLU
 
 EXPERTS, HIDDEN, INTERMEDIATE, TOKENS = 5, 64, 32, 19
@@ -50,14 +52,30 @@ def assert_close(ours: list[Tensor], theirs: list[Tensor], tolerance: float) -> 
         assert error <= tolerance * largest, (number, error, largest)
 
 
+PARTS = "triton, two experts at once"
+
+
 @pytest.fixture
-def engine() -> GroupedEngine:
-    return GroupedEngine(GroupedMM())
+def engine(request: pytest.FixtureRequest) -> GroupedEngine:
+    """Of the name that a test gives; grouped_mm without one."""
+    name = getattr(request, "param", "grouped_mm")
+    if name == "grouped_mm":
+        return GroupedEngine(GroupedMM())
+    request.getfixturevalue("interpreted_triton")
+    return GroupedEngine(TritonProducts(), 2 if name == PARTS else None)
 
 
-@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize(
+    ("engine", "rank", "recompute"),
+    [
+        *(("grouped_mm", rank, recompute) for rank in (0, 4, 16) for recompute in (False, True)),
+        ("triton", 4, False),
+        ("triton", 16, True),
+        (PARTS, 0, True),
+    ],
+    indirect=["engine"],
+)
 @pytest.mark.parametrize("choice", CHOICES)
-@pytest.mark.parametrize("rank", [0, 4, 16])
 def test_output_and_every_gradient_are_those_of_the_loop(
     engine: GroupedEngine, rank: int, choice: str, recompute: bool
 ) -> None:
@@ -68,7 +86,16 @@ def test_output_and_every_gradient_are_those_of_the_loop(
     assert_close(run(engine, inputs, layers, recompute), theirs, FLOAT32)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("engine", "dtype"),
+    [
+        ("grouped_mm", torch.float32),
+        ("grouped_mm", torch.bfloat16),
+        ("triton", torch.bfloat16),
+        (PARTS, torch.float32),
+    ],
+    indirect=["engine"],
+)
 @pytest.mark.parametrize("quantization", STORAGE)
 def test_weights_in_every_form_of_storage_give_what_the_loop_gives(
     engine: GroupedEngine, quantization, dtype: torch.dtype
@@ -92,7 +119,11 @@ class GivenMasks:
         return self.masks[like.shape[1]][self.place]
 
 
-@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize(
+    ("engine", "recompute"),
+    [("grouped_mm", False), ("grouped_mm", True), ("triton", True)],
+    indirect=["engine"],
+)
 def test_with_the_same_dropout_masks_gradients_are_those_of_the_loop(
     engine: GroupedEngine, recompute: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,3 +169,21 @@ def test_experts_that_differ_in_rank_or_adapter_are_left_to_the_loop() -> None:
     others.append(random_experts(1, HIDDEN, INTERMEDIATE, dropout=0.1))
     for other in others:
         assert not fits_grouped_pass([*layers[1:], *other])
+
+
+def count_operations(experts: int, recompute: bool) -> Operations:
+    layers = random_experts(experts, HIDDEN, INTERMEDIATE, "nf4", rank=16, dropout=0.1)
+    states, weights, indices = routed(TURNS, HIDDEN, torch.bfloat16)
+    engine = GroupedEngine(GroupedMM())
+    with CountOperations() as found:
+        out = grouped_expert_pass(states, weights, indices, layers, SWIGLU, recompute, engine)
+        out.backward(out.detach())
+    return found
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_operations_are_few_however_many_the_experts_and_nothing_waits(recompute: bool) -> None:
+    four, nine = (count_operations(experts, recompute) for experts in (4, 9))
+    assert four.moving == nine.moving
+    assert nine.total <= 150
+    assert not nine.host_syncs
