@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from animelm.model.quantization.double_quantization import NestedScales, nested_blocks
+from animelm.model.quantization.kernels import kernels_serve
 from animelm.model.quantization.mxfp4 import LinearMXFP4
 from animelm.model.quantization.nf4 import BLOCK, dequantize_nf4, quantize_nf4
 from animelm.model.quantization.packed_linear import PackedLinear, evens_first
@@ -65,9 +66,15 @@ class LinearDouble4bit(Linear4bit):
         return NestedScales(*self.scale_parameters()).dequantize()
 
     @classmethod
-    def _stacked_block_scales(cls, layers: Sequence[Self]) -> Tensor:
+    def _unpack_all(cls, layers: Sequence[Self], packed: Tensor, out: Tensor) -> None:
         parts = zip(*(layer.scale_parameters() for layer in layers), strict=True)
-        return NestedScales(*map(torch.stack, parts)).dequantize_rows()
+        scales = NestedScales(*map(torch.stack, parts))
+        if kernels_serve(packed.device):
+            from animelm.model.quantization.kernels.unpack import unpack_nested_nf4
+
+            unpack_nested_nf4(packed, scales, out)
+        else:
+            dequantize_nf4(packed, scales.dequantize_rows(), out)
 
     def stored_scales(self, scales: Tensor) -> tuple[Tensor, ...]:
         return NestedScales.quantize(scales)

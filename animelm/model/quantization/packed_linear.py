@@ -103,8 +103,13 @@ class PackedLinear(nn.Linear):
             return torch.stack([layer.dequantize(dtype) for layer in layers])
         out = torch.empty(shape, dtype=dtype, device=first.weight.device)
         packed = torch.cat([layer.weight for layer in layers])
-        first._unpack(packed, cls._stacked_block_scales(layers), out.flatten(0, 1))
+        cls._unpack_all(layers, packed, out.flatten(0, 1))
         return out
+
+    @classmethod
+    def _unpack_all(cls, layers: Sequence[Self], packed: Tensor, out: Tensor) -> None:
+        """Dequantizes the layers' concatenated bytes [E·O, I / 2] into ``out`` [E·O, I]."""
+        layers[0]._unpack(packed, cls._stacked_block_scales(layers), out)
 
     def scale_parameters(self) -> list[nn.Parameter]:
         """All parameters beside ``weight`` that are needed to dequantize."""

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from animelm.model.quantization import linear4bit, mxfp4
 from animelm.model.quantization.double_quantization import NestedScales
-from animelm.model.quantization.linear4bit import LinearDouble4bit
+from animelm.model.quantization.linear4bit import LinearDouble4bit, make_linear, stacked_weight
 from animelm.model.quantization.mxfp4 import dequantize_mxfp4
 from animelm.model.quantization.nf4 import dequantize_nf4, quantize_nf4
 
@@ -56,3 +57,35 @@ def test_scales_in_8_bits_are_dequantized_as_on_a_cpu(unpack, dtype: torch.dtype
     packed = torch.stack([layer.weight.detach() for layer in layers])
     out = unpack.unpack_nested_nf4(packed, scales, torch.empty(2, 40, 512, dtype=dtype))
     assert torch.equal(out, torch.stack([layer.dequantize(dtype) for layer in layers]))
+
+
+@pytest.mark.parametrize("quantization", ["nf4-double", "mxfp4"])
+def test_layers_use_the_kernels_where_these_serve(
+    unpack, quantization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    layers = [make_linear(64, 40, False, quantization).to_empty(device="cpu") for _ in range(2)]
+    for layer in layers:
+        if quantization == "mxfp4":
+            scales = torch.randint_like(layer.scales, 100, 150)
+            layer.load_packed(torch.randint_like(layer.weight, 256), scales)
+        else:
+            layer.load_weight(torch.randn(40, 64))
+    expected = stacked_weight(layers, torch.bfloat16)
+    runs: list = []
+    monkeypatch.setattr(unpack, "unpack_kernel", Counted(unpack.unpack_kernel, runs))
+    for module in (linear4bit, mxfp4):
+        monkeypatch.setattr(module, "kernels_serve", lambda _: True)
+    assert torch.equal(stacked_weight(layers, torch.bfloat16), expected)
+    assert len(runs) == 1
+
+
+class Counted:
+    """A kernel that notes each launch."""
+
+    def __init__(self, kernel, runs: list) -> None:
+        self.kernel, self.runs = kernel, runs
+
+    def __getitem__(self, grid):
+        self.runs.append(grid)
+        return self.kernel[grid]
