@@ -42,10 +42,12 @@ class Kernel(NamedTuple):
     Attributes:
         name: what it computes.
         source: its code, with types and constants.
+        fused: whether multiplications and additions are fused, as at its launch.
     """
 
     name: str
     source: ASTSource
+    fused: bool
 
 
 def _source(kernel: Any, types: dict[str, str], constants: dict[str, Any]) -> ASTSource:
@@ -79,12 +81,12 @@ def grouped_kernels() -> Iterator[Kernel]:
             # Rows of a matrix lie one after the other, as in the backward pass.
             constants["output_stride"] = 1
             yield Kernel(
-                f"rows, {name}, {dtype}", _source(grouped.rows_kernel, pointers, constants)
+                f"rows, {name}, {dtype}", _source(grouped.rows_kernel, pointers, constants), True
             )
         for name, (inputs, outputs) in list(shapes.items())[1:]:
             constants = {**shared, **grouped.tile_sizes(inputs, outputs)}
             yield Kernel(
-                f"outer, {name}, {dtype}", _source(grouped.outer_kernel, pointers, constants)
+                f"outer, {name}, {dtype}", _source(grouped.outer_kernel, pointers, constants), True
             )
 
 
@@ -108,12 +110,15 @@ def unpack_kernels() -> Iterator[Kernel]:
                 "BFLOAT16": dtype == "bf16",
                 "TILE": unpack.TILE_BYTES,
             }
-            yield Kernel(f"unpack {name}, {dtype}", _source(unpack.unpack_kernel, types, constants))
+            yield Kernel(
+                f"unpack {name}, {dtype}", _source(unpack.unpack_kernel, types, constants), False
+            )
 
 
 def resources(kernel: Kernel, capability: int) -> dict[str, int]:
     """Compiles the kernel; registers, spilled bytes and shared bytes."""
-    compiled = triton.compile(kernel.source, target=GPUTarget("cuda", capability, 32))
+    target, options = GPUTarget("cuda", capability, 32), {"enable_fp_fusion": kernel.fused}
+    compiled = triton.compile(kernel.source, target=target, options=options)
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(compiled.asm["cubin"])

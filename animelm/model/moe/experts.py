@@ -86,7 +86,7 @@ class Experts(nn.Module):
     def _through_modules(
         self, hidden_states: Tensor, router_indices: Tensor, routing_weights: Tensor
     ) -> Tensor:
-        """For what ``expert_pass`` does not support: trained weights, several adapters."""
+        """For what ``expert_pass`` does not support, such as trained weights."""
         # In training an expert without rows runs too and gets gradients of zero, because other
         # processes may have others to average with.
         routing = Routing.from_indices(router_indices, self.num_experts)

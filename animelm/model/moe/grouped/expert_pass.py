@@ -121,9 +121,9 @@ def _backward(
     grad_gate_up, grad_row_weights, unit = swiglu.backward(gate_up, grad_unit, row_weights)
     del gate_up, grad_unit
     if second.has_bias:
-        grad_row_weights += grad_hidden[:, second.rank]
+        grad_row_weights += grad_hidden[:, second.bias_column]
     masked_unit = masked(unit, second_mask)
-    second_hidden = state[2] if state else second.hidden(masked_unit)
+    second_hidden = state[2] if state else second.hidden(unit, masked_unit)
     row_weights = row_weights[:, None]
     down_grads = second.adapter_gradients(
         masked_unit, second_hidden * row_weights, grad_y, grad_hidden * row_weights

@@ -158,6 +158,7 @@ def write_rows(
         PRECISION=PRECISION,
         WIDEN=_WIDEN,
         EXPERTS=triton.next_power_of_2(experts),
+        enable_fp_fusion=True,
         **blocks,
     )
 
@@ -183,6 +184,7 @@ def outer(x: Tensor, y: Tensor, groups: Groups) -> Tensor:
         outputs,
         PRECISION=PRECISION,
         WIDEN=_WIDEN,
+        enable_fp_fusion=True,
         **blocks,
     )
     return out

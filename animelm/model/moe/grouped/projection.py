@@ -3,8 +3,10 @@
 The bias is one more column of the update, whose hidden value is 1: so it is added with the update,
 and backward its column of ``grad_hidden`` is the product of ``grad_y`` with the bias.
 
+Frozen adapters that the trained one is stacked on are further columns.
+
 Legend: E experts, N rows sorted by expert, I input width, O output width, R LoRA rank, P columns of
-the update (rank and bias, padded to whole 16 bytes).
+the update (ranks and bias, padded to whole 16 bytes).
 """
 
 from collections.abc import Sequence
@@ -14,6 +16,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from animelm.model.lora.linear import ActiveLora
 from animelm.model.moe.grouped.products import GroupedProducts
 from animelm.model.moe.projection import AdaptedLinear
 from animelm.model.moe.routing import Groups
@@ -82,31 +85,46 @@ class GroupedProjection:
         self.products, self.groups = engine.products, groups
         self.frozen = _FrozenWeights([linear.layer for linear in linears], dtype, engine)
         self.lora = linears[0].lora
-        self.rank = len(self.lora.lora_a) if self.lora else 0
         self.has_bias = linears[0].layer.bias is not None
-        self.columns = -(-(self.rank + self.has_bias) // _COLUMNS) * _COLUMNS
-        self.lora_a = self._padded_a(linears, dtype)
-        self.scaled_b = self._padded_b(linears, dtype)
+        ranks = [len(lora.lora_a) for lora in _loras(linears[0])]
+        self.rank = ranks[0] if self.lora else 0
+        self.bias_column = sum(ranks)
+        self.columns = -(-(self.bias_column + self.has_bias) // _COLUMNS) * _COLUMNS
+        stacks = list(zip(*(_loras(linear) for linear in linears), strict=True))
+        self.lora_a = self._padded_a(stacks[:1], 0, dtype) if self.lora else None
+        self.below_a = self._padded_a(stacks[1:], self.rank, dtype) if stacks[1:] else None
+        self.scaled_b = self._padded_b(linears, stacks, dtype)
 
-    def _padded_a(self, linears: Sequence[AdaptedLinear], dtype: torch.dtype) -> Tensor | None:
-        """A of every expert, [E, P, I]; zero below the rank. None without adapters."""
-        if not self.lora:
-            return None
-        layer = linears[0].layer
-        padded = layer.weight.new_zeros(len(linears), self.columns, layer.in_features, dtype=dtype)
-        padded[:, : self.rank] = torch.stack([linear.lora.lora_a for linear in linears])
+    def _padded_a(
+        self, stacks: Sequence[Sequence[ActiveLora]], first: int, dtype: torch.dtype
+    ) -> Tensor:
+        """A of every expert, of the given adapters from row ``first`` on, else zero: [E, P, I]."""
+        shape = (len(stacks[0]), self.columns, stacks[0][0].lora_a.shape[1])
+        padded = stacks[0][0].lora_a.new_zeros(shape, dtype=dtype)
+        for loras in stacks:
+            lora_a = torch.stack([lora.lora_a for lora in loras])
+            padded[:, first : first + lora_a.shape[1]] = lora_a
+            first += lora_a.shape[1]
         return padded
 
-    def _padded_b(self, linears: Sequence[AdaptedLinear], dtype: torch.dtype) -> Tensor:
-        """s · B of every expert and its bias, [E, O, P]; zero to the right of them."""
+    def _padded_b(
+        self,
+        linears: Sequence[AdaptedLinear],
+        stacks: Sequence[Sequence[ActiveLora]],
+        dtype: torch.dtype,
+    ) -> Tensor:
+        """s · B of every adapter and the bias, side by side, then zero: [E, O, P]."""
         layer = linears[0].layer
         shape = (len(linears), layer.out_features, self.columns)
         padded = layer.weight.new_zeros(shape, dtype=dtype)
-        if self.lora:
-            lora_b = torch.stack([linear.lora.lora_b for linear in linears])
-            torch.mul(lora_b, self.lora.scaling, out=padded[..., : self.rank])
+        first = 0
+        for loras in stacks:
+            lora_b = torch.stack([lora.lora_b for lora in loras])
+            end = first + lora_b.shape[2]
+            torch.mul(lora_b, loras[0].scaling, out=padded[..., first:end])
+            first = end
         if self.has_bias:
-            padded[..., self.rank] = torch.stack([linear.layer.bias for linear in linears])
+            padded[..., self.bias_column] = torch.stack([linear.layer.bias for linear in linears])
         return padded
 
     @property
@@ -114,20 +132,27 @@ class GroupedProjection:
         """Rate of the adapters' dropout."""
         return self.lora.dropout if self.lora else 0.0
 
-    def hidden(self, masked_x: Tensor) -> Tensor:
-        """A·x of each row and the bias's 1, [N, P]; ``masked_x`` [N, I] is x after dropout."""
+    def hidden(self, x: Tensor, masked_x: Tensor) -> Tensor:
+        """A·x of each row and the bias's 1, [N, P].
+
+        Args:
+            x: [N, I].
+            masked_x: [N, I], x after dropout, which frozen adapters do not have.
+        """
         if self.lora_a is None:
-            hidden = masked_x.new_zeros(len(masked_x), self.columns)
+            hidden = x.new_zeros(len(x), self.columns)
         else:
             hidden = self.products.rows(masked_x, self.lora_a.transpose(1, 2), self.groups)
+        if self.below_a is not None:
+            self.products.add_rows(hidden, x, self.below_a.transpose(1, 2), self.groups)
         if self.has_bias:
-            hidden[:, self.rank] = 1
+            hidden[:, self.bias_column] = 1
         return hidden
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """The output [N, O] for x [N, I], and ``hidden`` [N, P]."""
         y = self.frozen.rows(x, self.groups, transposed=True)
-        hidden = self.hidden(masked(x, mask))
+        hidden = self.hidden(x, masked(x, mask))
         if self.columns:
             self.products.add_rows(y, hidden, self.scaled_b.transpose(1, 2), self.groups)
         return y, hidden
@@ -138,6 +163,8 @@ class GroupedProjection:
         if not self.columns:
             return grad_x, grad_y.new_empty(len(grad_y), 0)
         grad_hidden = self.products.rows(grad_y, self.scaled_b, self.groups)
+        if self.below_a is not None:
+            self.products.add_rows(grad_x, grad_hidden, self.below_a, self.groups)
         if self.lora_a is None:
             pass
         elif mask is None:
@@ -172,13 +199,18 @@ def are_alike(linears: Sequence[AdaptedLinear]) -> bool:
         type(linear.layer) is type(first.layer)
         and linear.layer.weight.shape == first.layer.weight.shape
         and (linear.layer.bias is None) == (first.layer.bias is None)
-        and _lora_shape(linear) == _lora_shape(first)
+        and _shapes(linear) == _shapes(first)
         for linear in linears
     )
 
 
-def _lora_shape(linear: AdaptedLinear) -> tuple[object, ...] | None:
-    lora = linear.lora
-    if lora is None:
-        return None
-    return lora.lora_a.shape, lora.lora_a.dtype, lora.scaling, lora.dropout
+def _loras(linear: AdaptedLinear) -> list[ActiveLora]:
+    """Its adapters, the one that may be trained first."""
+    return [linear.lora, *linear.below] if linear.lora else []
+
+
+def _shapes(linear: AdaptedLinear) -> list[tuple[object, ...]]:
+    return [
+        (lora.lora_a.shape, lora.lora_a.dtype, lora.scaling, lora.dropout)
+        for lora in _loras(linear)
+    ]

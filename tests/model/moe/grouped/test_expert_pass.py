@@ -187,3 +187,22 @@ def test_operations_are_few_however_many_the_experts_and_nothing_waits(recompute
     assert four.moving == nine.moving
     assert nine.total <= 150
     assert not nine.host_syncs
+
+
+@pytest.mark.parametrize("engine", ["grouped_mm", "triton"], indirect=True)
+def test_an_adapter_stacked_on_a_frozen_one_gets_the_gradients_of_the_loop(
+    engine: GroupedEngine,
+) -> None:
+    torch.manual_seed(0)
+    layers, below = (random_experts(EXPERTS, HIDDEN, INTERMEDIATE, rank=r) for r in (4, 16))
+    stacked = [
+        ExpertLayers(
+            upper.gate_up._replace(below=(lower.gate_up.lora,)),
+            upper.down._replace(below=(lower.down.lora,)),
+        )
+        for upper, lower in zip(layers, below, strict=True)
+    ]
+    inputs = routed(CHOICES["an expert without tokens"], HIDDEN)
+    theirs = run(None, inputs, stacked, True)
+    assert_close(run(engine, inputs, stacked, True), theirs, FLOAT32)
+    assert not torch.equal(theirs[0], run(None, inputs, layers, True)[0])
