@@ -39,7 +39,7 @@ def test_a_missing_file_is_named(folder: Path, file: str) -> None:
 @pytest.mark.parametrize("file", [CONFIG_FILE, WEIGHTS_FILE])
 def test_a_file_that_is_cut_off_is_named(folder: Path, file: str) -> None:
     (folder / file).write_bytes((folder / file).read_bytes()[:-8])
-    with pytest.raises(UserError, match=rf"{file}: not (JSON|a complete safetensors file)"):
+    with pytest.raises(UserError, match=rf"{file}: not (valid JSON|a complete safetensors file)"):
         StoredAdapter.from_folder(folder)
 
 
