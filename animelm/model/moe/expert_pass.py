@@ -128,7 +128,10 @@ def _experts_with_rows(routing: Routing, hidden: Tensor) -> Iterator[tuple[int, 
 
 
 def draw_seed(layers: ExpertLayers) -> int | None:
-    """Seed of this pass's dropout, from which the backward pass draws the same masks."""
+    """Seed of this pass's dropout, from which the backward pass draws the same masks.
+
+    It is drawn on the CPU, whatever the default device, so that no device has to be waited for.
+    """
     has_dropout = any(lora.dropout for lora in layers.adapters)
     return int(torch.randint(2**62, (), device="cpu")) if has_dropout else None
 

@@ -5,7 +5,12 @@ import torch
 from torch import nn
 
 from animelm.model.lora.linear import ActiveLora
-from animelm.model.moe.expert_pass import ExpertLayers, _experts_with_rows, expert_pass
+from animelm.model.moe.expert_pass import (
+    ExpertLayers,
+    _draw_seed,
+    _experts_with_rows,
+    expert_pass,
+)
 from animelm.model.moe.projection import AdaptedLinear
 from animelm.model.moe.routing import Routing
 from animelm.model.moe.swiglu import SwiGLU
@@ -128,3 +133,14 @@ def test_experts_with_as_many_rows_follow_each_other() -> None:
     routing = Routing.from_indices(indices, 5)
     run = [(expert, len(x)) for expert, x, _ in _experts_with_rows(routing, torch.zeros(8, 2))]
     assert run == [(1, 1), (3, 1), (0, 3), (2, 3)]
+
+
+def test_a_seed_is_drawn_on_the_cpu_whatever_the_default_device() -> None:
+    """The meta device stands for a GPU: it has no values to wait for."""
+    [layers, *_] = experts(dropout=0.5)
+    torch.manual_seed(3)
+    drawn = _draw_seed(layers)
+    torch.manual_seed(3)
+    with torch.device("meta"):
+        assert _draw_seed(layers) == drawn
+    assert _draw_seed(experts(dropout=0.0)[0]) is None
