@@ -47,13 +47,14 @@ def inject_changes(tally: Tally, scene: Scene) -> None:
 
 
 def _stopped(scene: Scene, articles: Path | None = None) -> tuple[Path, list[str]]:
-    """A fit that ended in the middle: its output folder, and its options."""
+    """A fit without its adapter, and options to go on from a checkpoint before its end."""
     place = scene.place("changed")
     options = [f"--data.folder={articles}"] if articles else []
-    ended = run(scene.fit(place / "out", *options, "--trainer.max_steps=4"), place)
+    ended = run(scene.fit(place / "out", *options), place)
     if ended.status:
         raise RuntimeError(ended.err[-500:])
-    path = last_checkpoint(place / "out")
+    found = (place / "out").glob("version_*/checkpoints/*.ckpt")
+    path = min(found, key=lambda checkpoint: checkpoint.stat().st_mtime_ns)
     shutil.rmtree(place / "out" / "adapter")
     return place / "out", [*options, f"--ckpt_path={path}"]
 

@@ -1,5 +1,6 @@
 """A user's mistake ends in one clear message and status 2, never in a traceback."""
 
+import errno
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from animelm.data.sources import article_folders
 from animelm.data.tokenization import token_store
@@ -257,3 +259,17 @@ def test_an_output_folder_in_which_another_fit_runs(refused, articles_of, tmp_pa
     assert f"--trainer.default_root_dir {tmp_path / 'run'}: another command writes there" in message
     assert f"process {os.getpid()} on " in message
     assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_under_tensorboard_is_one_message(
+    call, small, articles_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object, **_settings: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(TensorBoardLogger, "log_metrics", full)
+    own = [*small(tmp_path / "run", 2), *articles_of, "--trainer.log_every_n_steps=1"]
+    called = call("fit", "--config=cpt.yaml", *own)
+    assert called.status == 2 and "Traceback" not in called.err
+    assert f"{tmp_path / 'run' / 'version_0'}: No space left on device" in called.err
+    assert not (tmp_path / "run" / ".animelm.lock").exists()
