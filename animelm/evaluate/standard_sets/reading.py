@@ -103,8 +103,8 @@ def _niilc_records(root: ElementTree.Element) -> Iterator[QARecord]:
     for question in root.iter("question"):
         text = (question.findtext("text") or "").strip()
         found = (answer.text for answer in question.iter("answer"))
-        answers = tuple(answer.strip() for answer in found if answer and answer.strip())
-        # Some questions have no accepted answer, and cannot be scored.
+        # "-" stands for no answer. Questions without an accepted one cannot be scored.
+        answers = tuple(each for answer in found if (each := (answer or "").strip()) not in "-")
         if text and answers:
             yield _record("niilc", question.attrib["id"], question.attrib["id"], text, answers)
 

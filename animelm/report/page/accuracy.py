@@ -170,7 +170,8 @@ class AccuracyExhibits:
         figure = dot_plot(rows, self._titles, self._texts("pictures.sets.axis"))
         table = _table([self._texts("tables.direction"), *self._titles], rows)
         exhibit = self._exhibit("directions", "pictures.directions", table, figure)
-        note = f"{exhibit.note}{self._texts('direction_notes')}"
+        space = "" if self._texts("lang") == "ja" else " "
+        note = f"{exhibit.note}{space}{self._texts('direction_notes')}"
         return Exhibit(exhibit.name, exhibit.title, note, table, figure)
 
     def _direction_point(

@@ -6,12 +6,13 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from animelm import __version__
+from animelm.data.held_out import QUESTION_SETS
 from animelm.report.page.accuracy import AccuracyExhibits
 from animelm.report.page.answers import answer_data
 from animelm.report.page.content import Content
 from animelm.report.page.drawing.svg import to_svg
 from animelm.report.page.exhibit import Exhibit
-from animelm.report.page.findings import before_and_after_models, findings
+from animelm.report.page.findings import asked_sets, before_and_after_models, findings
 from animelm.report.page.made import attribution, configs, made_exhibits
 from animelm.report.page.process import router_exhibits, training_exhibits
 from animelm.report.page.texts import Language, load_texts
@@ -34,6 +35,7 @@ def report_page(content: Content, language: Language, questions: int = MOST_QUES
     accuracy = AccuracyExhibits(summary, content.results, texts) if summary else None
     pair = before_and_after_models(summary) if summary else None
     models = list(summary.models) if summary else []
+    asked = asked_sets(summary) if summary else []
     answers = None
     if content.results:
         answers = answer_data(content.results, models, questions, texts)
@@ -48,6 +50,7 @@ def report_page(content: Content, language: Language, questions: int = MOST_QUES
         content=content,
         findings=findings(summary, texts),
         main=accuracy.main() if accuracy else None,
+        explained=[name for name in asked if name in QUESTION_SETS],
         pictures=accuracy.pictures() if accuracy else [],
         outcomes=accuracy.outcomes() if accuracy else None,
         answers=answers,

@@ -38,7 +38,9 @@ def _niilc(folder: Path) -> Path:
         "<?xml version='1.0' encoding=\"UTF-8\"?><questions>"
         "<question id='1'><text>首都は?</text><answers><answer>東京</answer>"
         "<answer>東京都</answer></answers></question>"
-        "<question id='2'><text>答えのない問い</text><answers></answers></question></questions>",
+        "<question id='2'><text>答えのない問い</text><answers></answers></question>"
+        "<question id='3'><text>不明の問い</text><answers><answer>-</answer></answers></question>"
+        "</questions>",
         encoding="utf-8",
     )
     return path
@@ -46,7 +48,7 @@ def _niilc(folder: Path) -> Path:
 
 def test_answers_are_scored_as_the_field_does(tmp_path: Path) -> None:
     found = read_standard_set("niilc", _niilc(tmp_path))
-    [record] = found.records  # the one without an accepted answer cannot be scored
+    [record] = found.records  # those without an accepted answer cannot be scored
     assert record.answers == ("東京", "東京都")
 
     def score(output: str) -> tuple[float, float]:
