@@ -140,6 +140,7 @@ def _answer(
     # At the second limit the system kills the process.
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    answer: tuple[Any, Exception | None]
     try:
         answer = (function(*arguments), None)
     except MemoryError:

@@ -3,8 +3,9 @@
 import json
 import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import yaml
 
@@ -20,7 +21,7 @@ _YAML_DEPTH = 100
 _YAML_SIZE = MIB  # nodes and characters, counted again wherever an alias repeats them
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Opens a file for reading.
 
     Raises:
@@ -235,6 +236,25 @@ def parse_yaml(text: str, where: str, what: str = "") -> Any:
         raise UserError(f"{where}{line}: {what}not valid YAML: {problem}") from error
 
 
+def require_bounded_option(argument: str) -> None:
+    """Refuses an option whose value is YAML that would fill the memory; all else is left alone.
+
+    Raises:
+        UserError: it would.
+    """
+    option, _, value = argument.rpartition("=")
+    try:
+        _require_bounded(value)
+    except _TooLarge as error:
+        raise UserError(f"{option or 'an option'}: {error.problem}") from error
+    except yaml.YAMLError:
+        return
+
+
+class _TooLarge(yaml.constructor.ConstructorError):
+    """YAML that is refused before it is built."""
+
+
 def _require_bounded(text: str) -> None:
     """Checks depth and size without building anything: aliases can double a value at each line."""
     if "*" not in text and len(text) < 1000:
@@ -267,8 +287,8 @@ def _require_bounded(text: str) -> None:
             _refuse(event, "its aliases repeat more than fits into memory")
 
 
-def _refuse(event: yaml.Event, problem: str) -> None:
-    raise yaml.constructor.ConstructorError(None, None, problem, event.start_mark)
+def _refuse(event: Any, problem: str) -> None:
+    raise _TooLarge(None, None, problem, event.start_mark)
 
 
 def _reason(error: Exception) -> str:

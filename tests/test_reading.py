@@ -11,6 +11,7 @@ from animelm.reading import (
     read_bytes,
     read_json,
     read_utf8,
+    require_bounded_option,
     require_characters,
     require_utf8_name,
 )
@@ -140,3 +141,10 @@ def test_a_name_that_is_not_utf_8_is_refused(tmp_path):
     name = os.fsdecode("題.md".encode("shift_jis"))
     with pytest.raises(UserError, match="this name is not UTF-8; rename the file"):
         require_utf8_name(tmp_path / name)
+
+
+def test_an_option_of_aliases_is_refused_and_all_others_are_left_alone():
+    with pytest.raises(UserError, match=r"--model\.base: its aliases repeat more than fits"):
+        require_bounded_option(f"--model.base={YAML_BOMB}")
+    for option in ("--a=*.md", "--a=[open", "a=b=&c *c", "--pattern=" + "x" * 5000, "", "--a"):
+        require_bounded_option(option)

@@ -9,6 +9,7 @@ from animelm import __version__
 from animelm.cli.parsing import errors_in_one_message
 from animelm.cli.quiet import quiet_libraries
 from animelm.errors import UserError
+from animelm.reading import require_bounded_option
 from animelm.terminal import plain_messages, say
 
 # Command, module that runs it, description. A module is imported only when its command is run, so
@@ -92,6 +93,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0 if arguments else 2
     command, *options = arguments
     try:
+        for option in options:
+            require_bounded_option(option)
         _run(command, options)
     except UserError as error:
         return _failed(str(error))

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args
 
-from animelm.data.text_files import json_lines
 from animelm.errors import UserError
 from animelm.evaluate.generate import Answer
 from animelm.evaluate.scoring import Scores
 from animelm.files import write_whole
+from animelm.reading import json_lines
 
 SCHEMA_VERSION = 1
 

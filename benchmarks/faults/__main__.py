@@ -33,6 +33,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=100, help="kills by SIGKILL (default 100)")
     parser.add_argument("--only", nargs="*", choices=_GROUPS, default=list(_GROUPS))
+    parser.add_argument(
+        "--commands", nargs="*", choices=kills.COMMANDS, default=kills.COMMANDS, help="to kill"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the instants")
     parser.add_argument("--keep", action="store_true", help="keep what was written")
     options = parser.parse_args()
@@ -43,7 +46,7 @@ def main() -> int:
     for name in options.only:
         inject = _GROUPS[name]
         if inject is None:
-            kills.inject_kills(tally, scene, options.kills, options.seed)
+            kills.inject_kills(tally, scene, options.kills, options.seed, options.commands)
         else:
             inject(tally, scene)
     if not options.keep:

@@ -69,13 +69,15 @@ class Place:
 Case = Callable[[Place], list[str]]
 
 
-def articles(content: str | bytes, name: str = "a.md") -> Case:
-    """``fit`` on a folder with an article of this content."""
+def articles(content: str | bytes, trains: bool = False) -> Case:
+    """``corpus stats``, or ``fit``, on a folder with an article of this content."""
 
     def case(place: Place) -> list[str]:
         place.write("articles/b.md", ARTICLE)
-        place.write(f"articles/{name}", content)
-        return fit(place, f"--data.folder={place.folder / 'articles'}")
+        place.write("articles/a.md", content)
+        folder = place.folder / "articles"
+        read = ["corpus", "stats", f"--folder={folder}"]
+        return fit(place, f"--data.folder={folder}") if trains else read
 
     return case
 
@@ -91,41 +93,33 @@ def named(name: bytes) -> Case:
     return case
 
 
-def stats(content: str) -> Case:
-    """``corpus stats`` on a folder with an article of this content."""
+def questions(content: str | bytes, name: str = "q.jsonl", trains: bool = False) -> Case:
+    """``corpus build`` without the questions of a file, or ``fit`` on them."""
 
     def case(place: Place) -> list[str]:
-        place.write("articles/a.md", content)
-        return ["corpus", "stats", f"--folder={place.folder / 'articles'}"]
-
-    return case
-
-
-def questions(content: str | bytes, name: str = "q.jsonl") -> Case:
-    """``fit`` on a file of questions."""
-
-    def case(place: Place) -> list[str]:
-        return ask_of(place, place.write(name, content))
+        path = place.write(name, content)
+        return learned(place, path) if trains else avoided(place, path)
 
     return case
 
 
 def device(path: str) -> Case:
-    """``fit`` on a device as a file of questions, by a name with a suffix."""
+    """``corpus build`` without the questions of a device, which has a name with a suffix."""
 
     def case(place: Place) -> list[str]:
         (place.folder / "q.jsonl").symlink_to(path)
-        return ask_of(place, place.folder / "q.jsonl")
+        return avoided(place, place.folder / "q.jsonl")
 
     return case
 
 
-def pipe(name: str) -> Case:
-    """``fit`` on a pipe that nobody writes to."""
+def pipe(name: str, trains: bool = False) -> Case:
+    """The same with a pipe that nobody writes to."""
 
     def case(place: Place) -> list[str]:
-        os.mkfifo(place.folder / name)
-        return ask_of(place, place.folder / name)
+        path = place.folder / name
+        os.mkfifo(path)
+        return learned(place, path) if trains else avoided(place, path)
 
     return case
 
@@ -234,19 +228,25 @@ def fit(place: Place, *own: str) -> list[str]:
         "--data.general_records=null",
         "--data.shares={questions: 0, general_articles: 0, general_questions: 0}",
         "--data.validation_share=0",
-        "--trainer.limit_train_batches=1",
         "--trainer.limit_val_batches=0",
-        "--trainer.max_epochs=1",
+        "--trainer.max_steps=1",
         f"--trainer.default_root_dir={place.folder / 'run'}",
         *own,
     ]
 
 
-def ask_of(place: Place, path: Path) -> list[str]:
+def learned(place: Place, path: Path) -> list[str]:
     """Fine-tuning of one step on a file of questions."""
-    own = [f"--data.records={path}", "--data.folder=null", "--model.step_name=sft"]
-    own += ["--data.shares={articles: 0, general_articles: 0, general_questions: 0}"]
-    return fit(place, *own)
+    own = [f"--data.records={path}", "--data.epoch=questions", "--model.step_name=sft"]
+    return fit(place, *own, "--data.folder=null")
+
+
+def avoided(place: Place, path: Path) -> list[str]:
+    """Building a corpus without the questions of a file."""
+    dump = place.write("dump.xml", _HEAD + _page("甲") + _TAIL)
+    out = place.folder / "corpus"
+    own = ["--workers=1", f"--cleaning.questions=[{json.dumps(str(path))}]"]
+    return ["corpus", "build", f"--dump={dump}", f"--out={out}", *own]
 
 
 class Opens:
@@ -276,28 +276,28 @@ CASES: dict[str, Case] = {
     "article: bad !!binary": articles("---\nb: !!binary あ\n---\n本文"),
     "article: bad !!int": articles("---\nb: !!int ''\n---\n本文"),
     "article: tag of Python": articles("---\nb: !!python/object/apply:os.abort []\n---\n本文"),
-    "article: title of aliases": articles(f"---\n{BOMB}title: *a11\n---\n本文"),
+    "article: title of aliases": articles(f"---\n{BOMB}title: *a11\n---\n本文", trains=True),
     "article: nested front matter": articles("---\na: " + "[" * 50_000 + "\n---\n本文"),
     "article: alias of itself": articles("---\na: &a [*a]\n---\n本文"),
     "article: half a surrogate pair": articles('---\ntitle: "\\ud800"\n---\n本文'),
     "article: raw surrogate": articles(b"---\ntitle: \xed\xa0\x80\n---\n"),
     "article: Shift-JIS": articles("本文です。".encode("shift_jis")),
     "article: UTF-16": articles("本文です。".encode("utf-16")),
-    "article: zero bytes": articles(b"\x00" * 10_000),
-    "article: one line of 300 MB": articles(b"a" * (300 << 20)),
-    "article: title of escapes": articles(f'---\ntitle: "a\\e]0;x\\a"\n---\n{ESCAPE}'),
+    "article: zero bytes": articles(b"\x00" * 10_000, trains=True),
+    "article: one line of 300 MB": articles(b"a" * (300 << 20), trains=True),
+    "article: title of escapes": articles(f'---\ntitle: "a\\e]0;x\\a"\n---\n{ESCAPE}', trains=True),
     "article: name in Shift-JIS": named("題名.md".encode("shift_jis")),
     "article: name of escapes": named(b"a\x1b]0;owned\x07.md"),
     "article: name with a line feed": named(b"a\nerror: b.md"),
-    "stats: escapes in title, categories and text": stats(
+    "article: escapes in title, categories and text": articles(
         f'---\ntitle: "\\e]0;x\\a"\ncategories: ["\\e[31m", "\\x9b31m"]\n---\n{ESCAPE}'
     ),
-    "stats: markup in a title": stats(
+    "article: markup in a title": articles(
         "---\ntitle: '[/bold][link=x]'\ncategories: ['[/]']\n---\n本文"
     ),
-    "stats: categories of aliases": stats(f"---\n{BOMB}categories: *a11\n---\n本文"),
+    "article: categories of aliases": articles(f"---\n{BOMB}categories: *a11\n---\n本文"),
     # Questions.
-    "questions: half a surrogate pair": questions(HALF),
+    "questions: half a surrogate pair": questions(HALF, trains=True),
     "questions: integer of 6,000 digits": questions(f'{{"question": {MANY_DIGITS}}}\n'),
     "questions: nested a hundred thousand deep": questions("[" * 100_000),
     "questions: a line of 300 MB": questions(b'{"question": "' + b"a" * (300 << 20)),
@@ -315,7 +315,7 @@ CASES: dict[str, Case] = {
     "questions: CSV with a zero byte": questions("質問,出力\na\x00,b\n", "q.csv"),
     "questions: text without a label": questions(f"{ESCAPE}\n", "q.txt"),
     "questions: text of 300 MB": questions(b"a" * (300 << 20), "q.txt"),
-    "questions: a pipe as .jsonl": pipe("q.jsonl"),
+    "questions: a pipe as .jsonl": pipe("q.jsonl", trains=True),
     "questions: a pipe as .csv": pipe("q.csv"),
     "questions: a pipe as .parquet": pipe("q.parquet"),
     "questions: /dev/zero": device("/dev/zero"),

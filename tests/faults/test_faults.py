@@ -1,4 +1,4 @@
-"""A quick part of ``make faults``: one kill of each kind, in fresh processes."""
+"""A quick part of ``make faults``: kills of the commands that take the least time."""
 
 import json
 import os
@@ -24,9 +24,10 @@ def run_faults(project_root: Path, *options: str) -> dict[str, int]:
 
 
 def test_whatever_is_killed_goes_on_to_the_same_bits(project_root: Path) -> None:
-    summary = run_faults(project_root, "--kills=3", "--only", "kills", "--seed=7")
+    quick = ("--commands", "tokenizing", "corpus build", "--seed=7")
+    summary = run_faults(project_root, "--kills=3", "--only", "kills", *quick)
     assert summary == {
-        "faults": 4,
+        "faults": 2,
         "failed": 0,
         "lost": 0,
         "hung": 0,

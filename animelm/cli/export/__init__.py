@@ -3,13 +3,13 @@
 import sys
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
 from animelm.cli.configs import find_configs
 from animelm.export.publish.push import push
 from animelm.export.run import ExportFailed, export
 from animelm.export.settings import ExportSettings
 from animelm.report.export import check_table
+from animelm.terminal import Terminal, say
 
 _DESCRIPTION = """\
 Writes an adapter as files that other tools open: an adapter for stock PEFT and vLLM, merged weights
@@ -37,15 +37,15 @@ def run(command: str, arguments: list[str]) -> None:
     try:
         result = export(settings)
     except ExportFailed as failure:
-        Console().print(check_table(failure.result))
-        print(f"error: the export failed its check. {failure}", file=sys.stderr)
+        Terminal().print(check_table(failure.result))
+        say(f"error: the export failed its check. {failure}", sys.stderr)
         raise SystemExit(1) from failure
     if result is None:
-        print("Not checked: nothing says that this export answers as the adapter does.")
+        say("Not checked: nothing says that this export answers as the adapter does.")
     else:
-        Console().print(check_table(result))
+        Terminal().print(check_table(result))
         for warning in result.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
-    print(f"Export: {settings.output}")
+            say(f"warning: {warning}", sys.stderr)
+    say(f"Export: {settings.output}")
     if settings.push:
-        print(f"Sent: {push(settings.output, settings.push, settings.public)}")
+        say(f"Sent: {push(settings.output, settings.push, settings.public)}")

@@ -2,6 +2,7 @@
 
 from animelm.cli.questions.check import run as run_check
 from animelm.errors import UserError
+from animelm.terminal import say
 
 _USAGE = """\
 usage: python -m animelm questions SUBCOMMAND [OPTIONS]
@@ -14,7 +15,7 @@ usage: python -m animelm questions SUBCOMMAND [OPTIONS]
 def run(command: str, arguments: list[str]) -> None:
     """Runs a subcommand of ``questions``."""
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_USAGE)
+        say(_USAGE)
         return
     subcommand, *options = arguments
     if subcommand != "check":

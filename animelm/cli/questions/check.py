@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
 from animelm.data.domain import DataPaths
 from animelm.data.held_out import DEFAULT_SPLIT, SplitSettings, split_questions
@@ -13,6 +12,7 @@ from animelm.data.sources.qa import Columns, QARecord, QuestionFile
 from animelm.errors import UserError
 from animelm.files import write_whole
 from animelm.report.questions import question_tables
+from animelm.terminal import Terminal, say
 
 
 def run(command: str, options: list[str]) -> None:
@@ -62,10 +62,10 @@ def check(
     split = SplitSettings(seed, held_out_wordings, held_out_works, dev_share=dev_share)
     paths = DataPaths(weighted_folders(articles), tuple(map(QuestionFile, files)), columns=columns)
     records = paths.read_questions()
-    Console().print(question_tables(records, split_questions(records, [], split), shown))
+    Terminal().print(question_tables(records, split_questions(records, [], split), shown))
     if output is not None:
         write_whole(output, "".join(map(_line, records)).encode())
-        print(f"records: {output}")
+        say(f"records: {output}")
 
 
 def _line(record: QARecord) -> str:

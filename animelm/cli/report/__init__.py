@@ -12,6 +12,7 @@ from animelm.report.page.content import read_content
 from animelm.report.page.html import MOST_QUESTIONS, report_page
 from animelm.report.page.texts import Language
 from animelm.report.page.weekly import write_weekly_report
+from animelm.terminal import say
 
 PAGE, WEEKLY, WEEKLY_FILES = "report.html", "report.md", "report-files"
 
@@ -55,11 +56,11 @@ def report(
         write_whole(path, report_page(content, language or "en", questions))
     else:
         write_weekly_report(path, content)
-    print(f"Report: {path}")
+    say(f"Report: {path}")
 
 
 def write_page(folder: Path) -> None:
     """Writes the page of a comparison at its end."""
     with quiet_libraries():
         report(folder)
-    print(f"`python -m animelm report {folder} --language ja` writes it in Japanese")
+    say(f"`python -m animelm report {folder} --language ja` writes it in Japanese")

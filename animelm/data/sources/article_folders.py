@@ -17,8 +17,8 @@ from animelm.data.sources.markdown import (
 )
 from animelm.data.sources.parquet import SUFFIX as SHARDS
 from animelm.data.sources.parquet import Row, column_names, file_hash, find_shards, read_rows
-from animelm.data.text_files import plain_lines
 from animelm.errors import UserError
+from animelm.reading import plain_lines
 
 _TEXT = "text"
 _NAMES = ("title", "id")

@@ -24,7 +24,7 @@ from animelm.data.tokenization.turns import TurnEncoder
 from animelm.errors import UserError
 from animelm.processes import call_bounded
 
-_RENDERING_SECONDS, _RENDERING_BYTES = 10, 256 << 20
+_RENDERING_SECONDS, _RENDERING_BYTES = 3, 256 << 20
 _LONGEST_RENDERED = 1_000_000
 
 AnswerFrom = Literal["final", "start"]

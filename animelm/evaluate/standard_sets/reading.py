@@ -1,15 +1,13 @@
 """Reads JSQuAD, NIILC, JEMHopQA and JCommonsenseQA as they are published."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from animelm.data.sources.qa import QARecord
-from animelm.data.text_files import json_lines, read_utf8
 from animelm.errors import UserError
 from animelm.evaluate.standard_sets.question_set import QuestionSet
+from animelm.reading import json_lines, read_json, read_utf8
 
 _SHORT_ANSWER = "質問に対する答えを、語句のみで簡潔に答えてください。\n\n"
 _FROM_PASSAGE = "文章を読み、質問に対する答えを文章中の語句のみで答えてください。\n\n"
@@ -54,13 +52,6 @@ def read_standard_set(kind: str, path: Path) -> QuestionSet:
     return found
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(read_utf8(path))
-    except ValueError as error:
-        raise UserError(f"{path}: not valid JSON: {error}") from error
-
-
 def _record(
     kind: str, number: str, subject: str, question: str, answers: tuple[str, ...]
 ) -> QARecord:
@@ -80,7 +71,7 @@ def _record(
 
 def _jsquad(path: Path, opened: bool) -> QuestionSet:
     records, passages = [], {}
-    for article in _read_json(path)["data"]:
+    for article in read_json(path)["data"]:
         for paragraph in article["paragraphs"]:
             title, _, text = paragraph["context"].partition(_SEPARATOR)
             for question in paragraph["qas"]:
@@ -128,7 +119,7 @@ def _jemhopqa(path: Path) -> QuestionSet:
             item["question"],
             (item["answer"],),
         )
-        for item in _read_json(path)
+        for item in read_json(path)
     ]
     return QuestionSet(records, "short_answer", _SHORT_ANSWER)
 

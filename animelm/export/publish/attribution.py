@@ -8,9 +8,9 @@ from typing import Any
 
 from animelm.corpus.output import MANIFEST
 from animelm.data.sources.markdown import find_articles, read_with_front_matter
-from animelm.data.text_files import json_lines
 from animelm.files import write_whole
 from animelm.provenance.record import DataRecord, TrainingStep
+from animelm.reading import json_lines
 
 ATTRIBUTION = "ATTRIBUTION.md"
 UNKNOWN = "unknown"

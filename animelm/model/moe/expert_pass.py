@@ -48,7 +48,7 @@ class _ExpertPass(torch.autograd.Function):
         kept = None if recompute else _new_gate_up(experts[0], rows)
         saved: list[Tensor | None] = []
         seeds = [
-            _draw_seed(layers) if n else None
+            draw_seed(layers) if n else None
             for layers, n in zip(experts, routing.counts, strict=True)
         ]
         for expert, x, place in _experts_with_rows(routing, hidden):
@@ -127,7 +127,7 @@ def _experts_with_rows(routing: Routing, hidden: Tensor) -> Iterator[tuple[int, 
             yield expert, hidden.index_select(0, routing.token[place]), place
 
 
-def _draw_seed(layers: ExpertLayers) -> int | None:
+def draw_seed(layers: ExpertLayers) -> int | None:
     """Seed of this pass's dropout, from which the backward pass draws the same masks.
 
     It is drawn on the CPU, whatever the default device, so that no device has to be waited for.

@@ -1,6 +1,5 @@
 """What a folder of a fit or of a comparison holds, for the report."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from animelm.errors import UserError
 from animelm.evaluate.comparison.files import MADE, RESULTS, ROUTERS
 from animelm.evaluate.results import Result, read_results
 from animelm.evaluate.summary import Summary, read_summary
+from animelm.reading import read_json
 from animelm.report.page.training import TrainingRun, find_runs
 
 SUMMARY = "summary.json"
@@ -81,10 +81,7 @@ def _runs_of(made: dict[str, Any]) -> list[TrainingRun]:
 def _read_object(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not valid JSON: {error}") from error
+    values = read_json(path)
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected a JSON object, as compare writes it")
     return values

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import frontmatter
-import yaml
-
+from animelm.data.sources.markdown import read_with_front_matter
+from animelm.errors import UserError
 from animelm.report.page.content import Content
 from animelm.report.page.exhibit import Exhibit, PageTable, duration
 from animelm.report.page.texts import Texts
@@ -211,8 +210,8 @@ def _licensed(path: str, texts: Texts) -> str | None:
 
 def _metadata(path: Path) -> dict[str, Any]:
     try:
-        return frontmatter.loads(path.read_text(encoding="utf-8")).metadata
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return read_with_front_matter(path)[0]
+    except UserError:
         return {}  # an article that cannot be read names no license
 
 

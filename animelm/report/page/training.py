@@ -1,19 +1,18 @@
 """What a fit left in its folder: its log, its config, and its adapter's record."""
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from animelm.errors import UserError
 from animelm.provenance.record import RECORD_FILE
+from animelm.reading import parse_yaml, read_json, read_utf8
 
 _EVENTS, _TABLE = "events.out.tfevents.*", "router_statistics.csv"
 _DEEPEST = 3  # folders below the one that is reported: seed, step, version
@@ -70,17 +69,14 @@ def _age(version: Path) -> tuple[int, str]:
 def _read_run(folder: Path, root: Path, version: Path) -> TrainingRun:
     accumulator = EventAccumulator(str(version), size_guidance={"scalars": 0, "images": 1})
     accumulator.Reload()
-    scalars = {
+    scalars: dict[str, Curve] = {
         tag: [(event.step, event.value) for event in accumulator.Scalars(tag)]
         for tag in accumulator.Tags()["scalars"]
     }
     times = [event.wall_time for tag in scalars for event in accumulator.Scalars(tag)]
     config = version / "config.yaml"
-    text = config.read_text(encoding="utf-8") if config.is_file() else ""
-    try:
-        settings = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise UserError(f"{config}: not valid YAML; expected the config that fit saved") from error
+    text = read_utf8(config) if config.is_file() else ""
+    settings = parse_yaml(text, str(config)) or {}
     return TrainingRun(
         root.name if root == folder else root.relative_to(folder).as_posix(),
         scalars,
@@ -96,7 +92,7 @@ def _read_steps(path: Path) -> tuple[dict[str, Any], ...]:
     if not path.is_file():
         return ()
     try:
-        steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
+        steps = read_json(path)["steps"]
         return tuple({**step} for step in steps)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not an adapter's record as fit writes it") from error

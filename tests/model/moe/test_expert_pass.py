@@ -7,8 +7,8 @@ from torch import nn
 from animelm.model.lora.linear import ActiveLora
 from animelm.model.moe.expert_pass import (
     ExpertLayers,
-    _draw_seed,
     _experts_with_rows,
+    draw_seed,
     expert_pass,
 )
 from animelm.model.moe.projection import AdaptedLinear
@@ -139,8 +139,8 @@ def test_a_seed_is_drawn_on_the_cpu_whatever_the_default_device() -> None:
     """The meta device stands for a GPU: it has no values to wait for."""
     [layers, *_] = experts(dropout=0.5)
     torch.manual_seed(3)
-    drawn = _draw_seed(layers)
+    drawn = draw_seed(layers)
     torch.manual_seed(3)
     with torch.device("meta"):
-        assert _draw_seed(layers) == drawn
-    assert _draw_seed(experts(dropout=0.0)[0]) is None
+        assert draw_seed(layers) == drawn
+    assert draw_seed(experts(dropout=0.0)[0]) is None

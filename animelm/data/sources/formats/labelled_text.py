@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from animelm.data.sources.formats.asked import Asked, Row
 from animelm.data.sources.formats.columns import Columns, given_fields
-from animelm.data.text_files import read_utf8
 from animelm.errors import UserError
+from animelm.reading import read_utf8
 
 # The colon, and what looks like it: full-width, small, vertical, ratio, modifier letter.
 _COLONS = ":\uff1a\ufe55\ufe13\ufe30\u2236\ua789\u02d0"

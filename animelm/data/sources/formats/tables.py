@@ -9,8 +9,8 @@ from pathlib import Path
 
 from animelm.data.sources.formats.asked import Row
 from animelm.data.sources.formats.columns import Columns
-from animelm.data.text_files import read_utf8
 from animelm.errors import UserError
+from animelm.reading import read_utf8
 
 
 def table_rows(path: Path, delimiter: str, columns: Columns) -> Iterator[Row]:
