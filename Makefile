@@ -12,7 +12,7 @@ TORCH := $(shell head -n 1 constraints.txt)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo reproduce test faults check base sample clean
+.PHONY: help setup demo reproduce test faults check kernels base sample clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,10 @@ check: setup ## Style, types and import arrows
 	$(RUN) ruff format --check
 	$(RUN) mypy animelm
 	$(BIN)/lint-imports
+
+kernels: setup ## Compile the GPU's kernels for every architecture; needs no GPU
+	$(RUN) pip install -c constraints.txt -e '.[triton]'
+	$(BIN)/python benchmarks/kernel_resources.py
 
 base: setup ## Make checkpoints/nano-gpt-oss-ja again (half an hour)
 	$(RUN) animelm base

@@ -41,6 +41,9 @@ def main() -> None:
     )
     parser.add_argument("--adapter", type=Path, default=Path("runs/sft/adapter"))
     parser.add_argument("--questions", type=int, default=500)
+    parser.add_argument(
+        "--verify", type=Path, help="other questions than the test questions of its record"
+    )
     parser.add_argument("--exports", nargs="+", choices=EXPORTS, default=list(EXPORTS))
     parser.add_argument("--scratch", type=Path, help="parent of the temporary folder")
     options = parser.parse_args()
@@ -48,7 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
         first = ExportSettings(
             options.adapter, "peft", Path(scratch) / "first", questions=options.questions,
-            max_new_tokens=48,
+            verify=options.verify, max_new_tokens=48,
         )  # fmt: skip
         source = open_source(first)
         before = ask_before(

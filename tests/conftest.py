@@ -2,10 +2,12 @@
 
 import os
 
-# Before the libraries are imported: nothing may be fetched, nothing may open a window.
+# Before the libraries are imported: nothing may be fetched, nothing may open a window, and Triton's
+# kernels run on the CPU.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["TRITON_INTERPRET"] = "1"
 
 from pathlib import Path
 
@@ -61,3 +63,9 @@ def checkpoint(stock_model: GptOssForCausalLM, tmp_path_factory: pytest.TempPath
     folder = tmp_path_factory.mktemp("checkpoint")
     stock_model.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def interpreted_triton() -> None:
+    """Triton kernels run in its interpreter, on CPU tensors."""
+    pytest.importorskip("triton", reason="Triton is not installed (the extra triton)")

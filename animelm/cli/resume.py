@@ -88,7 +88,8 @@ def how_to_resume(trainer: pl.Trainer, given: str | None, arguments: Sequence[st
         for path in (callback.last_model_path, callback.best_model_path)
         if path
     ]
-    at_signal = [c.saved for c in trainer.callbacks if isinstance(c, StopOnSignal) and c.saved]
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    at_signal = [c.saved for c in callbacks if isinstance(c, StopOnSignal) and c.saved]
     latest = _latest([*written, *at_signal]) or (Path(given) if given else None)
     if latest is None:
         return "it had not written a checkpoint yet, so it cannot be resumed"

@@ -112,8 +112,10 @@ class TrainerCLI(LightningCLI):
         if root and logger in (None, True):
             place = self._resumed.log_place(Path(root)) if self._resumed else {}
             logger = TensorBoardLogger(root, name="", **place)
-        # Whoever repeats the run from the config that it saves begins at its start.
-        self.config.get(str(self.subcommand), self.config)["ckpt_path"] = None
+        own = self.config.get(str(self.subcommand), self.config)
+        if "ckpt_path" in own:
+            # Whoever repeats the run from the config that it saves begins at its start.
+            own["ckpt_path"] = None
         return super().instantiate_trainer(
             callbacks=with_default_callbacks(
                 callbacks if isinstance(callbacks, list) else [callbacks],

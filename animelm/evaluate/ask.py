@@ -105,8 +105,10 @@ class AskedModels:
             models["adapter"] = load_for_inference(str(folder), whole, settings.compute_type)
         if "base" in self.names or not whole:
             base = load_for_inference(settings.base, settings.quantization, settings.compute_type)
-            adapted = load_adapter(base, folder, trainable=False) if folder and not whole else base
-            models = {name: adapted for name in self.names} | models
+            adapted: CausalModel = base
+            if folder and not whole:
+                adapted = load_adapter(base, folder, trainable=False)
+            models = {**dict.fromkeys(self.names, adapted), **models}
         return models
 
     def answer(self, name: str, question: str, show: Callable[[Reply], object]) -> Reply:

@@ -6,6 +6,7 @@ A base is loaded once for all its adapters; each in turn is added to it and remo
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import cast
@@ -104,7 +105,7 @@ def _answer_all(
                     evaluation,
                     settings,
                     journal,
-                    progress=lambda steps, task=task: progress.advance(task, steps),
+                    progress=partial(progress.advance, task),
                 ).finish(comparable=own.get_vocab() == tokenizer.get_vocab())
         del base
 

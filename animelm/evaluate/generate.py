@@ -1,25 +1,24 @@
-"""Answers to questions, generated greedily by stock transformers with a KV cache."""
+"""Answers to questions, generated greedily with a KV cache."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
 import torch
-from peft import PeftModel
 from torch import Tensor, nn
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedTokenizerBase
 from transformers.generation.streamers import BaseStreamer
 
 from animelm.data.batches.batch import QuestionBatch
 from animelm.data.sources.qa import QARecord
 from animelm.data.tokenization.chat import AnswerFrom, ChatFormat
+from animelm.evaluate.decoding.greedy import CausalModel, generate_greedily
 from animelm.evaluate.harmony import Reply, ReplyReader, read_reply, stop_tokens
 from animelm.model.architecture import CausalLM
 from animelm.model.checkpoint.load import load_base, load_config
 from animelm.model.precision import ComputeType, choose_compute_dtype
 from animelm.model.quantization.linear4bit import Quantization
-
-CausalModel = PreTrainedModel | PeftModel
 
 
 def load_for_inference(
@@ -66,10 +65,9 @@ def answer_questions(
     progress: Callable[[int], object] | None = None,
     max_thinking_tokens: int = 512,
 ) -> Iterator[Answer]:
-    """Answers every question in order, with one call of ``model.generate`` per batch.
+    """Answers every question in order, batch by batch.
 
-    A batch ends when all its answers have ended, so batches of questions of similar length waste
-    the least. The model is in evaluation mode during a batch, and in its former mode afterwards.
+    The model is in evaluation mode during a batch, and in its former mode afterwards.
 
     Args:
         model: the model, on its device; with adapters, the active one is used.
@@ -83,10 +81,20 @@ def answer_questions(
     """
     chat = ChatFormat(tokenizer)
     for batch in batches:
-        prompts = batch.input_ids.tolist()
+        prompts = [
+            row[mask.bool()].tolist()
+            for row, mask in zip(batch.input_ids, batch.attention_mask, strict=True)
+        ]
         in_answer = ReplyReader(chat, prompts[0], max_new_tokens).in_answer
-        settings = _settings(chat, in_answer, max_new_tokens, max_thinking_tokens)
-        generated = _generate(model, batch.input_ids, batch.attention_mask, settings)
+        longest = max_new_tokens + (0 if in_answer else max_thinking_tokens)
+        stop = stop_tokens(chat, in_answer)
+        with _evaluating(model):
+            if getattr(model, "_is_fsdp_managed_module", False):
+                # Processes that share a model must take the same number of steps; stock does.
+                settings = _settings(chat, stop, longest)
+                generated = _generate(model, batch.input_ids, batch.attention_mask, settings)
+            else:
+                generated = generate_greedily(model, prompts, stop, longest)
         for record, prompt, tokens in zip(batch.records, prompts, generated, strict=True):
             reply = read_reply(chat, prompt, tokens, max_new_tokens)
             yield Answer(
@@ -108,10 +116,12 @@ def stream_reply(
     """Answers one question like ``answer_questions``; calls ``show`` after each token."""
     prompt = chat.encode_prompt(question, answer_from)
     reader = ReplyReader(chat, prompt, max_new_tokens)
-    settings = _settings(chat, reader.in_answer, max_new_tokens, max_thinking_tokens)
+    longest = max_new_tokens + (0 if reader.in_answer else max_thinking_tokens)
+    settings = _settings(chat, stop_tokens(chat, reader.in_answer), longest)
     input_ids = torch.tensor([prompt])
     streamer = _ReplyStreamer(reader, show)
-    _generate(model, input_ids, torch.ones_like(input_ids), settings, streamer)
+    with _evaluating(model):
+        _generate(model, input_ids, torch.ones_like(input_ids), settings, streamer)
     return reader.reply()
 
 
@@ -133,16 +143,25 @@ class _ReplyStreamer(BaseStreamer):
         pass
 
 
-def _settings(
-    chat: ChatFormat, in_answer: bool, max_new_tokens: int, max_thinking_tokens: int
-) -> GenerationConfig:
+@contextmanager
+def _evaluating(model: CausalModel) -> Iterator[None]:
+    """Evaluation mode: no dropout, and no activation checkpointing, which disables the cache."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def _settings(chat: ChatFormat, stop: list[int], longest: int) -> GenerationConfig:
     # A new configuration ignores the sampling settings that a base may come with.
     return GenerationConfig(
-        max_new_tokens=max_new_tokens + (0 if in_answer else max_thinking_tokens),
+        max_new_tokens=longest,
         do_sample=False,
         num_beams=1,
         use_cache=True,
-        eos_token_id=stop_tokens(chat, in_answer),
+        eos_token_id=stop,
         pad_token_id=chat.pad_token_id,
     )
 
@@ -156,16 +175,11 @@ def _generate(
     streamer: BaseStreamer | None = None,
 ) -> list[list[int]]:
     """The tokens after each prompt, including padding."""
-    was_training = model.training
-    model.eval()  # without dropout, and without activation checkpointing, which disables the cache
-    try:
-        generate = cast(Callable[..., Tensor], model.generate)
-        generated = generate(
-            input_ids=input_ids.to(model.device),
-            attention_mask=attention_mask.to(model.device),
-            generation_config=settings,
-            **({} if streamer is None else {"streamer": streamer}),
-        )
-    finally:
-        model.train(was_training)
+    generate = cast(Callable[..., Tensor], model.generate)
+    generated = generate(
+        input_ids=input_ids.to(model.device),
+        attention_mask=attention_mask.to(model.device),
+        generation_config=settings,
+        **({} if streamer is None else {"streamer": streamer}),
+    )
     return generated[:, input_ids.shape[1] :].tolist()

@@ -80,7 +80,7 @@ def ask_before(
 ) -> Before:
     """Asks the base and the adapter here, on the weights that the adapter was trained against."""
     model = load_adapter(load_for_inference(base, quantization, "float32"), adapter, False)
-    with model.disable_adapter():  # type: ignore[operator]
+    with model.disable_adapter():
         alone = questions.score(measure(model, questions.questions))
     measured = measure(model, questions.questions)
     return Before(alone, questions.score(measured), measured)

@@ -9,17 +9,22 @@ from animelm.files import write_whole
 from animelm.model.checkpoint.hub import load_config, resolve_base
 from animelm.provenance.record import RECORD_FILE
 
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-)
+_TOKENIZER_FILES = ("tokenizer.json", "special_tokens_map.json", "chat_template.jinja")
+_TOKENIZER_CONFIG = "tokenizer_config.json"
+# The class that takes tokenizer.json as it is, as training does. That of Llama would replace parts
+# of it, and newer names are unknown to older libraries.
+_PLAIN_CLASS = "PreTrainedTokenizerFast"
 
 
 def copy_tokenizer(base: str, folder: Path) -> None:
-    """Copies the tokenizer and the chat template of a base."""
+    """Copies the tokenizer and the chat template of a base; other tools shall load it as it is."""
     source = resolve_base(base)
+    if (source / _TOKENIZER_CONFIG).is_file():
+        values = json.loads((source / _TOKENIZER_CONFIG).read_text(encoding="utf-8"))
+        values.pop("auto_map", None)
+        values["tokenizer_class"] = _PLAIN_CLASS
+        text = json.dumps(values, ensure_ascii=False, indent=1) + "\n"
+        write_whole(folder / _TOKENIZER_CONFIG, text)
     for name in _TOKENIZER_FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from animelm.data.domain import DataPaths, DomainData
 from animelm.data.held_out import DOMAIN_SETS, SplitSettings
@@ -93,12 +93,15 @@ class CheckQuestions:
         outputs, accuracies = [], []
         replies = zip(self.records, self.questions.prompts, measured.replies, strict=True)
         for record, prompt, reply in replies:
-            if isinstance(reply, str):
-                reply = self._chat.tokenizer(reply, add_special_tokens=False)["input_ids"]
-            output = read_reply(self._chat, prompt, reply, self._longest).output
+            tokens = self._tokens(reply) if isinstance(reply, str) else reply
+            output = read_reply(self._chat, prompt, tokens, self._longest).output
             outputs.append(output)
             accuracies.append(self._distractors.score(output, record).accuracy)
         return Scored(tuple(outputs), tuple(accuracies), tuple(measured.losses))
+
+    def _tokens(self, reply: str) -> list[int]:
+        encoded = self._chat.tokenizer(reply, add_special_tokens=False)
+        return cast(list[int], encoded["input_ids"])
 
 
 def check_records(

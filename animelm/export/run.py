@@ -229,7 +229,7 @@ def _check(source: Source, folder: Path, questions: CheckQuestions, before: Befo
     if precision == "16 bits":
         precision = "same"
     # The adapter is opened on what it was trained against, in stock transformers' files.
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".base.") as scratch:
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
         base, largest = Path(scratch), source.largest_file
         write_merged(source.base, source.merged_onto, None, base, largest, torch.float32)
         return check_export("transformers", base, folder, questions, before, precision)

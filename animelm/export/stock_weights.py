@@ -145,7 +145,9 @@ def _stock_tensor(
     path = f"{match['experts']}.{EXPERT_LISTS[match['fused']]}"
     count = shape[0]
     if match["bias"]:
-        biases = [model.get_parameter(f"{path}.{index}.bias") for index in range(count)]
+        biases: list[Tensor] = [
+            model.get_parameter(f"{path}.{index}.bias") for index in range(count)
+        ]
         return StockTensor(name, shape, value=torch.stack(biases).detach())
     paths = [f"{path}.{index}" for index in range(count)]
     pairs = [adapter.pairs.get(each) if adapter else None for each in paths]

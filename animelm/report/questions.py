@@ -38,7 +38,7 @@ def question_tables(
 
 
 def _counts(records: Sequence[QARecord]) -> Table:
-    table = _table("Questions", "", ">number", "of them derived")
+    table = _table("Questions", "", ">number", "derived")
     derived = Counter(name for record in records for name in record.derived)
     known = [record for record in records if record.work_is_known]
     table.add_row("questions", f"{len(records):,}", "")
@@ -61,7 +61,7 @@ def _counts(records: Sequence[QARecord]) -> Table:
 
 
 def _share(count: int, whole: int) -> str:
-    return f"of {count:,} questions" if count < whole else "of all questions"
+    return f"for {count:,} questions" if count < whole else "for all questions"
 
 
 def _facts(records: Sequence[QARecord], shown: int) -> Table:

@@ -10,7 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from peft import PeftModel
 from torch.distributed.device_mesh import DeviceMesh
-from transformers import PreTrainedTokenizerBase
+from transformers import GptOssForCausalLM, PreTrainedTokenizerBase
 
 from animelm.data.tokenization.tokenizer import load_tokenizer
 from animelm.errors import UserError
@@ -23,7 +23,8 @@ from animelm.model.embedding_offload import keep_embeddings_on_cpu
 from animelm.model.kept_activations import AdapterShape
 from animelm.model.lora.adapters import save_adapter
 from animelm.model.lora.targets import TargetAudit, audit_targets
-from animelm.model.moe.experts import compile_swiglu
+from animelm.model.moe.engines import choose_engine
+from animelm.model.moe.experts import compile_swiglu, use_expert_engine
 from animelm.model.precision import choose_compute_dtype
 from animelm.report.audit import print_audit
 from animelm.train.adapter_record import RunRecord, check_run
@@ -146,6 +147,7 @@ def _load_adapted(
     dtype = _compute_dtype(settings, trainer)
     rank_zero_info(f"Base {settings.base}: {settings.quantization} weights, computing in {dtype}")
     base = load_base(settings.base, settings.quantization, dtype)
+    _choose_expert_engine(base, settings, trainer, dtype)
     if settings.memory.embeddings_on_cpu:
         keep_embeddings_on_cpu(base)
     if not trains:
@@ -157,6 +159,23 @@ def _load_adapted(
     if trains and trainer.is_global_zero:
         print_audit(audit)
     return BuiltModel(model, tokenizer, audit, record)
+
+
+def _choose_expert_engine(
+    base: CausalLM, settings: ModelSettings, trainer: L.Trainer, dtype: torch.dtype
+) -> None:
+    if not isinstance(base, GptOssForCausalLM):
+        return
+    widths = (base.config.hidden_size, base.config.intermediate_size)
+    choice = choose_engine(
+        settings.compute.expert_engine,
+        trainer.strategy.root_device,
+        dtype,
+        widths,
+        settings.compute.experts_at_once or None,
+    )
+    rank_zero_info(str(choice))
+    use_expert_engine(base, choice.engine)
 
 
 def _compute_dtype(settings: ModelSettings, trainer: L.Trainer) -> torch.dtype:

@@ -70,8 +70,8 @@ class HeldOutSteps(L.LightningModule):
         self.validation_answers = self._held_out.examples(distractors)
 
     def _answers(self, batch: QuestionBatch) -> list[Answer]:
-        limits = asdict(self.generation)
-        return list(answer_questions(self.model, self.tokenizer, [batch], **limits))
+        model, tokenizer = cast(CausalLM, self.model), cast(PreTrainedTokenizerBase, self.tokenizer)
+        return list(answer_questions(model, tokenizer, [batch], **asdict(self.generation)))
 
     test_step = validation_step
     on_test_epoch_start = on_validation_epoch_start

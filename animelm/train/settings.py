@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from animelm.errors import UserError
 from animelm.model.lora.adapters import LoraSettings
+from animelm.model.moe.engines import EngineName
 from animelm.model.precision import ComputeType
 from animelm.model.quantization.linear4bit import Quantization
 from animelm.train.initial_adapter import AdapterSource
@@ -50,10 +51,25 @@ class ComputeSettings:
         dtype: Type of the matrix products. auto measures which type is faster on this machine.
         compile_kernels: Compile the experts' gated unit, the norms and the loss into one loop each.
             On a CPU this needs a C++ compiler, and takes about 20 seconds the first time.
+        expert_engine: How the experts of a layer are computed. loop takes one after the other,
+            grouped_mm all at once by PyTorch's grouped products, triton by kernels of our own (pip
+            install 'animelm[triton]'). auto takes the loop on a CPU, and on a GPU what is fast
+            there and passes a probe.
+        experts_at_once: Experts whose weights the engine triton dequantizes at a time; 0 for all of
+            a layer, which are 1.5 GiB for the 20B in bf16.
+
+    Raises:
+        UserError: experts_at_once is negative.
     """
 
     dtype: ComputeType = "auto"
     compile_kernels: bool = False
+    expert_engine: EngineName = "auto"
+    experts_at_once: int = 0
+
+    def __post_init__(self) -> None:
+        if self.experts_at_once < 0:
+            raise UserError(f"experts_at_once is {self.experts_at_once}; expected 0 or more")
 
 
 @dataclass(frozen=True)

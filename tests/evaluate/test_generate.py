@@ -1,15 +1,15 @@
 import copy
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import GptOssForCausalLM, PreTrainedTokenizerBase
 
 from animelm.data.batches.loaders import QuestionLoader
 from animelm.data.sources.qa import QARecord
 from animelm.data.tokenization.chat import ChatFormat
+from animelm.evaluate import generate
 from animelm.evaluate.generate import answer_questions, stream_reply
 from animelm.evaluate.harmony import Reply
 from animelm.model.checkpoint.load import load_base
@@ -26,12 +26,13 @@ QUESTIONS = (
 class ScriptedModel:
     """Says what it is expected to, and remembers how it was asked."""
 
-    def __init__(self, continuations: list[list[int]]):
-        self.device = torch.device("cpu")
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, continuations: list[list[int]]):
         self.training = True
         self.training_while_generating: bool | None = None
-        self.settings: SimpleNamespace | None = None
+        self.stop: list[int] = []
+        self.longest = 0
         self._continuations = continuations
+        monkeypatch.setattr(generate, "generate_greedily", self._generate)
 
     def train(self, mode: bool = True) -> None:
         self.training = mode
@@ -39,9 +40,12 @@ class ScriptedModel:
     def eval(self) -> None:
         self.training = False
 
-    def generate(self, input_ids: Tensor, attention_mask: Tensor, generation_config) -> Tensor:
-        self.training_while_generating, self.settings = self.training, generation_config
-        return torch.cat([input_ids, torch.tensor(self._continuations)], dim=1)
+    def _generate(
+        self, model: object, prompts: list[list[int]], stop: list[int], longest: int
+    ) -> list[list[int]]:
+        assert model is self and len(prompts) == len(self._continuations)
+        self.training_while_generating, self.stop, self.longest = self.training, stop, longest
+        return self._continuations
 
 
 @pytest.fixture
@@ -59,7 +63,10 @@ def _records(make_record: Make) -> list[QARecord]:
 
 
 def test_an_answer_ends_at_its_end_token(
-    tokenizer: PreTrainedTokenizerBase, chat: ChatFormat, make_record: Make
+    tokenizer: PreTrainedTokenizerBase,
+    chat: ChatFormat,
+    make_record: Make,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text, more = chat.encode_text("エド"), chat.encode_text("ルフィ")
     end, document_end, pad = chat.end_token_id, chat.document_end_token_id, chat.pad_token_id
@@ -70,7 +77,7 @@ def test_an_answer_ends_at_its_end_token(
         [end],
     ]
     length = max(map(len, scripts))
-    scripted = ScriptedModel([s + [pad] * (length - len(s)) for s in scripts])
+    scripted = ScriptedModel(monkeypatch, [s + [pad] * (length - len(s)) for s in scripts])
     seen: list[int] = []
     loader = QuestionLoader(_records(make_record), chat, "anime_only_read")
     answers = list(answer_questions(scripted, tokenizer, loader, 20, seen.append))  # type: ignore[arg-type]
@@ -82,15 +89,17 @@ def test_an_answer_ends_at_its_end_token(
     lengths = [len(chat.encode_prompt(a.record.question)) for a in answers]
     assert lengths == sorted(lengths, reverse=True)
     assert seen == [4]
-    assert scripted.settings.max_new_tokens == 20
-    assert scripted.settings.do_sample is False
-    assert end in scripted.settings.eos_token_id
+    assert scripted.longest == 20
+    assert end in scripted.stop
 
 
 def test_the_models_mode_is_put_back(
-    tokenizer: PreTrainedTokenizerBase, chat: ChatFormat, make_record: Make
+    tokenizer: PreTrainedTokenizerBase,
+    chat: ChatFormat,
+    make_record: Make,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    scripted = ScriptedModel([[chat.end_token_id]])
+    scripted = ScriptedModel(monkeypatch, [[chat.end_token_id]])
     list(answer_questions(scripted, tokenizer, QuestionLoader([make_record()], chat, "set")))  # type: ignore[arg-type]
     assert scripted.training_while_generating is False
     assert scripted.training is True
@@ -128,7 +137,8 @@ def test_generation_ends_when_every_row_has(
     batches = QuestionLoader(_records(make_record), chat, "set")
     answers = list(answer_questions(model, tokenizer, batches, max_new_tokens=50))
     assert all(answer.reached_end and not answer.output for answer in answers)
-    assert len(passes) == 1
+    # The shared beginning, and the rest of the prompts of each length; nothing after it.
+    assert len(passes) == 1 + len({len(chat.encode_prompt(question)) for question in QUESTIONS})
 
 
 @pytest.fixture
@@ -143,7 +153,7 @@ def thinking(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
 
 
 def test_thoughts_are_generated_within_their_own_limit_and_are_no_answer(
-    thinking: PreTrainedTokenizerBase, make_record: Make
+    thinking: PreTrainedTokenizerBase, make_record: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = ChatFormat(thinking)
     thoughts = "<|channel|>analysis<|message|>誰だろう<|end|>"
@@ -151,27 +161,30 @@ def test_thoughts_are_generated_within_their_own_limit_and_are_no_answer(
     texts = [f"{thoughts}{final}エド<|return|>", thoughts]
     written = [thinking(text, add_special_tokens=False)["input_ids"] for text in texts]
     length = max(map(len, written))
-    scripted = ScriptedModel([ids + [chat.pad_token_id] * (length - len(ids)) for ids in written])
+    scripted = ScriptedModel(
+        monkeypatch, [ids + [chat.pad_token_id] * (length - len(ids)) for ids in written]
+    )
     loader = QuestionLoader(_records(make_record)[:2], chat, "set", answer_from="start")
     answers = list(answer_questions(scripted, thinking, loader, 20, max_thinking_tokens=300))  # type: ignore[arg-type]
     assert [answer.output for answer in answers] == ["エド", ""]
     assert [answer.reached_final for answer in answers] == [True, False]
     assert [answer.reached_end for answer in answers] == [True, False]
-    assert scripted.settings is not None
-    assert scripted.settings.max_new_tokens == 320
-    assert thinking.convert_tokens_to_ids("<|end|>") not in scripted.settings.eos_token_id
+    assert scripted.longest == 320
+    assert thinking.convert_tokens_to_ids("<|end|>") not in scripted.stop
 
 
 def test_behind_the_final_channel_there_is_no_thinking(
-    tokenizer: PreTrainedTokenizerBase, chat: ChatFormat, make_record: Make
+    tokenizer: PreTrainedTokenizerBase,
+    chat: ChatFormat,
+    make_record: Make,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    scripted = ScriptedModel([[chat.end_token_id]])
+    scripted = ScriptedModel(monkeypatch, [[chat.end_token_id]])
     loader = QuestionLoader([make_record()], chat, "set")
     [answer] = answer_questions(scripted, tokenizer, loader, 20, max_thinking_tokens=300)  # type: ignore[arg-type]
     assert answer.reached_final
-    assert scripted.settings is not None
-    assert scripted.settings.max_new_tokens == 20
-    assert tokenizer.convert_tokens_to_ids("<|end|>") in scripted.settings.eos_token_id
+    assert scripted.longest == 20
+    assert tokenizer.convert_tokens_to_ids("<|end|>") in scripted.stop
 
 
 def test_a_streamed_reply_grows_to_the_answer_that_a_batch_gives(

@@ -75,7 +75,7 @@ def test_recorded_data_that_changed_or_are_gone_are_one_message(
     with pytest.raises(UserError, match="was trained on the questions of"):
         check_records(ADAPTER, [trained], None, chat, 500)
     records.unlink()
-    with pytest.raises(UserError, match=r"qa\.jsonl: no such file, .*--verify"):
+    with pytest.raises(UserError, match=r"qa\.jsonl: is not here, .*--verify"):
         check_records(ADAPTER, [trained], None, chat, 500)
 
 

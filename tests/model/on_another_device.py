@@ -64,7 +64,7 @@ def train_a_step(model: nn.Module, layout: DocumentLayout, device: torch.device)
     with (
         patch.object(DocumentLayout, "from_position_ids", lambda _: there),
         patch.object(Routing, "from_indices", every_expert_in_turn),
-        patch.object(expert_pass, "_draw_seed", lambda _: None),
+        patch.object(expert_pass, "draw_seed", lambda _: None),
         patch.object(nested_scales, "create_dynamic_map", lambda: MODE.from_tensor(LEVELS)),
         patch.object(projection, "_WORKSPACES", {}),
         torch.autograd.set_multithreading_enabled(False),

@@ -1,7 +1,7 @@
 import pytest
 
 from animelm.errors import UserError
-from animelm.train.settings import MemorySettings
+from animelm.train.settings import ComputeSettings, MemorySettings
 
 
 def test_the_budget_for_stored_activations_is_given_in_gib() -> None:
@@ -12,3 +12,8 @@ def test_the_budget_for_stored_activations_is_given_in_gib() -> None:
 def test_a_budget_below_zero_is_refused(budget: float) -> None:
     with pytest.raises(UserError, match=r"stored_activations_gib is .*; expected 0 or more GiB"):
         MemorySettings(stored_activations_gib=budget)
+
+
+def test_a_negative_number_of_experts_at_once_is_refused() -> None:
+    with pytest.raises(UserError, match="experts_at_once is -1; expected 0 or more"):
+        ComputeSettings(experts_at_once=-1)

@@ -66,8 +66,7 @@ def write_outcomes(folder: Path, results: Mapping[str, Sequence[Result]]) -> Non
         for (earlier, later), found in pairs.items()
         for change in found
     ]
-    head = ("model", "against", "outcome", *_QUESTION)
-    _write_table(folder / OUTCOME_LIST, head, listed)
+    _write_table(folder / OUTCOME_LIST, (*_PAIR, "outcome", *_QUESTION), listed)
     counted = [
         (later, earlier, name, kind, group, *count_outcomes(members).values())
         for (earlier, later), found in pairs.items()
@@ -75,10 +74,10 @@ def write_outcomes(folder: Path, results: Mapping[str, Sequence[Result]]) -> Non
         for kind, groups in _groups(asked)
         for group, members in groups.items()
     ]
-    head = ("model", "against", "set", "kind", "group", *OUTCOMES)
-    _write_table(folder / OUTCOME_COUNTS, head, counted)
+    _write_table(folder / OUTCOME_COUNTS, (*_PAIR, "set", "kind", "group", *OUTCOMES), counted)
 
 
+_PAIR = ("model", "against")
 _QUESTION = ("seed", "set", "id", "work", "relation", "direction", "wording", "question")
 
 

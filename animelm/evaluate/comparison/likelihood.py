@@ -175,7 +175,8 @@ def reliability(results: Iterable[Result]) -> list[tuple[float, float, int]]:
             number = min(int(result.confidence * _BINS), _BINS - 1)
             right = float(result.likeliest in result.keys)
             members.setdefault(number, []).append((result.confidence, right))
-    return [
-        (*(float(value) for value in np.mean(members[number], axis=0)), len(members[number]))
-        for number in sorted(members)
-    ]  # type: ignore[misc]
+    found = []
+    for number in sorted(members):
+        sure, right = np.mean(members[number], axis=0).tolist()
+        found.append((sure, right, len(members[number])))
+    return found

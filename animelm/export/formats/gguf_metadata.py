@@ -40,11 +40,11 @@ def add_metadata(
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_expert_count(config.num_local_experts)
     writer.add_expert_used_count(config.num_experts_per_tok)
-    writer.add_sliding_window(config.sliding_window)
+    writer.add_sliding_window(config.sliding_window or 0)
     writer.add_vocab_size(config.vocab_size)
     writer.add_file_type(file_type)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    _add_rotary(writer, config.rope_parameters)
+    _add_rotary(writer, config.rope_parameters or {})
     return _add_tokenizer(writer, config, folder)
 
 

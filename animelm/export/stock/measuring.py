@@ -50,7 +50,7 @@ class Measured:
         logits: float32 [answer, vocabulary] where the compared answers are predicted.
     """
 
-    replies: list[list[int]] | list[str]
+    replies: list[list[int] | str]
     losses: list[float]
     logits: list[Tensor]
 
@@ -59,7 +59,7 @@ class Measured:
 def measure(model: Any, questions: Questions) -> Measured:
     """Answers greedily, and measures loss and logits of the expected answers."""
     order = sorted(range(len(questions.prompts)), key=lambda i: len(questions.prompts[i]))
-    replies: list[list[int]] = [[] for _ in order]
+    replies: list[list[int] | str] = [[] for _ in order]
     losses = [0.0 for _ in order]
     logits: dict[int, Tensor] = {}
     for first in range(0, len(order), questions.batch):

@@ -18,7 +18,7 @@ from peft import (
 )
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from animelm.errors import UserError
 from animelm.model.architecture import CausalLM
@@ -164,6 +164,10 @@ def stack_adapter(model: CausalLM, folder: Path, settings: LoraSettings) -> Peft
 
 def _activate_stack(model: PeftModel, trainable: bool) -> PeftModel:
     cast(LoraModel, model.base_model).set_adapter([STACKED, "default"])
+    for module in model.modules():
+        if isinstance(module, LoraLayer) and STACKED in module.lora_dropout:
+            # What is frozen needs no dropout, which would only disturb the adapter that is trained.
+            module.lora_dropout[STACKED] = nn.Identity()
     for path, parameter in model.named_parameters():
         parameter.requires_grad_(trainable and ".lora_" in path and ".default." in path)
     return model

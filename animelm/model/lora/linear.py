@@ -123,23 +123,30 @@ class ActiveLora:
 class LoraLinear(PeftLinear):
     """PEFT's LoRA layer, with a faster forward pass where one plain adapter is active."""
 
-    def active_lora(self) -> ActiveLora | None:
-        """The active adapter; None if there is none, several, a merged one or a variant.
+    def active_loras(self) -> tuple[ActiveLora, ...] | None:
+        """The active adapters; None if there is none, a merged one or a variant.
 
         An adapter with a bias of its own (PEFT's ``lora_bias``) counts as a variant.
         """
         if self.disable_adapters or self.merged or self.lora_variant:
             return None
         active = [name for name in self.active_adapters if name in self.lora_A]
-        if len(active) != 1 or self.base_layer.weight.requires_grad:
+        if not active or self.base_layer.weight.requires_grad:
             return None
-        name = active[0]
-        if self.lora_B[name].bias is not None:
+        if any(self.lora_B[name].bias is not None for name in active):
             return None
+        return tuple(self._lora(name) for name in active)
+
+    def _lora(self, name: str) -> ActiveLora:
         dropout = self.lora_dropout[name]
         rate = dropout.p if isinstance(dropout, nn.Dropout) and self.training else 0.0
         lora_a, lora_b = (cast(Tensor, part[name].weight) for part in (self.lora_A, self.lora_B))
         return ActiveLora(lora_a, lora_b, self.scaling[name], rate)
+
+    def active_lora(self) -> ActiveLora | None:
+        """The active adapter, if it is the only one."""
+        loras = self.active_loras()
+        return loras[0] if loras and len(loras) == 1 else None
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         lora = self.active_lora()

@@ -48,7 +48,7 @@ class _ExpertPass(torch.autograd.Function):
         kept = None if recompute else _new_gate_up(experts[0], rows)
         saved: list[Tensor | None] = []
         seeds = [
-            _draw_seed(layers) if n else None
+            draw_seed(layers) if n else None
             for layers, n in zip(experts, routing.counts, strict=True)
         ]
         for expert, x, place in _experts_with_rows(routing, hidden):
@@ -127,10 +127,10 @@ def _experts_with_rows(routing: Routing, hidden: Tensor) -> Iterator[tuple[int, 
             yield expert, hidden.index_select(0, routing.token[place]), place
 
 
-def _draw_seed(layers: ExpertLayers) -> int | None:
+def draw_seed(layers: ExpertLayers) -> int | None:
     """Seed of this pass's dropout, from which the backward pass draws the same masks."""
     has_dropout = any(lora.dropout for lora in layers.adapters)
-    return int(torch.randint(2**62, ())) if has_dropout else None
+    return int(torch.randint(2**62, (), device="cpu")) if has_dropout else None
 
 
 class _Masks:

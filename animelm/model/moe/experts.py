@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from transformers import GptOssConfig
 
 from animelm.model.moe.expert_pass import ExpertLayers, expert_pass
+from animelm.model.moe.grouped.expert_pass import fits_grouped_pass, grouped_expert_pass
+from animelm.model.moe.grouped.projection import GroupedEngine
 from animelm.model.moe.projection import adapted_linear
 from animelm.model.moe.routing import Routing
 from animelm.model.moe.swiglu import SwiGLU
@@ -27,8 +29,22 @@ def compile_swiglu(model: nn.Module) -> None:
             module.swiglu = replace(module.swiglu, fused=True)
 
 
+def use_expert_engine(model: nn.Module, engine: GroupedEngine | None) -> None:
+    """Makes every layer's experts compute by ``engine``; None: by the loop over experts."""
+    for module in model.modules():
+        if isinstance(module, Experts):
+            module.engine = engine
+
+
 class Experts(nn.Module):
-    """The experts of one layer; takes the place of transformers' ``GptOssExperts``."""
+    """The experts of one layer; takes the place of transformers' ``GptOssExperts``.
+
+    Attributes:
+        engine: grouped products; None: the loop over experts.
+        recompute: whether a training step computes gate and up again instead of storing them.
+    """
+
+    engine: GroupedEngine | None = None
 
     def __init__(self, config: GptOssConfig, quantization: Quantization) -> None:
         super().__init__()
@@ -51,14 +67,12 @@ class Experts(nn.Module):
         adapted_layers = self._layers()
         if adapted_layers is None:
             return self._through_modules(hidden_states, router_indices, routing_weights)
-        return expert_pass(
-            hidden_states,
-            routing_weights,
-            router_indices,
-            adapted_layers,
-            self.swiglu,
-            self.recompute and self.training,
-        )
+        # Without gradients there is no backward pass to store anything for.
+        recompute = (self.recompute and self.training) or not torch.is_grad_enabled()
+        arguments = (hidden_states, routing_weights, router_indices, adapted_layers, self.swiglu)
+        if self.engine is None or not fits_grouped_pass(adapted_layers):
+            return expert_pass(*arguments, recompute)
+        return grouped_expert_pass(*arguments, recompute, self.engine)
 
     def _layers(self) -> list[ExpertLayers] | None:
         found = []
@@ -72,7 +86,7 @@ class Experts(nn.Module):
     def _through_modules(
         self, hidden_states: Tensor, router_indices: Tensor, routing_weights: Tensor
     ) -> Tensor:
-        """For what ``expert_pass`` does not support: trained weights, several adapters."""
+        """For what ``expert_pass`` does not support, such as trained weights."""
         # In training an expert without rows runs too and gets gradients of zero, because other
         # processes may have others to average with.
         routing = Routing.from_indices(router_indices, self.num_experts)

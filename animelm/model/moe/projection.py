@@ -14,28 +14,37 @@ from animelm.model.quantization.packed_linear import PackedLinear, evens_first
 
 
 class AdaptedLinear(NamedTuple):
-    """A frozen linear layer and the adapter that is active on it, if any."""
+    """A frozen linear layer and what is active on it.
+
+    Attributes:
+        layer: the layer.
+        lora: the adapter that may be trained, if any.
+        below: frozen adapters without dropout that it is stacked on.
+    """
 
     layer: nn.Linear
     lora: ActiveLora | None
+    below: tuple[ActiveLora, ...] = ()
 
 
 def adapted_linear(module: nn.Module) -> AdaptedLinear | None:
-    """The layer and adapter of ``module``; None if only its own forward pass can compute it."""
+    """The layer and adapters of ``module``; None if only its own forward pass can compute it."""
     base = module.get_base_layer() if isinstance(module, LoraLinear) else module
     if not isinstance(base, nn.Linear) or base.weight.requires_grad:
         return None
     if not isinstance(module, LoraLinear) or module.disable_adapters:
         return AdaptedLinear(base, None)
-    lora = module.active_lora()
-    return AdaptedLinear(base, lora) if lora else None
+    loras = module.active_loras()
+    if not loras or any(lora.lora_a.requires_grad or lora.dropout for lora in loras[:-1]):
+        return None
+    return AdaptedLinear(base, loras[-1], loras[:-1])
 
 
 class Projection:
     """A layer and its adapter in the compute type, dequantized for the duration of a pass.
 
     Args:
-        linear: The layer and its adapter.
+        linear: The layer and its adapters.
         dtype: The compute type.
         even_rows_first: See ``PackedLinear.dequantize``; biases and B are reordered alike.
     """
@@ -44,7 +53,7 @@ class Projection:
         self, linear: AdaptedLinear, dtype: torch.dtype, even_rows_first: bool = False
     ) -> None:
         self.even_rows_first = even_rows_first
-        layer, lora = linear
+        layer, lora = linear.layer, linear.lora
         out = None
         if isinstance(layer, PackedLinear):
             # gate_up and down may be dequantized at the same time, so each has its own workspace.
@@ -54,8 +63,12 @@ class Projection:
         self.update = None
         if lora:
             self.parameter_dtype = lora.lora_a.dtype
-            lora_b = self._reordered(lora.lora_b).to(dtype)
-            self.update = LoraUpdate(lora.lora_a.to(dtype), lora_b, lora.scaling)
+            self.update = self._update(lora, dtype)
+        self.below = [self._update(each, dtype) for each in linear.below]
+
+    def _update(self, lora: ActiveLora, dtype: torch.dtype) -> LoraUpdate:
+        lora_b = self._reordered(lora.lora_b).to(dtype)
+        return LoraUpdate(lora.lora_a.to(dtype), lora_b, lora.scaling)
 
     def _reordered(self, parameter: Tensor) -> Tensor:
         return evens_first(parameter) if self.even_rows_first else parameter
@@ -66,6 +79,8 @@ class Projection:
             torch.mm(x, self.weight.T, out=y)
         else:
             torch.addmm(self.bias, x, self.weight.T, out=y)
+        for update in self.below:
+            update.add_to(y, update.hidden(x, None))
         if self.update is None:
             return None
         hidden = self.update.hidden(x, mask)
@@ -75,6 +90,8 @@ class Projection:
     def input_gradient(self, grad_y: Tensor, mask: Tensor | None, grad_x: Tensor) -> Tensor | None:
         """Writes the gradient of x into ``grad_x`` [n, I]; returns that of the adapter's A·x."""
         torch.mm(grad_y, self.weight, out=grad_x)
+        for update in self.below:
+            update.add_input_gradient(grad_x, update.hidden_gradient(grad_y), None)
         if self.update is None:
             return None
         grad_hidden = self.update.hidden_gradient(grad_y)

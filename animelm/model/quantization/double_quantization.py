@@ -45,6 +45,18 @@ class NestedScales(NamedTuple):
         )
         return scales.add_(self.mean)
 
+    def dequantize_rows(self) -> Tensor:
+        """Float32 [weights · scales], of weights of one size whose parts are stacked.
+
+        The codes are [weights, scales], the largest values [weights, blocks] and the means
+        [weights, 1]. A weight's last block may be shorter, so blocks cannot simply be concatenated.
+        """
+        weights, scales = self.codes.shape
+        levels = nested_levels(self.codes.device).index_select(0, self.codes.flatten().int())
+        largest = self.largest[:, :, None].expand(-1, -1, NESTED_BLOCK)
+        largest = largest.reshape(weights, -1)[:, :scales]
+        return levels.view_as(largest).mul_(largest).add_(self.mean).flatten()
+
 
 @cache
 def nested_levels(device: torch.device) -> Tensor:

@@ -3,13 +3,15 @@
 Legend: I input width, O output width.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, Self, cast
 
 import bitsandbytes  # noqa: F401 (registers the operators used below)
 import torch
 from torch import Tensor, nn
 
 from animelm.model.quantization.double_quantization import NestedScales, nested_blocks
+from animelm.model.quantization.kernels import kernels_serve
 from animelm.model.quantization.mxfp4 import LinearMXFP4
 from animelm.model.quantization.nf4 import BLOCK, dequantize_nf4, quantize_nf4
 from animelm.model.quantization.packed_linear import PackedLinear, evens_first
@@ -63,6 +65,17 @@ class LinearDouble4bit(Linear4bit):
     def _block_scales(self) -> Tensor:
         return NestedScales(*self.scale_parameters()).dequantize()
 
+    @classmethod
+    def _unpack_all(cls, layers: Sequence[Self], packed: Tensor, out: Tensor) -> None:
+        parts = zip(*(layer.scale_parameters() for layer in layers), strict=True)
+        scales = NestedScales(*map(torch.stack, parts))
+        if kernels_serve(packed.device):
+            from animelm.model.quantization.kernels.unpack import unpack_nested_nf4
+
+            unpack_nested_nf4(packed, scales, out)
+        else:
+            dequantize_nf4(packed, scales.dequantize_rows(), out)
+
     def stored_scales(self, scales: Tensor) -> tuple[Tensor, ...]:
         return NestedScales.quantize(scales)
 
@@ -96,6 +109,14 @@ def weight_in(
     if isinstance(layer, PackedLinear):
         return layer.dequantize(dtype, even_rows_first, out)
     return (evens_first(layer.weight) if even_rows_first else layer.weight).to(dtype)
+
+
+def stacked_weight(layers: Sequence[nn.Linear], dtype: torch.dtype) -> Tensor:
+    """The weights [E, O, I] in ``dtype`` of E layers of one kind and size, in a few operations."""
+    first = layers[0]
+    if isinstance(first, PackedLinear):
+        return type(first).dequantize_all(cast(Sequence[PackedLinear], layers), dtype)
+    return torch.stack([layer.weight for layer in layers]).to(dtype)
 
 
 def bits_per_weight(layer: nn.Module) -> int:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from animelm.errors import UserError
+from animelm.model.quantization.kernels import kernels_serve
 from animelm.model.quantization.packed_linear import PackedLinear
 
 BLOCK = 32
@@ -70,6 +71,10 @@ def dequantize_mxfp4(
     if out is None:
         shape = (packed.shape[0], 2 * packed.shape[1])
         out = torch.empty(shape, dtype=dtype, device=packed.device)
+    if kernels_serve(packed.device):
+        from animelm.model.quantization.kernels.unpack import unpack_mxfp4
+
+        return unpack_mxfp4(packed, scales, out)
     if packed.device.type == "cpu" and dtype in (torch.bfloat16, torch.float32):
         return _dequantize_by_table(packed.detach(), scales, out)
     return out.copy_(_dequantize_by_index(packed, scales, dtype))
@@ -106,11 +111,11 @@ def _as_entries(values: Tensor) -> np.ndarray:
 
 
 def _factors(scales: Tensor, dtype: torch.dtype) -> Tensor:
-    return _powers(dtype, scales.device)[scales.int()].unsqueeze(-1)
+    return powers(dtype, scales.device)[scales.int()].unsqueeze(-1)
 
 
 @cache
-def _powers(dtype: torch.dtype, device: torch.device) -> Tensor:
+def powers(dtype: torch.dtype, device: torch.device) -> Tensor:
     """[256], the factor on doubled values for each scale byte."""
     return torch.pow(2.0, torch.arange(256) - SCALE_BIAS - 1).to(device, dtype)
 

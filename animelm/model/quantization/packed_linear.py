@@ -6,6 +6,9 @@ like any other.
 Legend: N rows, I input width, O output width.
 """
 
+from collections.abc import Sequence
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -53,6 +56,11 @@ class PackedLinear(nn.Linear):
         """The scales for ``_unpack``, one per block in the order of the values."""
         return self.scales
 
+    @classmethod
+    def _stacked_block_scales(cls, layers: Sequence[Self]) -> Tensor:
+        """``_block_scales`` of layers of one size, one after the other."""
+        return torch.cat([layer.scales for layer in layers])
+
     def _unpack(self, weight: Tensor, scales: Tensor, out: Tensor) -> Tensor:
         """Dequantizes whole rows of packed bytes into ``out`` [O, I] and returns it."""
         raise NotImplementedError
@@ -81,6 +89,27 @@ class PackedLinear(nn.Linear):
         scales = self._block_scales()
         reordered = evens_first(scales.view(self.out_features, -1)).view_as(scales)
         return self._unpack(evens_first(self.weight), reordered, out)
+
+    @classmethod
+    def dequantize_all(cls, layers: Sequence[Self], dtype: torch.dtype) -> Tensor:
+        """The weights [E, O, I] of E layers of one size, dequantized in one call.
+
+        Packed bytes and scales are concatenated, which is exact where no block crosses from one
+        layer to the next. Where one would, the layers are dequantized one by one.
+        """
+        first = layers[0]
+        shape = (len(layers), first.out_features, first.in_features)
+        if first.in_features * first.out_features % cls.block_size:
+            return torch.stack([layer.dequantize(dtype) for layer in layers])
+        out = torch.empty(shape, dtype=dtype, device=first.weight.device)
+        packed = torch.cat([layer.weight for layer in layers])
+        cls._unpack_all(layers, packed, out.flatten(0, 1))
+        return out
+
+    @classmethod
+    def _unpack_all(cls, layers: Sequence[Self], packed: Tensor, out: Tensor) -> None:
+        """Dequantizes the layers' concatenated bytes [E·O, I / 2] into ``out`` [E·O, I]."""
+        layers[0]._unpack(packed, cls._stacked_block_scales(layers), out)
 
     def scale_parameters(self) -> list[nn.Parameter]:
         """All parameters beside ``weight`` that are needed to dequantize."""

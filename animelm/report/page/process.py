@@ -56,7 +56,9 @@ def router_exhibits(
         texts: words of the report.
     """
     measured = {name: values for name, values in routers.items() if ANIME_ARTICLES in values}
-    found = [_compared(measured, texts)] if measured else [_trained(runs, texts)]
+    found: list[Exhibit | None] = [
+        _compared(measured, texts) if measured else _trained(runs, texts)
+    ]
     tags = {
         f"router_drift/{name}": texts("routers.drift_text", text=texts(f"routers.{name}"))
         for name in ("anime", "general")

@@ -69,7 +69,7 @@ def _age(version: Path) -> tuple[int, str]:
 def _read_run(folder: Path, root: Path, version: Path) -> TrainingRun:
     accumulator = EventAccumulator(str(version), size_guidance={"scalars": 0, "images": 1})
     accumulator.Reload()
-    scalars = {
+    scalars: dict[str, Curve] = {
         tag: [(event.step, event.value) for event in accumulator.Scalars(tag)]
         for tag in accumulator.Tags()["scalars"]
     }

@@ -91,7 +91,8 @@ class StopOnSignal(Callback):
             # As after its end: the next run goes on with the batch that follows.
             progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
             for counts in (progress.total, progress.current):
-                counts.started = counts.processed = counts.completed = counts.ready
+                for name in ("started", "processed", "completed"):
+                    setattr(counts, name, counts.ready)
         folder = Path(writers[0].dirpath or trainer.default_root_dir)
         trainer.save_checkpoint(folder / "last.ckpt")
         self.saved = folder / "last.ckpt"

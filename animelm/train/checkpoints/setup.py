@@ -91,7 +91,7 @@ class TrainingSetup:
         """
         datamodule, source = getattr(trainer, "datamodule", None), settings.adapter
         blocks = getattr(datamodule, "blocks_per_batch", None)
-        limit = trainer.limit_train_batches
+        limit: object = trainer.limit_train_batches
         if isinstance(limit, int) and blocks:
             # The same for every number of processes that takes the same steps.
             limit = f"{limit * blocks * trainer.world_size} blocks"

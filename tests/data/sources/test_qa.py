@@ -376,6 +376,8 @@ USER = {"role": "user", "content": "誰?"}
         ("qa.json", '[{"質問": "a", "出力": "b"}\n', 2, "the list is not closed"),
         ("qa.json", '[{"質問": "a", "出力": "b"}]\n]', 1, "text follows the list"),
         ("qa.json", '\n["a"]', 2, "expected a JSON object"),
+        ("qa.json", '[\n{"質問": "\\ud800", "出力": "b"}]', 2, "half of a surrogate pair"),
+        ("qa.json", f'[\n{{"質問": {"1" * 5000}}}]', 2, "not valid JSON"),
         ("qa.tsv", "質問\t出力\na\tb\tc\n", 2, "holds 'c' beyond"),
         ("qa.jsonl", '{"instruction": "a", "output": ""}', 1, '"output" must be a non-empty'),
         ("qa.jsonl", '{"prompt": "a", "completion": 1}', 1, '"completion" must be a non-empty'),

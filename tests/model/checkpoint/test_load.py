@@ -35,6 +35,13 @@ def test_a_four_bit_base_is_near_the_stock_model_and_frozen(
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
+def test_a_base_is_named_so_that_its_adapters_find_it_from_any_folder(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkpoint.parent)
+    assert load_base(checkpoint.name).name_or_path == str(checkpoint.resolve())
+
+
 def test_experts_and_attention_are_held_in_four_bits_and_the_rest_is_not(checkpoint: Path) -> None:
     model = load_base(str(checkpoint), "nf4")
     packed = {

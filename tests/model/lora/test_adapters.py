@@ -172,6 +172,16 @@ def test_a_stacked_adapter_leaves_the_one_below_frozen_and_comes_back_with_it(
     assert not torch.allclose(logits(again), logits(below))
 
 
+def test_the_frozen_adapter_of_a_stack_has_no_dropout(checkpoint: Path, tmp_path: Path) -> None:
+    below = fresh(checkpoint)
+    below.peft_config["default"].lora_dropout = 0.5
+    save_adapter(below, tmp_path)
+    stacked = stack_adapter(load_base(str(checkpoint)), tmp_path, replace(SETTINGS, dropout=0.5))
+    expected = logits(stacked.eval())
+    # The fresh adapter's own dropout does not show, because its update is zero.
+    torch.testing.assert_close(logits(stacked.train()), expected)
+
+
 def test_a_folder_without_an_adapter_is_named(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no adapter_config\.json"):
         load_adapter(load_base(str(checkpoint)), tmp_path, trainable=False)

@@ -138,3 +138,32 @@ def test_experts_that_have_answered_in_inference_mode_can_be_trained(
         model(input_ids=tokens)
     model.train()(input_ids=tokens).logits.sum().backward()
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_an_adapter_stacked_on_a_frozen_one_computes_as_peft_does(
+    checkpoint: Path, recompute: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = add_adapter(load_base(str(checkpoint), "nf4"), LoraSettings(rank=4, dropout=0.0))
+    model.add_adapter("below", model.peft_config["default"])
+    model.base_model.set_adapter(["below", "default"])
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+        if ".below." in name:
+            parameter.requires_grad_(False)
+    ours = model.train().get_base_model().model.layers[0].mlp.experts
+    ours.recompute = recompute
+    hidden, indices, weights = routed()
+    trained = [p for p in ours.parameters() if p.requires_grad]
+    inputs = [hidden.requires_grad_(), weights.requires_grad_(), *trained]
+
+    def compute() -> list[torch.Tensor]:
+        out = ours(hidden, indices, weights)
+        return [out, *torch.autograd.grad(out, inputs, torch.ones_like(out))]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ours, "_layers", lambda: None)
+        expected = compute()
+    monkeypatch.setattr(ours, "_through_modules", None)  # the pass over all experts serves
+    torch.testing.assert_close(compute(), expected, rtol=1e-4, atol=1e-4)

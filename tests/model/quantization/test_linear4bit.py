@@ -5,6 +5,8 @@ from animelm.model.quantization.linear4bit import (
     Linear4bit,
     LinearDouble4bit,
     bits_per_weight,
+    make_linear,
+    stacked_weight,
     weight_in,
 )
 
@@ -39,3 +41,24 @@ def test_scales_of_their_own_scales_move_a_weight_by_little_and_save_three_bytes
     assert (weight_in(double, torch.float32) - values).abs().max() < 0.02 * values.abs().max()
     assert sum(p.nbytes for p in double.scale_parameters()) < 0.28 * plain.scales.nbytes
     assert bits_per_weight(double) == 4
+
+
+@pytest.mark.parametrize("quantization", ["nf4", "nf4-double", "mxfp4", "none"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+# 320 scales, which are no whole blocks of double quantization; and values that are no whole blocks.
+@pytest.mark.parametrize("shape", [(40, 512), (3, 32)])
+def test_layers_dequantized_together_equal_each_alone(quantization, dtype, shape) -> None:
+    layers = []
+    for _ in range(3):
+        layer = make_linear(shape[1], shape[0], False, quantization).to_empty(device="cpu")
+        if isinstance(layer, Linear4bit):
+            layer.load_weight(torch.randn(shape) + 0.2)
+        elif quantization == "mxfp4":
+            layer.load_packed(
+                torch.randint_like(layer.weight, 256), torch.randint_like(layer.scales, 100, 150)
+            )
+        else:
+            torch.nn.init.normal_(layer.weight)
+        layers.append(layer.requires_grad_(False))
+    expected = torch.stack([weight_in(layer, dtype) for layer in layers])
+    assert torch.equal(stacked_weight(layers, dtype), expected)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from animelm.data.sources.formats.asked import Row
 from animelm.errors import UserError
-from animelm.reading import json_lines, read_utf8
+from animelm.reading import json_lines, read_utf8, require_characters
 
 _BETWEEN = " \t\n,"
 
@@ -37,10 +37,13 @@ def json_rows(path: Path) -> Iterator[Row]:
             break
         try:
             value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            reason = getattr(error, "msg", "nested too deeply")
-            line = getattr(error, "lineno", line)
+        except RecursionError as error:
+            raise UserError(f"{path}:{line}: not valid JSON: nested too deeply") from error
+        except ValueError as error:  # json's own errors, and integers of thousands of digits
+            line, reason = getattr(error, "lineno", line), getattr(error, "msg", error)
             raise UserError(f"{path}:{line}: not valid JSON: {reason}") from error
+        if "\\u" in text[at:end]:
+            require_characters(json.dumps(value, ensure_ascii=False), f"{path}:{line}")
         if not isinstance(value, dict):
             raise UserError(f"{path}:{line}: expected a JSON object {{…}}")
         yield Row(f"{path}:{line}", f"on line {line}", value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -152,7 +153,7 @@ def _draw_points(
     if not known:
         return
     axes.errorbar(
-        [point.value for point, _ in known],
+        [point.value for point, _ in known if point.value is not None],
         [place for _, place in known],
         xerr=[[point.reach[side] for point, _ in known] for side in (0, 1)],
         **_mark(number),
@@ -161,7 +162,7 @@ def _draw_points(
     )
 
 
-def _mark(number: int) -> dict[str, object]:
+def _mark(number: int) -> dict[str, Any]:
     color = SERIES[number % len(SERIES)]
     return {
         "fmt": MARKERS[number % len(MARKERS)],

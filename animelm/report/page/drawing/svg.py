@@ -4,6 +4,7 @@ import io
 import re
 import unicodedata
 import warnings
+from typing import Any, Literal
 
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 # apart; each model has a marker of its own as well. The page lightens them on a dark ground.
 SERIES = ("#666666", "#d55e00", "#56b4e9", "#009e73", "#cc79a7", "#0072b2", "#e69f00", "#8c6d31")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
-DASHES = ("-", "--", "-.", ":")
+DASHES: tuple[Literal["-", "--", "-.", ":"], ...] = ("-", "--", "-.", ":")
 INK, FAINT = "#1a1b1c", "#d0d1d2"
 _FONTS = (
     "'Hiragino Sans', 'Noto Sans CJK JP', 'Noto Sans JP', 'Yu Gothic', 'Meiryo', 'IPAGothic', "
@@ -21,7 +22,7 @@ _FONTS = (
 )
 _POINTS_PER_INCH = 72
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text, and is shown in the reader's own font
     "text.parse_math": False,  # a name may hold a dollar sign
     "font.size": 9,

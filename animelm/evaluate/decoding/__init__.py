@@ -1,0 +1,1 @@
+"""Greedy generation for many prompts at once."""

@@ -1,0 +1,1 @@
+"""The pass over all experts in a few operations, for a GPU."""

@@ -1,0 +1,110 @@
+"""Counts the operations that a piece of work hands to the device, and the times it waits for it.
+
+Views and mere allocations move no data and are counted apart. Waits are counted on a CPU as they
+would be on a GPU: values read by Python, and operators whose result's size depends on values.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_ALLOCATIONS = ("aten::empty", "aten::new_empty")
+# Operators that look at values on the host, because these decide how large the result is.
+_WAITING = {
+    "aten::_local_scalar_dense",
+    "aten::nonzero",
+    "aten::masked_select",
+    "aten::bincount",
+    "aten::_unique2",
+    "aten::repeat_interleave.Tensor",
+}
+_READS = {Tensor.tolist, Tensor.numpy, Tensor.cpu}
+
+
+@dataclass
+class Operations:
+    """What has been counted.
+
+    Attributes:
+        moving: operations that move data, by name.
+        views: views and allocations.
+        host_syncs: waits for the device, by what waits.
+    """
+
+    moving: Counter[str] = field(default_factory=Counter)
+    views: int = 0
+    host_syncs: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def total(self) -> int:
+        """Operations that move data."""
+        return self.moving.total()
+
+
+class _Dispatched(TorchDispatchMode):
+    """Counts what reaches the device, except seeds, which are drawn on the CPU on purpose."""
+
+    def __init__(self, found: Operations) -> None:
+        super().__init__()
+        self.found = found
+        self.seeds: dict[int, Tensor] = {}  # by address; they are held, so that it stays theirs
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        schema = function._schema
+        if schema.name == "aten::randint":
+            self.seeds[result.data_ptr()] = result
+            return result
+        if args and isinstance(args[0], Tensor) and args[0].data_ptr() in self.seeds:
+            return result
+        name = f"{schema.name}.{schema.overload_name}" if schema.overload_name else schema.name
+        returns_view = any(
+            result.alias_info and not result.alias_info.is_write for result in schema.returns
+        )
+        if returns_view or schema.name.startswith(_ALLOCATIONS):
+            self.found.views += 1
+        else:
+            self.found.moving[name] += 1
+        if {name, schema.name} & _WAITING or _selects_by_mask(schema.name, args):
+            self.found.host_syncs[name] += 1
+        return result
+
+
+def _selects_by_mask(name: str, args: tuple[Any, ...]) -> bool:
+    if not name.startswith(("aten::index", "aten::_index_put")) or len(args) < 2:
+        return False
+    indices = args[1] if isinstance(args[1], (list, tuple)) else ()
+    return any(isinstance(index, Tensor) and index.dtype == torch.bool for index in indices)
+
+
+class _Called(TorchFunctionMode):
+    """Finds values that Python reads without an operator."""
+
+    def __init__(self, found: Operations) -> None:
+        super().__init__()
+        self.found = found
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in _READS:
+            self.found.host_syncs[function.__name__] += 1
+        return function(*args, **(kwargs or {}))
+
+
+class CountOperations:
+    """Counts while it is entered: ``with CountOperations() as found: …``."""
+
+    def __enter__(self) -> Operations:
+        found = Operations()
+        self._modes = (_Called(found), _Dispatched(found))
+        for mode in self._modes:
+            mode.__enter__()
+        return found
+
+    def __exit__(self, *error: object) -> None:
+        for mode in reversed(self._modes):
+            mode.__exit__(*error)

@@ -1,0 +1,64 @@
+import io
+from dataclasses import replace
+
+from rich.console import Console
+
+from animelm.data.held_out import SplitSettings, split_questions
+from animelm.data.sources.qa import QARecord
+from animelm.report.questions import question_tables
+
+SPLIT = SplitSettings(held_out_wordings=0.25, held_out_works=0.25)
+
+
+def records(works: int, wordings: int) -> list[QARecord]:
+    return [
+        QARecord(
+            id=f"{work}-{wording}",
+            work=f"庭{work}",
+            fact=f"庭{work}/主人公",
+            direction="forward",
+            wording=str(wording),
+            domain="anime",
+            question=f"庭{work}の主人公は誰か、{wording}通り目に問う。",
+            answers=(f"花子{work}です。",),
+            keys=(f"花子{work}",),
+        )
+        for work in range(works)
+        for wording in range(wordings)
+    ]
+
+
+def printed(questions: list[QARecord], split: SplitSettings = SPLIT, shown: int = 3) -> str:
+    console = Console(width=160, file=io.StringIO())
+    tables = question_tables(questions, split_questions(questions, [], split), shown)
+    console.print(tables)
+    return console.file.getvalue()
+
+
+def test_the_largest_facts_are_shown_with_some_of_their_wordings() -> None:
+    text = printed(records(8, 6))
+    assert "Facts in most wordings (3 of 8)" in text
+    assert "… 2 more" in text and "花子0" in text and "花子3" not in text
+
+
+def test_the_sizes_of_the_split_are_those_of_training() -> None:
+    text = printed(records(8, 4))
+    [trained] = [line for line in text.splitlines() if "trained  " in line]
+    assert [cell.strip() for cell in trained.split("│")[2:5]] == ["18", "6", "6"]
+    assert "works that are never asked about" in text
+
+
+def test_unknown_works_and_whole_answers_are_told() -> None:
+    unknown = [replace(r, work=r.fact, whole_answers=True) for r in records(4, 2)]
+    text = printed(unknown)
+    assert "No work is known" in text and "not known" in text
+    assert "8 of 8 questions have no short key" in text
+
+
+def test_where_nothing_is_held_out_it_is_said() -> None:
+    assert "Nothing is held out" in printed(records(2, 2), SplitSettings())
+
+
+def test_text_of_a_file_is_no_markup_and_controls_no_terminal() -> None:
+    text = printed([replace(records(1, 1)[0], question="[red]問\x1b[31m?")])
+    assert "[red]問" in text and "\x1b" not in text
