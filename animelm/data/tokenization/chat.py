@@ -6,7 +6,8 @@ question and answer are encoded separately, as plain text.
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -34,6 +35,26 @@ _QUESTION, _ANSWER, _SYSTEM = "PLACEHOLDERxQUESTION", "PLACEHOLDERxANSWER", "PLA
 # The template of gpt-oss writes the current day into its system message. With a fixed day, training
 # and every later evaluation have the same prompt.
 _FIXED_DAY = "{% macro strftime_now(format) %}2025-08-05{% endmacro %}"
+
+
+@dataclass(frozen=True)
+class _Template:
+    """What decides the text around question and answer, and the tokenizer that renders it."""
+
+    text: str
+    tokenizer: PreTrainedTokenizerBase = field(compare=False, repr=False)
+
+
+@lru_cache(maxsize=8)
+def _rendered(template: _Template) -> tuple[str, str, str, str]:
+    # A template is a program: it can loop for ever, or write a text of any length.
+    return call_bounded(
+        _render_around_placeholders,
+        template.tokenizer,
+        seconds=_RENDERING_SECONDS,
+        memory=_RENDERING_BYTES,
+        what="rendering the chat template",
+    )
 
 
 @dataclass(frozen=True)
@@ -84,14 +105,8 @@ class ChatFormat:
         self.control = control_token_ids(tokenizer)
         self.channels = _channel_tokens(tokenizer)
         self._encoder = TextEncoder(tokenizer)
-        # A template is a program: it can loop for ever, or write a text of any length.
-        before, between, after, opening = call_bounded(
-            _render_around_placeholders,
-            tokenizer,
-            seconds=_RENDERING_SECONDS,
-            memory=_RENDERING_BYTES,
-            what="rendering the chat template",
-        )
+        template = repr((tokenizer.chat_template, tokenizer.special_tokens_map))
+        before, between, after, opening = _rendered(_Template(template, tokenizer))
         self._before = self._encode_control(before)
         # The text after the question, for both ends of a prompt.
         self._openings = {
