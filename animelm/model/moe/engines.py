@@ -63,7 +63,7 @@ def choose_engine(
     Raises:
         UserError: the requested engine does not serve here.
     """
-    rejected = []
+    rejected: list[str] = []
     for name in _candidates(device, dtype) if requested == "auto" else (requested,):
         if name == "loop":
             break
