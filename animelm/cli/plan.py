@@ -157,6 +157,7 @@ def _settings(cli: TrainerCLI, device: Device) -> RunSettings:
         accumulation=cli.trainer.accumulate_grad_batches,
         device=device.kind,
         parallelism=_parallelism(cli.trainer),
+        experts_at_once=model.compute.experts_at_once,
     )
 
 

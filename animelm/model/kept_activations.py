@@ -35,6 +35,7 @@ class BatchShape:
         device: "cpu" or "cuda".
         kept_bytes: memory budget for activations that are stored in spite of checkpointing.
         compiled: whether norms are compiled (``compile``).
+        experts_at_once: experts whose weights are dequantized at a time on a GPU; 0: all.
     """
 
     tokens: int
@@ -44,6 +45,7 @@ class BatchShape:
     device: str = "cpu"
     kept_bytes: int = 0
     compiled: bool = False
+    experts_at_once: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from animelm.errors import UserError
 from animelm.model.lora.linear import ActiveLora
 from animelm.model.moe.expert_pass import ExpertLayers, expert_pass
 from animelm.model.moe.projection import AdaptedLinear
@@ -43,11 +44,20 @@ def choose_compute_dtype(
         device: "cpu" or "cuda".
         hidden: the model's hidden width.
         intermediate: width inside its experts, or inside the MLP of a dense model.
+
+    Raises:
+        UserError: "auto" on a GPU that only emulates bf16, such as a T4 or a V100.
     """
     if requested != "auto":
         return getattr(torch, requested)
     if device == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        if not torch.cuda.is_bf16_supported(including_emulation=False):
+            raise UserError(
+                f"--model.compute.dtype=auto: {torch.cuda.get_device_name()} computes bfloat16 "
+                "only by emulation, which is slower than float32; use a GPU of compute capability "
+                "8 or above (Ampere or newer), or set float32 and expect it to be slow"
+            )
+        return torch.bfloat16
     return _faster_type(min(hidden, _WIDEST), min(intermediate, _WIDEST))
 
 

@@ -62,7 +62,7 @@ def activations(
         # Nothing is trained before the first layer, so its first norm keeps nothing.
         kept = depth * (layer.attention() + layer.mlp()) - layer.norm() + layer.all_masks()
     if isinstance(layer, KeptByExpertLayer):
-        working, dequantized = _expert_layer(layer), _one_expert(layer)
+        working, dequantized = _expert_layer(layer), _expert_weights(layer)
     else:
         working, dequantized = _dense_layer(layer), _largest_projection(layer)
     return Activations(
@@ -86,20 +86,27 @@ def _attention_gradients(layer: KeptByLayer) -> int:
 
 
 def _expert_layer(layer: KeptByExpertLayer) -> int:
-    """The larger of attention's working memory, recomputed where checkpointed, and the experts'.
-
-    The experts have gradients of all rows and of their sums, and for one expert's n rows what
-    ``expert_pass`` makes in the backward pass: five tensors [n, C], counting masks, and thirteen
-    [n, F].
-    """
+    """The larger of attention's working memory, recomputed where checkpointed, and the experts'."""
     attention = _attention_gradients(layer)
     if layer.tiled:
         attention += 3 * _tile_scores(layer)  # probabilities, gradient before and after softmax
     if layer.shape.checkpointing:
         attention += layer.attention()
+    return max(attention, _experts(layer) + layer.states(layer.width))
+
+
+def _experts(layer: KeptByExpertLayer) -> int:
+    """What the backward pass over the experts makes, without the gradient of the tokens' sums.
+
+    In the loop that is the gradient of all rows, and for one expert's n rows five tensors [n, C],
+    counting masks, and thirteen [n, F]. In grouped products, on a GPU, it is three tensors [N, C]
+    and thirteen [N, F] while the gated unit's gradient is computed.
+    """
+    if layer.shape.device != "cpu":
+        return layer.states(3 * layer.width + 13 * layer.intermediate, layer.rows)
     busiest = min(layer.shape.tokens, _BUSIEST * layer.rows // layer.experts)
     one = layer.states(5 * layer.width + 13 * layer.intermediate, busiest)
-    return max(attention, layer.states(layer.width, layer.rows) + layer.states(layer.width) + one)
+    return layer.states(layer.width, layer.rows) + one
 
 
 def _tile_scores(layer: KeptByLayer) -> int:
@@ -109,10 +116,16 @@ def _tile_scores(layer: KeptByLayer) -> int:
     return layer.states(padded(document + 1), rows)
 
 
-def _one_expert(layer: KeptByExpertLayer) -> int:
-    """Gate and up, then down; all three at the same time where gate and up are recomputed."""
-    projections = 3 if layer.shape.checkpointing else 2
-    return layer.states(projections * layer.intermediate, layer.width)
+def _expert_weights(layer: KeptByExpertLayer) -> int:
+    """Gate and up, then down; all three at the same time where gate and up are recomputed.
+
+    On a GPU these are of all experts, or gate and up of a part of them at a time.
+    """
+    one = layer.states(layer.intermediate, layer.width)
+    if layer.shape.device == "cpu":
+        return (3 if layer.shape.checkpointing else 2) * one
+    part = layer.shape.experts_at_once
+    return 2 * part * one if 0 < part < layer.experts else 3 * layer.experts * one
 
 
 def _dense_layer(layer: KeptByLayer) -> int:

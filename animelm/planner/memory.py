@@ -66,6 +66,7 @@ class RunSettings:
         compiled: whether elementwise operations are compiled.
         embeddings_on_cpu: whether the embeddings stay there while the rest is on a GPU.
         parallelism: the processes of the run.
+        experts_at_once: experts whose weights are dequantized at a time on a GPU; 0: all.
     """
 
     base: str
@@ -82,6 +83,7 @@ class RunSettings:
     compiled: bool = False
     embeddings_on_cpu: bool = False
     parallelism: Parallelism = SINGLE_PROCESS
+    experts_at_once: int = 0
 
 
 @dataclass(frozen=True)
@@ -242,6 +244,7 @@ def _activations(config: Config, settings: RunSettings, audit: TargetAudit) -> A
         settings.device,
         settings.kept_bytes,
         settings.compiled,
+        settings.experts_at_once,
     )
     adapters = AdapterShape.of(settings.lora, audit)
     return activations(config, adapters, shape, settings.quantization != "none")

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from animelm.errors import UserError
 from animelm.model import precision
 from animelm.model.precision import choose_compute_dtype
 
@@ -47,3 +48,14 @@ def test_measuring_leaves_threads_and_random_numbers_as_they_were() -> None:
     )
     assert torch.equal(torch.rand(2), expected)
     assert torch.get_num_threads() == threads
+
+
+def test_a_gpu_that_emulates_bf16_is_refused_for_auto(monkeypatch: pytest.MonkeyPatch) -> None:
+    def only_emulated(including_emulation: bool = True) -> bool:
+        return including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", only_emulated)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla T4")
+    with pytest.raises(UserError, match="Tesla T4 computes bfloat16 only by emulation"):
+        choose_compute_dtype("auto", "cuda")
+    assert choose_compute_dtype("float32", "cuda") is torch.float32

@@ -226,3 +226,12 @@ def test_both_peaks_are_estimated(kind: str, checkpointing: bool, tmp_path: Path
     plan = estimate_memory(settings, found["process"])
     assert plan.loading_peak == pytest.approx(found["loading"], rel=0.15)
     assert plan.training_peak == pytest.approx(found["training"], rel=0.15)
+
+
+def test_on_a_gpu_fewer_experts_at_once_take_less_memory() -> None:
+    def dequantized(experts_at_once: int, device: str) -> int:
+        settings = replace(RELEASED, device=device, experts_at_once=experts_at_once)
+        return estimate_memory(settings, 10**9).activations.dequantized
+
+    assert dequantized(4, "cuda") < dequantized(8, "cuda") < dequantized(0, "cuda")
+    assert dequantized(4, "cpu") == dequantized(0, "cpu")  # the loop takes one after the other

@@ -62,6 +62,7 @@ class _FrozenWeights:
             part = stacked_weight(self.layers[first : first + self.at_once], self.dtype)
             weights = part.transpose(1, 2) if transposed else part
             self.products.write_rows(y, x, weights, groups, first)
+            del part, weights  # before the next part is dequantized
         return y
 
 
