@@ -74,7 +74,10 @@ def test_later_configs_are_layered_on_the_first(call, tiny_base: Path, tmp_path:
         (["--format=json"], "the following arguments are required: --config"),
         (["--config=cpt.yaml", "--format=xml"], "invalid choice: 'xml'"),
         (["--config=cpt.yaml", "--model.nope=1"], "unrecognized arguments: --model.nope=1"),
-        (["--config=cpt.yaml", "--model.base=nowhere/at/all"], "nowhere/at/all: no such folder"),
+        (
+            ["--config=cpt.yaml", "--model.base=nowhere/at/all"],
+            "base 'nowhere/at/all': no such folder",
+        ),
     ],
 )
 def test_a_mistake_gives_one_message(call, arguments: list[str], message: str) -> None:

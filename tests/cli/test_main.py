@@ -23,6 +23,7 @@ TAUGHT = {
     "ask": ("--answer_from", "so that gpt-oss can think first", "until Ctrl-D"),
     "demo": ("--output",),
     "reproduce": ("--output", "--works"),
+    "export": ("--adapter", "--to", "--verify"),
     "corpus": ("build", "stats", "SUBCOMMAND --help"),
     "sample": ("--out", "--works"),
     "base": ("--plain_text",),
