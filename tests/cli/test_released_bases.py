@@ -15,8 +15,8 @@ def test_the_20b_is_inspected_from_its_name(call) -> None:
         for row in model["modules"]
     )
     experts = "model.layers.*.mlp.experts."
-    assert kinds[experts + "gate_up_projs.*", "Linear4bit", 2880, 5760, 4] == 24 * 32
-    assert kinds[experts + "down_projs.*", "Linear4bit", 2880, 2880, 4] == 24 * 32
+    assert kinds[experts + "gate_up_projs.*", "LinearMXFP4", 2880, 5760, 4] == 24 * 32
+    assert kinds[experts + "down_projs.*", "LinearMXFP4", 2880, 2880, 4] == 24 * 32
     assert model["parameters"] == 20_914_757_184
     per_target = model["trainable_parameters_per_target"]
     assert per_target["gate_proj+up_proj"] == 24 * 32 * 16 * (2880 + 5760)
