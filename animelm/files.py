@@ -124,6 +124,17 @@ def whole_folder(path: Path, keep_existing: bool = False) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def give_usual_permissions(path: Path) -> None:
+    """Gives a file the permissions of any new file in its folder.
+
+    safetensors makes its files readable by their owner alone.
+    """
+    new = path.with_name(f"{path.name}.new")
+    new.touch()
+    shutil.copymode(new, path)
+    new.unlink()
+
+
 def link_whole(source: Path, path: Path) -> None:
     """Gives a file a second name, replacing what had that name in one step.
 

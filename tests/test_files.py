@@ -4,7 +4,14 @@ from pathlib import Path
 import pytest
 
 from animelm.errors import UserError
-from animelm.files import default_cache, make_folder, recover_folder, whole_folder, write_whole
+from animelm.files import (
+    default_cache,
+    give_usual_permissions,
+    make_folder,
+    recover_folder,
+    whole_folder,
+    write_whole,
+)
 
 
 def test_a_folder_and_its_parents_are_made_and_found_again(tmp_path: Path) -> None:
@@ -39,6 +46,16 @@ def test_a_file_is_replaced_whole(tmp_path: Path):
     write_whole(path, b"old")
     write_whole(path, "新\n")
     assert path.read_bytes() == "新\n".encode() and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_private_file_gets_the_permissions_of_a_new_one(tmp_path: Path):
+    path, new = tmp_path / "private", tmp_path / "new"
+    path.write_text("x", encoding="utf-8")
+    path.chmod(0o600)
+    new.touch()
+    give_usual_permissions(path)
+    assert path.stat().st_mode == new.stat().st_mode
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["new", "private"]
 
 
 def full(*arguments: object) -> None:

@@ -36,11 +36,27 @@ def few_questions(name: str, records: Sequence[QARecord]) -> str:
     )
 
 
+def batches_shown(batches: int, limit: int | float) -> tuple[int, str]:
+    """How many batches of an epoch are trained on, and a sentence where they are not all.
+
+    Args:
+        batches: of an epoch.
+        limit: ``trainer.limit_train_batches``: a number of batches, or as a float their share.
+    """
+    shown = min(batches, limit if isinstance(limit, int) else int(batches * limit))
+    if shown == batches:
+        return shown, ""
+    return shown, (
+        f"trainer.limit_train_batches is {limit}: an epoch ends after {shown:,} of its "
+        f"{batches:,} batches, and what is in the others is not trained on in it; 1.0 shows all"
+    )
+
+
 def few_steps(batches: int, accumulated: int, epochs: int | None, most: int) -> str:
     """A sentence on a run that is too short; empty for one that is not, or that has no end.
 
     Args:
-        batches: of an epoch.
+        batches: of an epoch, as far as they are trained on.
         accumulated: batches of an optimizer step.
         epochs: of the run; None or -1 for one without an end.
         most: optimizer steps, at most; -1 for any number.

@@ -7,7 +7,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
-from animelm.files import write_whole
+from animelm.files import give_usual_permissions, write_whole
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
@@ -29,7 +29,9 @@ def write_shards(tensors: Iterable[tuple[str, Tensor]], folder: Path, largest: i
     total = 0
 
     def flush() -> None:
-        save_file(shard, folder / f"{len(files)}.partial", metadata={"format": "pt"})
+        path = folder / f"{len(files)}.partial"
+        save_file(shard, path, metadata={"format": "pt"})
+        give_usual_permissions(path)
         files.append(list(shard))
         shard.clear()
 

@@ -61,7 +61,9 @@ def _counts(records: Sequence[QARecord]) -> Table:
 
 
 def _share(count: int, whole: int) -> str:
-    return f"for {count:,} questions" if count < whole else "for all questions"
+    if count == whole:
+        return "for all questions"
+    return f"for {count:,} question{'s' * (count != 1)}" if count else "for none"
 
 
 def _facts(records: Sequence[QARecord], shown: int) -> Table:
@@ -109,10 +111,13 @@ def _sizes(records: Sequence[QARecord]) -> tuple[str, str, str]:
 
 def _warnings(records: Sequence[QARecord], split: QuestionSplit) -> list[Text]:
     texts = list(filter(None, [without_short_keys(records)]))
-    if not any(record.work_is_known for record in records):
+    unknown = sum(not record.work_is_known for record in records)
+    if unknown:
         texts.append(
-            "No work is known: name a column with columns.work, give --articles, or quote titles "
-            "with 「」. Until then intervals are taken by fact."
+            f"The work of {unknown:,} of {len(records):,} questions is not known: name a column "
+            "with columns.work, give --articles, or quote titles with 「」. Until then their "
+            "intervals are taken by fact, and a fact in two wordings may be taken for two, one of "
+            "them trained and one held out."
         )
     for part, sets in (("dev", split.dev), ("test", split.test)):
         for name, members in sets.items():

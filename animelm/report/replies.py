@@ -39,6 +39,8 @@ class ReplyScreen:
         traceback: TracebackType | None,
     ) -> None:
         self._live.__exit__(kind, error, traceback)
+        if not self._live.console.is_terminal:
+            self._live.console.line()  # which Live ends with on a terminal only
 
     def growing(self, name: str) -> Callable[[Reply], None]:
         """A function that shows the unfinished reply of a model."""

@@ -5,6 +5,7 @@ import pytest
 from animelm.data.small_data import (
     FEW_QUESTIONS,
     FEW_STEPS,
+    batches_shown,
     few_questions,
     few_steps,
     without_short_keys,
@@ -30,6 +31,15 @@ def test_a_short_run_is_told_how_many_passes_it_needs(
     text = few_steps(batches, accumulated, epochs, most)
     assert text.startswith(f"the run takes {steps} optimizer step")
     assert f"to {passes} passes" in text
+
+
+@pytest.mark.parametrize(
+    ("limit", "shown"), [(1.0, 19), (19, 19), (50, 19), (0.5, 9), (3, 3), (1, 1)]
+)
+def test_batches_that_an_epoch_leaves_out_are_named(limit, shown):
+    batches, text = batches_shown(19, limit)
+    assert batches == shown
+    assert (f"after {shown} of its 19 batches" in text) == (shown < 19)
 
 
 @pytest.mark.parametrize(("epochs", "most"), [(None, -1), (-1, -1), (10, -1), (-1, FEW_STEPS)])

@@ -16,6 +16,12 @@ def test_few_tensors_are_one_file(tmp_path: Path) -> None:
     assert load_file(tmp_path / "model.safetensors").keys() == TENSORS.keys()
 
 
+def test_the_weights_can_be_read_by_whoever_reads_other_files(tmp_path: Path) -> None:
+    write_shards(TENSORS.items(), tmp_path, 130)
+    files = tmp_path.iterdir()
+    assert len({file.stat().st_mode for file in files}) == 1
+
+
 def test_many_tensors_are_numbered_files_with_an_index(tmp_path: Path) -> None:
     write_shards(TENSORS.items(), tmp_path, 130)
     index = json.loads((tmp_path / "model.safetensors.index.json").read_text(encoding="utf-8"))

@@ -51,8 +51,21 @@ def test_the_sizes_of_the_split_are_those_of_training() -> None:
 def test_unknown_works_and_whole_answers_are_told() -> None:
     unknown = [replace(r, work=r.fact, whole_answers=True) for r in records(4, 2)]
     text = printed(unknown)
-    assert "No work is known" in text and "not known" in text
+    assert "The work of 8 of 8 questions is not known" in " ".join(text.split())
     assert "8 of 8 questions have no short key" in text
+
+
+def test_one_known_work_does_not_hide_that_the_others_are_unknown() -> None:
+    known, *others = records(4, 2)
+    text = printed([known, *(replace(record, work=record.fact) for record in others)])
+    assert "The work of 7 of 8 questions is not known" in " ".join(text.split())
+
+
+def test_what_a_file_gives_is_not_called_derived() -> None:
+    given = [replace(record, derived=()) for record in records(4, 2)]
+    assert "for none" in printed(given)
+    one = [replace(given[0], derived=("keys",)), *given[1:]]
+    assert "for 1 question " in printed(one)
 
 
 def test_where_nothing_is_held_out_it_is_said() -> None:

@@ -21,6 +21,10 @@ def test_a_single_reply_has_no_heading() -> None:
     assert text.split() == ["エドです。"]
 
 
+def test_a_reply_in_a_file_ends_with_its_line() -> None:
+    assert shown(Reply("エドです。", "", True, True)).endswith("\n")
+
+
 def test_two_replies_stand_side_by_side_under_their_names() -> None:
     heading, row = shown(Reply("右", "", True, True), Reply("左", "", True, True)).splitlines()[:2]
     assert heading.split() == ["base", "adapter"]

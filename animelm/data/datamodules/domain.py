@@ -20,7 +20,12 @@ from animelm.data.batches.mixing import (
 )
 from animelm.data.domain import DataPaths, DomainData, Shares, SourceName
 from animelm.data.held_out import DEFAULT_SPLIT, DOMAIN_SETS, TRAINED, SplitSettings
-from animelm.data.small_data import few_questions, few_steps, without_short_keys
+from animelm.data.small_data import (
+    batches_shown,
+    few_questions,
+    few_steps,
+    without_short_keys,
+)
 from animelm.data.sources.folder_files import FolderSetting, weighted_folders
 from animelm.data.sources.qa import Columns, QARecord, QuestionFile, question_files
 from animelm.data.split import subsample
@@ -287,8 +292,11 @@ class DomainDataModule(L.LightningDataModule):
         )
         rank_zero_info(f"{_counts(sources)}: {loader.sampler}")
         if (run := self.trainer) is not None:
+            batches, text = batches_shown(len(loader), run.limit_train_batches)
+            if text:
+                rank_zero_info(text)
             limits = (run.accumulate_grad_batches, run.max_epochs, run.max_steps)
-            if text := few_steps(len(loader), *limits):
+            if text := few_steps(batches, *limits):
                 rank_zero_warn(text)
         for name, source in sources.items():
             if not len(source.chosen):

@@ -95,6 +95,12 @@ class _Merged:
     given: dict[str, Any]
     rows: tuple[int, ...]
 
+    @property
+    def opening(self) -> str:
+        """The first question of the conversation, whose turns are held out together."""
+        asked = (turn.text for turn in self.history if turn.role == "user")
+        return next(asked, self.question)
+
 
 def _merged(asked: Sequence[Asked]) -> list[_Merged]:
     rows: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
@@ -159,7 +165,7 @@ def _derived(
         work=given.get("work") or work or fact,
         fact=fact,
         direction=given.get("direction") or ("reverse" if is_reverse else "forward"),
-        wording=given.get("wording") or _wording(merged.question, work),
+        wording=given.get("wording") or _wording(merged.opening, work),
         domain=given.get("domain"),
         question=merged.question,
         answers=merged.answers,

@@ -9,6 +9,7 @@ from transformers import GptOssConfig
 
 from animelm.export.companions import copy_tokenizer
 from animelm.export.composed import ComposedAdapter, LowRank
+from animelm.files import give_usual_permissions
 from animelm.model.checkpoint.hub import load_config
 from animelm.model.lora.files import WEIGHTS_FILE
 from animelm.model.lora.fused_layout import fuse_experts, fused_targets
@@ -43,6 +44,7 @@ def write_peft(base: str, adapter: ComposedAdapter, folder: Path) -> None:
     )
     lora.save_pretrained(str(folder))
     save_file(fuse_experts(weights), folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    give_usual_permissions(folder / WEIGHTS_FILE)
     copy_tokenizer(base, folder)
 
 

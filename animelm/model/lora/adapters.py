@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from animelm.errors import UserError
+from animelm.files import give_usual_permissions
 from animelm.model.architecture import CausalLM
 from animelm.model.lora.files import WEIGHTS_FILE, StoredAdapter
 from animelm.model.lora.fused_layout import (
@@ -270,6 +271,7 @@ def save_adapter(
         # Copies, because safetensors refuses tensors that share memory.
         owned = {key: tensor.detach().cpu().clone().contiguous() for key, tensor in state.items()}
         save_file(owned, place / WEIGHTS_FILE, metadata={"format": "pt"})
+        give_usual_permissions(place / WEIGHTS_FILE)
 
 
 def _as_stock(state: dict[str, Tensor], config: LoraConfig, layers: int) -> dict[str, Tensor]:

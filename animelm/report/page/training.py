@@ -45,7 +45,9 @@ class TrainingRun:
 
 
 def find_runs(folder: Path) -> list[TrainingRun]:
-    """The fits whose logs lie in a folder or below it; of each, its latest version.
+    """The fits whose logs lie in a folder or below it; of each, the latest version that trained.
+
+    ``validate`` and ``test`` write a version of their own beside those of the fit.
 
     Raises:
         UserError: a log, a config or a record cannot be read.
@@ -57,8 +59,20 @@ def find_runs(folder: Path) -> list[TrainingRun]:
             root = version.parent if version.name.startswith("version_") else version
             versions.setdefault(root, []).append(version)
     return [
-        _read_run(folder, root, max(found, key=_age)) for root, found in sorted(versions.items())
+        _read_run(folder, root, *_latest_log(found)) for root, found in sorted(versions.items())
     ]
+
+
+def _latest_log(versions: Sequence[Path]) -> tuple[Path, EventAccumulator]:
+    """The latest version with figures of training, and its log; without one, the latest."""
+    logs = []
+    for version in sorted(set(versions), key=_age, reverse=True):
+        log = EventAccumulator(str(version), size_guidance={"scalars": 0, "images": 1})
+        log.Reload()
+        if any(tag.startswith("train/") for tag in log.Tags()["scalars"]):
+            return version, log
+        logs.append((version, log))
+    return logs[0]
 
 
 def _age(version: Path) -> tuple[int, str]:
@@ -66,14 +80,12 @@ def _age(version: Path) -> tuple[int, str]:
     return (int(number) if number.isdigit() else -1, version.name)
 
 
-def _read_run(folder: Path, root: Path, version: Path) -> TrainingRun:
-    accumulator = EventAccumulator(str(version), size_guidance={"scalars": 0, "images": 1})
-    accumulator.Reload()
+def _read_run(folder: Path, root: Path, version: Path, log: EventAccumulator) -> TrainingRun:
     scalars: dict[str, Curve] = {
-        tag: [(event.step, event.value) for event in accumulator.Scalars(tag)]
-        for tag in accumulator.Tags()["scalars"]
+        tag: [(event.step, event.value) for event in log.Scalars(tag)]
+        for tag in log.Tags()["scalars"]
     }
-    times = [event.wall_time for tag in scalars for event in accumulator.Scalars(tag)]
+    times = [event.wall_time for tag in scalars for event in log.Scalars(tag)]
     config = version / "config.yaml"
     text = read_utf8(config) if config.is_file() else ""
     settings = parse_yaml(text, str(config)) or {}

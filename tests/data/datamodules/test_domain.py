@@ -347,7 +347,7 @@ def test_parquet_is_split_and_mixed_like_markdown_and_json_lines(
 def test_each_process_has_its_own_share(make_module):
     class OneOfTwo:
         world_size = 2
-        max_epochs, max_steps, accumulate_grad_batches = 1, -1, 1
+        max_epochs, max_steps, accumulate_grad_batches, limit_train_batches = 1, -1, 1, 1.0
 
         def __init__(self, rank):
             self.global_rank = rank

@@ -28,6 +28,15 @@ def test_one_question_after_other_messages_is_another_one():
     assert len(derive([plain, after], tuple)) == 2
 
 
+def test_the_turns_of_a_conversation_are_held_out_together():
+    history = (Turn("user", "「月の庭」の主人公は?"), Turn("assistant", "花子"))
+    first = Asked("f:1", "on line 1", "「月の庭」の主人公は?", ("花子",), conversation="1")
+    second = Asked("f:1", "on line 1", "監督は?", ("山田",), history=history, conversation="1")
+    one, other = derive([first, second], tuple)
+    assert one.fact == other.fact
+    assert one.wording == other.wording == "{}の主人公は"
+
+
 def test_where_no_work_is_known_the_fact_stands_for_it():
     [record] = derived(("日本の首都は?", "東京"))
     assert record.work == record.fact == "日本の首都は?"

@@ -64,6 +64,13 @@ def test_a_saved_adapter_comes_back_the_same(checkpoint: Path, tmp_path: Path) -
     assert torch.equal(logits(again), logits(model))
 
 
+def test_a_saved_adapter_can_be_read_by_whoever_reads_its_config(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    save_adapter(fresh(checkpoint), tmp_path)
+    assert len({file.stat().st_mode for file in tmp_path.iterdir() if file.is_file()}) == 1
+
+
 def test_a_saved_adapter_names_its_base(checkpoint: Path, tmp_path: Path) -> None:
     save_adapter(fresh(checkpoint), tmp_path / "cpt")
     stacked = stack_adapter(load_base(str(checkpoint)), tmp_path / "cpt", SETTINGS)

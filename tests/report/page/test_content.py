@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from torch.utils.tensorboard import SummaryWriter
 
 from animelm.errors import UserError
 from animelm.report.page.content import read_content
@@ -45,6 +46,17 @@ def test_of_several_versions_of_a_run_the_latest_is_read(comparison: Path, tmp_p
     config.write_text("seed_everything: 10\n", encoding="utf-8")
     [run] = read_content(tmp_path).runs
     assert run.config == {"seed_everything": 10}
+
+
+def test_what_validate_writes_beside_a_fit_is_not_taken_for_training(
+    comparison: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(comparison / "cpt" / "version_0", tmp_path / "version_0")
+    with SummaryWriter(str(tmp_path / "version_1")) as writer:
+        writer.add_scalar("validation/anime_only_read/accuracy", 0.5, 0)
+    [run] = read_content(tmp_path).runs
+    assert "train/loss" in run.scalars
+    assert run.config["seed_everything"] == 3
 
 
 def test_a_folder_with_nothing_to_report_is_named(tmp_path: Path) -> None:
