@@ -7,6 +7,7 @@ import pytest
 from transformers import GptOssForCausalLM
 
 from animelm.data.domain import DataPaths
+from animelm.data.sources.folder_files import weighted_folders
 from animelm.data.sources.qa import Columns, QuestionFile
 from animelm.errors import UserError
 from animelm.provenance.fingerprints import record_base, record_data, record_paths
@@ -108,7 +109,7 @@ def test_the_hash_of_pairs_covers_how_they_were_grouped(tmp_path: Path) -> None:
             folder.mkdir(exist_ok=True)
             (folder / "a.md").write_text(f"---\ntitle: {title}\n---\n本文", encoding="utf-8")
         files = (QuestionFile(path, weight),)
-        [*_, record] = record_paths(DataPaths(folder, files, columns=columns))
+        [*_, record] = record_paths(DataPaths(weighted_folders(folder), files, columns=columns))
         return record.sha256
 
     assert hash_of(None) == hash_of("星の道") == hash_of(None, weight=3)

@@ -72,7 +72,7 @@ def test_a_folder_with_nothing_to_report_is_named(tmp_path: Path) -> None:
         ("routers.json", "{", r"routers\.json: not valid JSON"),
         ("comparison.json", "[]", r"comparison\.json: expected a JSON object"),
         ("cpt/version_0/router_statistics.csv", "step\n1\n", "not the table of router statistics"),
-        ("cpt/version_0/config.yaml", "a: [", r"config\.yaml:1: not valid YAML"),
+        ("cpt/version_0/config.yaml", "a: [", r"config\.yaml:[12]: not valid YAML"),
         ("cpt/adapter/adapter_record.json", "{}", "not an adapter's record"),
     ],
 )
