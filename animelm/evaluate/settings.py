@@ -66,7 +66,8 @@ class CompareSettings:
         held_out_wordings: Share of each fact's wordings that training never saw. By default this
             and the next five settings are those that the adapters were trained with.
         held_out_works: Share of the works that training never asked about.
-        held_out_subjects: Share of the general subjects that occur in nothing that was trained on.
+        held_out_subjects: Share of the general subjects that no general text and no question of
+            training names.
         dev_share: Share of each held-out set's works that is left out here, because recipes were
             chosen on it.
         validation_share: Share of the articles that training never saw; perplexity is measured on

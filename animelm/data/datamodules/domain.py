@@ -87,8 +87,8 @@ class DomainDataModule(L.LightningDataModule):
             default this and the next five settings are those of the adapter that the run starts
             from or evaluates; without one 0.25, 0.25, 0.25, 0.25, 0.05 and 0.
         held_out_works: Share of the works, 0 to 1, that are never asked about in training.
-        held_out_subjects: Share of the general subjects, 0 to 1, that occur in nothing that is
-            trained on. They show what is forgotten where nothing is rehearsed.
+        held_out_subjects: Share of the general subjects, 0 to 1, that no general text and no
+            question in training names. They show what is forgotten where nothing is rehearsed.
         dev_share: Share of each held-out set's works, 0 to 1, that validation asks about; test and
             comparisons ask about the others.
         validation_share: Share of the articles, 0 to 1, that are held out.
