@@ -16,7 +16,7 @@ import os, sys, time
 from animelm.processes import worker_pool
 
 def work(number):
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\\n".encode())  # one write, so that lines do not mix
     time.sleep(600)
 
 if __name__ == "__main__":
@@ -35,9 +35,12 @@ def test_workers_end_with_their_parent(tmp_path, project_root, number, status):
     with subprocess.Popen(
         [sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment
     ) as parent:
-        workers = [int(parent.stdout.readline()) for _ in range(2)]
-        parent.send_signal(number)
-        assert parent.wait(20) == status
+        try:
+            workers = [int(parent.stdout.readline()) for _ in range(2)]
+            parent.send_signal(number)
+            assert parent.wait(20) == status
+        finally:
+            parent.kill()  # else the block would wait for it, whatever failed
     end = time.monotonic() + 10
     while any(map(psutil.pid_exists, workers)) and time.monotonic() < end:
         time.sleep(0.05)
