@@ -32,7 +32,8 @@ class SplitSettings:
         held_out_works: share of the works that training never asks about, in [0, 1); None for a
             run without questions.
         held_out_subjects: share of the general subjects that no general text and no question in
-            training names, in [0, 1); articles on the domain may; None for a run without replay, in which nothing is rehearsed.
+            training names, in [0, 1); articles on the domain may. None for a run without replay, in
+            which nothing is rehearsed.
         dev_share: share of each set's works that recipes are chosen on, in [0, 1); the others are
             for the final figures.
         validation_share: share of the articles that is never trained on, in [0, 1); None for a run
