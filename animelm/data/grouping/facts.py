@@ -6,6 +6,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from animelm.data.grouping.keys import is_sentence
+from animelm.data.grouping.names import Names
+from animelm.data.grouping.rewordings import ALIKE, Wordings
 from animelm.data.grouping.text import (
     asked_core,
     key_of,
@@ -52,9 +54,10 @@ def find_facts(questions: Sequence[Question]) -> list[int]:
     """For each question the number of the first question on the same fact.
 
     Questions are joined that the file gives one fact; that differ only in the words at their end;
-    that have work and answer in common; or that ask for the work where another asks for its value,
-    in words of the same relation. An answer alone joins nothing, and neither does yes or no, a
-    number or a date. The turns of one conversation stay together.
+    that have work and answer in common; that share a key and most of what they are about; or that
+    ask for what another one names and name what it asks for, in words of the same relation. An
+    answer alone joins nothing. A number or a date joins questions on one work in words of the same
+    relation, yes or no never. The turns of one conversation stay together.
     """
     unions: Unions[int] = Unions()
     seen: dict[Hashable, int] = {}
@@ -63,7 +66,9 @@ def find_facts(questions: Sequence[Question]) -> list[int]:
         for mark in _marks(question):
             unions.join(number, seen.setdefault(mark, number))
     _join_by_key(questions, unions)
+    _join_rewordings(questions, unions)
     _join_directions(questions, unions)
+    _join_mirrored(questions, unions)
     return [unions.of(number) for number in range(len(questions))]
 
 
@@ -123,6 +128,54 @@ def _join_by_key(questions: Sequence[Question], unions: Unions[int]) -> None:
             for other in firsts[:i]:
                 if _relation(questions[one]) & _relation(questions[other]):
                     unions.join(one, other)
+
+
+def _join_rewordings(questions: Sequence[Question], unions: Unions[int]) -> None:
+    """Joins questions with one key on one thing, whether or not their work is known."""
+    keys = [(question.keys or question.answers)[0] for question in questions]
+    wordings = Wordings([question.question for question in questions], keys)
+    by_key: defaultdict[str, list[int]] = defaultdict(list)
+    for number, question in enumerate(questions):
+        if question.fact is None:
+            for key in dict.fromkeys(map(key_of, question.keys)):
+                if key not in _YES_OR_NO and key not in key_of(question.question):
+                    by_key[key].append(number)
+    for key, numbers in by_key.items():
+        for one, other in wordings.pairs_on_one_thing(numbers):
+            if (
+                unions.of(one) != unions.of(other)
+                and not _on_two_works(questions[one], questions[other])
+                and wordings.similarity(one, other) >= ALIKE
+                and (not joins_nothing(key) or wordings.same_relation(one, other))
+            ):
+                unions.join(one, other)
+
+
+def _on_two_works(one: Question, other: Question) -> bool:
+    works = {key_of(question.work) for question in (one, other) if question.work}
+    return len(works) > 1
+
+
+def _join_mirrored(questions: Sequence[Question], unions: Unions[int]) -> None:
+    """Joins two questions whose work is not known, each of which names the other one's key."""
+    by_key: defaultdict[str, list[int]] = defaultdict(list)
+    for number, question in enumerate(questions):
+        if question.work is None and question.fact is None:
+            for key in question.keys:
+                if not joins_nothing(key) and key_of(key) not in key_of(question.question):
+                    by_key[key].append(number)
+    keys = Names(by_key)
+    for number, question in enumerate(questions):
+        if question.work is not None or question.fact is not None:
+            continue
+        for key in keys.all_in(question.question):
+            for other in by_key[key]:
+                if (
+                    unions.of(number) != unions.of(other)
+                    and any(occurs(own, questions[other].question) for own in question.keys)
+                    and _relation(question) & _relation(questions[other])
+                ):
+                    unions.join(number, other)
 
 
 def _join_directions(questions: Sequence[Question], unions: Unions[int]) -> None:

@@ -17,7 +17,8 @@ from animelm.data.grouping.text import (
 
 _LONGEST = 30  # characters of a short key
 _YES_OR_NO = re.compile(r"(はい|いいえ|yes|no)(?=$|[、。,.\s])", re.IGNORECASE)
-_TOPIC = re.compile(r"^(?:(?:.*の)?(?:答え|正解|回答)|それ|これ)は、?", re.DOTALL)
+_TOPIC = re.compile(r"^(?:.*の)?(?:答え|正解|回答)は、?", re.DOTALL)
+_POINTER = re.compile(r"^(?:それ|これ)は、?")
 _CLAUSE = re.compile(r"[をがでに].*[たるいのなすくうり]")
 _CHOICE = re.compile(r"どちら|どっち|どれ|いずれ|どの")
 _NO_NAMES = Names(())
@@ -55,7 +56,7 @@ def derive_keys(
         names: known names, such as titles of articles.
     """
     question = questions[0]
-    bodies = [_TOPIC.sub("", without_copula(answer)) for answer in answers]
+    bodies = [_body(answer) for answer in answers]
     if all(_YES_OR_NO.match(answer.strip()) for answer in answers):
         return _distinct(_YES_OR_NO.match(answer.strip())[1] for answer in answers)  # type: ignore[index]
     short = [not is_sentence(body, question) for body in bodies]
@@ -82,6 +83,14 @@ def derive_keys(
         return (shared,)
     each = [_news(questions, [body]) for body in bodies]
     return _distinct(each) if len(bodies) > 1 and all(each) else ()
+
+
+def _body(answer: str) -> str:
+    """What an answer says, without です at its end and without 答えは or それは before it."""
+    body = without_copula(answer)
+    if body != answer.strip().rstrip("。"):  # else the これは of a title
+        body = _POINTER.sub("", body)
+    return _TOPIC.sub("", body)
 
 
 def is_sentence(body: str, question: str) -> bool:
