@@ -81,7 +81,7 @@ def _marks(question: Question) -> list[Hashable]:
         return [*marks, ("fact", question.fact)]
     work = key_of(question.work) if question.work else None
     marks.append(("wording", work, asked_core(question.question)))
-    if question.keys and all(key_of(key) in _YES_OR_NO for key in question.keys):
+    if question.keys and all(map(is_yes_or_no, question.keys)):
         return marks
     for answer in question.answers:
         body = without_copula(answer)
@@ -97,10 +97,14 @@ def _marks(question: Question) -> list[Hashable]:
     return marks
 
 
+def is_yes_or_no(answer: str) -> bool:
+    """Whether an answer is yes or no."""
+    return key_of(answer) in _YES_OR_NO
+
+
 def joins_nothing(answer: str) -> bool:
     """Whether an answer is yes, no, a number or a date, which many facts share."""
-    key = key_of(answer)
-    return key in _YES_OR_NO or bool(_NUMBER.fullmatch(key))
+    return is_yes_or_no(answer) or bool(_NUMBER.fullmatch(key_of(answer)))
 
 
 def _subject(body: str, question: Question) -> str | None:
@@ -138,7 +142,7 @@ def _join_rewordings(questions: Sequence[Question], unions: Unions[int]) -> None
     for number, question in enumerate(questions):
         if question.fact is None:
             for key in dict.fromkeys(map(key_of, question.keys)):
-                if key not in _YES_OR_NO and key not in key_of(question.question):
+                if not is_yes_or_no(key) and key not in key_of(question.question):
                     by_key[key].append(number)
     for key, numbers in by_key.items():
         for one, other in wordings.pairs_on_one_thing(numbers):

@@ -6,6 +6,8 @@ from itertools import pairwise
 
 from animelm.data.grouping.names import Names
 from animelm.data.grouping.text import (
+    first_sentence,
+    has_several_sentences,
     is_word,
     key_of,
     occurs,
@@ -50,16 +52,22 @@ def derive_keys(
     - Else the part that all answers share and the question does not hold, cut at particles: a
       quoted name first, then the last part, which Japanese puts the news in.
 
+    Of an answer of several sentences only the first counts, and only what it says of the question's
+    topic, or a name: which of the others answers is not known.
+
     Args:
         questions: the question, and others that have an answer in common with it.
         answers: its accepted answers.
         names: known names, such as titles of articles.
     """
     question = questions[0]
-    bodies = [_body(answer) for answer in answers]
+    several = any(map(has_several_sentences, answers))
+    bodies = [_body(first_sentence(answer)) for answer in answers]
     if all(_YES_OR_NO.match(answer.strip()) for answer in answers):
         return _distinct(_YES_OR_NO.match(answer.strip())[1] for answer in answers)  # type: ignore[index]
     short = [not is_sentence(body, question) for body in bodies]
+    if several and len(answers) == 1 and short[0]:
+        return ()
     if all(short):
         return _distinct(unquoted(b) for b in bodies) if max(map(len, bodies)) <= _LONGEST else ()
     if any(short):
@@ -79,6 +87,8 @@ def derive_keys(
     named = names.longest_in(bodies[0], without=question)
     if named and all(occurs(named, body) for body in bodies):
         return (named,)
+    if several and len(answers) == 1:
+        return ()
     if shared := _news(questions, bodies):
         return (shared,)
     each = [_news(questions, [body]) for body in bodies]

@@ -1,0 +1,96 @@
+"""Held-out questions that look like rewordings of trained ones, but were not joined with them."""
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from animelm.data.grouping.facts import is_yes_or_no, joins_nothing
+from animelm.data.grouping.names import Names
+from animelm.data.grouping.rewordings import ALIKE, Wordings
+from animelm.data.grouping.text import key_of
+from animelm.data.held_out import UNSEEN_FACT, QuestionSplit
+from animelm.data.sources.qa import QARecord
+
+_ON_TWO_THINGS = 0.45  # similarity from which two questions that begin otherwise may be on one
+_NUMBERS_ALIKE = 0.5  # two facts often share a number
+
+
+class Suspect(NamedTuple):
+    """A held-out question, and a trained one that may ask for the same fact.
+
+    Attributes:
+        held_out: the held-out question.
+        trained: the trained question.
+        key: what both are answered with.
+    """
+
+    held_out: QARecord
+    trained: QARecord
+    key: str
+
+
+def suspects(split: QuestionSplit) -> list[Suspect]:
+    """Questions called unseen facts that share a key and many words with a trained question.
+
+    Only facts that were derived count: what a file names is taken as it is.
+
+    Args:
+        split: all questions of a run.
+    """
+    sets = [part.get(UNSEEN_FACT, []) for part in (split.dev, split.test)]
+    held_out = [record for records in sets for record in records if "fact" in record.derived]
+    if not held_out:
+        return []
+    records = [*held_out, *split.train]
+    wordings = Wordings([r.question for r in records], [r.keys[0] for r in records])
+    trained: defaultdict[str, list[int]] = defaultdict(list)
+    for number, record in enumerate(split.train, start=len(held_out)):
+        for key in _keys(record):
+            trained[key].append(number)
+    asked = Names(key for record in held_out for key in _keys(record))
+    longer: defaultdict[str, list[str]] = defaultdict(list)
+    for key in trained:
+        for name in asked.all_in(key):
+            longer[name].append(key)
+    shorter = Names(trained)
+    found = []
+    for number, record in enumerate(held_out):
+        pairs = (
+            (key, other)
+            for own in _keys(record)
+            for key in dict.fromkeys([own, *shorter.all_in(own), *longer[own]])
+            for other in trained.get(key, [])
+        )
+        for key, other in pairs:
+            if _alike(wordings, number, other, key):
+                found.append(Suspect(record, records[other], key))
+                break
+    return found
+
+
+def _keys(record: QARecord) -> list[str]:
+    """The keys that say which fact is meant, as they are compared."""
+    asked = key_of(record.question)
+    keys = dict.fromkeys(map(key_of, record.keys))
+    return [key for key in keys if not is_yes_or_no(key) and key not in asked]
+
+
+def _alike(wordings: Wordings, one: int, other: int, key: str) -> bool:
+    similarity, on_one = wordings.similarity(one, other), wordings.on_one_thing(one, other)
+    if joins_nothing(key):
+        return on_one and similarity >= _NUMBERS_ALIKE
+    return similarity >= (ALIKE if on_one else _ON_TWO_THINGS)
+
+
+def about_suspects(split: QuestionSplit) -> str:
+    """A sentence on held-out questions that training may ask in other words; empty without one."""
+    found = suspects(split)
+    if not found:
+        return ""
+    held_out, trained, key = found[0]
+    count = sum(len(part.get(UNSEEN_FACT, [])) for part in (split.dev, split.test))
+    return (
+        f"{len(found):,} of {count:,} questions that are held out as unseen facts share an answer "
+        f"and words with a question that is trained, such as {held_out.question!r} (held out) and "
+        f"{trained.question!r} (trained), both {key!r}: if they ask for one fact, name it in a "
+        "column fact, or their work in a column work (data.columns.work)"
+    )
