@@ -16,7 +16,7 @@ _WORD = re.compile(r"[ァ-ヴヷ-ヺーa-z\u00df-\u024f\d]")
 # The end of a sentence before another one. A title may hold one: a particle goes on after it, and
 # what stands in 「」 or 『』 is not divided.
 _BOUNDARY = re.compile(
-    r"[。！？!?](?=[^のはがをにでともへや、。！？!?」』)）\s])|[。！？!?]\s+(?=\S)|\n\s*(?=\S)|"
+    r"[。！？!?](?=[^のはがをにでともへや、。！？!?」』)）\s])|[。！？!?]\s+(?=\S)|(?<![、,])\n\s*(?=\S)|"
     r"(?<=[a-z0-9)]{4})\.\s+(?=[A-Z])"
 )
 _IN_QUOTES = re.compile(r"「[^「」]*」|『[^『』]*』")

@@ -293,6 +293,34 @@ def test_whatever_looks_like_a_colon_is_one(tmp_path, colon):
 
 
 @pytest.mark.parametrize(
+    "lines",
+    [
+        "質問：首都は?\n回答：東京です。\n\n質問：花は?\n回答：桜です。",
+        "Q: 首都は?\nA: 東京です。\nQ: 花は?\nA: 桜です。",
+        "Q1. 首都は?\nA1. 東京です。\n\nＱ２．花は?\nＡ２．桜です。",
+        "question: 首都は?\nANSWER: 東京です。\n\nquestion: 花は?\nanswer: 桜です。",
+        "問１：首都は?\n答１：東京です。\n問２：花は?\n答２：桜です。",
+        "問い：首都は?\n答え：東京です。\n問い：花は?\n答え：桜です。",
+        # Another kind of label after an empty line begins another question.
+        "質問: 首都は?\n出力: 東京です。\n\nQ: 花は?\nA: 桜です。",
+        "Q: 首都は?\nA: 東京です。\n\n質問：花は?\n回答：桜です。",
+    ],
+)
+def test_labels_of_several_kinds_are_read(tmp_path, lines):
+    records = read_qa(write(tmp_path, "qa.txt", lines))
+    assert [(r.question, r.answers) for r in records] == [
+        ("首都は?", ("東京です。",)),
+        ("花は?", ("桜です。",)),
+    ]
+
+
+def test_a_label_of_another_kind_inside_an_answer_is_text(tmp_path):
+    lines = "質問: 選ぶなら?\n出力: 次のどちらか。\nA: 東京\nQ: これは何?\n"
+    [record] = read_qa(write(tmp_path, "qa.txt", lines))
+    assert record.answers == ("次のどちらか。\nA: 東京\nQ: これは何?",)
+
+
+@pytest.mark.parametrize(
     ("name", "content"),
     [
         ("qa.csv", "問い,答え,作品\n誰?,花です。,月の庭\n"),
