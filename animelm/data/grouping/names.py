@@ -33,6 +33,13 @@ class Names:
         names = [name for name in self.all_in(text) if not occurs(name, without)]
         return max(names, key=len) if names else None
 
+    def separate_in(self, text: str) -> list[str]:
+        """The names in a text of which none is a part of a longer one, each once, in order."""
+        if not len(self._automaton):
+            return []
+        found = (name for _, name in self._automaton.iter_long(folded(text)))
+        return [name for name in dict.fromkeys(found) if occurs(name, text)]
+
     def all_in(self, text: str) -> Iterator[str]:
         """The names in a text, in the order of their ends; none that divides a word."""
         if len(self._automaton):
