@@ -71,7 +71,12 @@ def test_fit_reports_what_is_trained(runs: Runs) -> None:
 
 def test_fit_writes_the_adapter_as_peft_does(runs: Runs) -> None:
     files = {path.name for path in (runs.cpt / "adapter").iterdir()}
-    assert files == {"adapter_config.json", "adapter_model.safetensors", "adapter_record.json"}
+    assert files == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "adapter_record.json",
+        "held_out.jsonl",
+    }
     weights = load_file(runs.cpt / "adapter" / "adapter_model.safetensors")
     assert len(weights) == 2 * 2 * (4 + 2)  # A and B; layers; attention, and all experts at once
     assert all(weight.any() for weight in weights.values())

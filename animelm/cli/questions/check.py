@@ -71,7 +71,13 @@ def check(
 def _line(record: QARecord) -> str:
     """A record as a line of JSON that is read back as it is."""
     values = {name: value for name, value in vars(record).items() if value not in ((), None)}
-    for name in ("derived", "weight", "whole_answers", *(["keys"] if record.whole_answers else [])):
+    for name in (
+        "derived",
+        "weight",
+        "whole_answers",
+        "places",
+        *(["keys"] if record.whole_answers else []),
+    ):
         values.pop(name, None)
     if record.history:
         values["history"] = [{"role": turn.role, "content": turn.text} for turn in record.history]

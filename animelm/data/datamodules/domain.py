@@ -19,7 +19,9 @@ from animelm.data.batches.mixing import (
     training_loader,
 )
 from animelm.data.domain import DataPaths, DomainData, Shares, SourceName
+from animelm.data.doubtful import about_answers, about_suspects
 from animelm.data.held_out import DEFAULT_SPLIT, DOMAIN_SETS, TRAINED, SplitSettings
+from animelm.data.held_out_list import held_out_lines
 from animelm.data.small_data import (
     batches_shown,
     few_questions,
@@ -231,6 +233,15 @@ class DomainDataModule(L.LightningDataModule):
         )
 
     @property
+    def held_out_list(self) -> str:
+        """Every held-out fact and article by name, as the lines of ``held_out.jsonl``."""
+        articles = {
+            self._shown(name): corpus.validation_titles
+            for name, corpus in self.data.held_out_articles.items()
+        }
+        return "".join(held_out_lines(self.data.questions, articles, self._shown))
+
+    @property
     def records_for_scoring(self) -> list[QARecord]:
         """Every record, trained on or held out: distractors are found among them."""
         return [*self.data.records, *self.data.general_records]
@@ -262,8 +273,13 @@ class DomainDataModule(L.LightningDataModule):
                 "that are asked in two wordings or more), or give more questions. `python -m "
                 "animelm questions check` shows what is held out of a file"
             )
-        if text := without_short_keys(self.data.records):
-            rank_zero_warn(text)
+        for about in (
+            without_short_keys(self.data.records),
+            about_answers(self.data.records),
+            about_suspects(questions),
+        ):
+            if about:
+                rank_zero_warn(about)
         for name, records in asked.items():
             if text := few_questions(self._shown(name), records):
                 rank_zero_warn(text)

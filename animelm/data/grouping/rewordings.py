@@ -72,10 +72,13 @@ class Wordings:
         One of the two is enough where the first word of one stands in the other as well.
         """
         found = self._holds_subject(one, other), self._holds_subject(other, one)
-        return all(found) or (
-            any(found)
-            and (self._first[one] in self._texts[other] or self._first[other] in self._texts[one])
-        )
+        return all(found) or (any(found) and self._share_first_word(one, other))
+
+    def may_be_on_one_thing(self, one: int, other: int) -> bool:
+        """Whether the first word of one question stands in the other, or most of its characters."""
+        first, second = set(self._first[one]), set(self._first[other])
+        shorter = min(len(first), len(second))
+        return self._share_first_word(one, other) or len(first & second) > shorter / 2
 
     def pairs_on_one_thing(self, numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
         """The pairs of these questions of which ``on_one_thing`` holds."""
@@ -87,6 +90,9 @@ class Wordings:
             for other in having[self._heaviest[number]]:
                 if other != number and self.on_one_thing(number, other):
                     yield number, other
+
+    def _share_first_word(self, one: int, other: int) -> bool:
+        return self._first[one] in self._texts[other] or self._first[other] in self._texts[one]
 
     def _holds_subject(self, one: int, other: int) -> bool:
         return (

@@ -1,7 +1,7 @@
 """Question-answer records, and reading them from several formats."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from animelm.data.grouping.derive import Derived, derive
@@ -48,6 +48,7 @@ class QARecord:
         derived: names of the fields that were derived, because the file does not give them.
         whole_answers: whether the keys are the answers as they are, because no shorter ones are
             given or could be derived.
+        places: file and line, or row, of each row that the question was made of.
     """
 
     id: str
@@ -64,6 +65,7 @@ class QARecord:
     weight: int = 1
     derived: tuple[str, ...] = ()
     whole_answers: bool = False
+    places: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def work_is_known(self) -> bool:
@@ -162,10 +164,18 @@ def read_qa(
         weights += [file.weight] * len(found)
     _refuse_doubled_ids(asked)
     derived = derive(asked, names)
-    return [_record(each, domain, max(weights[i] for i in each.rows)) for each in derived]
+    return [
+        _record(
+            each,
+            domain,
+            max(weights[i] for i in each.rows),
+            tuple(dict.fromkeys(asked[i].where for i in each.rows)),
+        )
+        for each in derived
+    ]
 
 
-def _record(derived: Derived, domain: str, weight: int) -> QARecord:
+def _record(derived: Derived, domain: str, weight: int, places: tuple[str, ...]) -> QARecord:
     return QARecord(
         id=derived.id,
         work=derived.work,
@@ -181,6 +191,7 @@ def _record(derived: Derived, domain: str, weight: int) -> QARecord:
         weight=weight,
         derived=derived.derived,
         whole_answers=derived.whole_answers,
+        places=places,
     )
 
 
@@ -241,10 +252,10 @@ def _parquet_rows(shard: Path, columns: Columns) -> Iterator[Row]:
 
 def _require_named(columns: Columns, asked: Sequence[Asked], path: Path) -> None:
     """Raises a UserError if a column is named that no question has."""
-    for field, name in columns.named.items():
-        if field not in ("question", "answer") and not any(field in each.given for each in asked):
+    for key, name in columns.named.items():
+        if key not in ("question", "answer") and not any(key in each.given for each in asked):
             raise UserError(
-                f"{path}: no question has {name!r}, which columns.{field} names; name the column "
+                f"{path}: no question has {name!r}, which columns.{key} names; name the column "
                 "as it is in the file"
             )
 

@@ -1,16 +1,18 @@
-"""Held-out questions that look like rewordings of trained ones, but were not joined with them."""
+"""Questions that their author should look at before anything is trained on them."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from animelm.data.grouping.facts import is_yes_or_no, joins_nothing
 from animelm.data.grouping.names import Names
 from animelm.data.grouping.rewordings import ALIKE, Wordings
-from animelm.data.grouping.text import key_of
+from animelm.data.grouping.text import key_of, occurs, without_copula
 from animelm.data.held_out import UNSEEN_FACT, QuestionSplit
 from animelm.data.sources.qa import QARecord
 
-_ON_TWO_THINGS = 0.45  # similarity from which two questions that begin otherwise may be on one
+_SHOWN = 5  # places that a sentence names
+_LOOSELY_ALIKE = 0.45  # similarity from which two questions that begin alike may be on one thing
 _NUMBERS_ALIKE = 0.5  # two facts often share a number
 
 
@@ -78,7 +80,9 @@ def _alike(wordings: Wordings, one: int, other: int, key: str) -> bool:
     similarity, on_one = wordings.similarity(one, other), wordings.on_one_thing(one, other)
     if joins_nothing(key):
         return on_one and similarity >= _NUMBERS_ALIKE
-    return similarity >= (ALIKE if on_one else _ON_TWO_THINGS)
+    if on_one:
+        return similarity >= ALIKE
+    return similarity >= _LOOSELY_ALIKE and wordings.may_be_on_one_thing(one, other)
 
 
 def about_suspects(split: QuestionSplit) -> str:
@@ -93,4 +97,37 @@ def about_suspects(split: QuestionSplit) -> str:
         f"and words with a question that is trained, such as {held_out.question!r} (held out) and "
         f"{trained.question!r} (trained), both {key!r}: if they ask for one fact, name it in a "
         "column fact, or their work in a column work (data.columns.work)"
+    )
+
+
+def asked_again(records: Sequence[QARecord]) -> list[QARecord]:
+    """The questions that several rows ask, which were made one."""
+    return [record for record in records if len(record.places) > 1]
+
+
+def answered_differently(records: Sequence[QARecord]) -> list[QARecord]:
+    """Those of ``asked_again`` whose answers have no key in common."""
+    return [record for record in asked_again(records) if not _agree(record)]
+
+
+def _agree(record: QARecord) -> bool:
+    shortest = min(map(without_copula, record.answers), key=len)
+    return any(
+        all(occurs(key, answer) for answer in record.answers) for key in (*record.keys, shortest)
+    )
+
+
+def about_answers(records: Sequence[QARecord]) -> str:
+    """A sentence on questions whose rows answer them differently; empty without one."""
+    found = answered_differently(records)
+    if not found:
+        return ""
+    first = found[0]
+    places = ", ".join(first.places[:_SHOWN]) + (", …" if len(first.places) > _SHOWN else "")
+    is_one = len(found) == 1
+    return (
+        f"{len(found):,} question{'' if is_one else 's'} of {len(records):,} "
+        f"{'is' if is_one else 'are'} answered differently in different rows, such as "
+        f"{first.question!r} ({places}): {' and '.join(map(repr, first.answers[:2]))}. Every "
+        "answer is trained, and every one counts as right; correct what is wrong"
     )
