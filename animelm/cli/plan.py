@@ -30,6 +30,7 @@ from animelm.shipped import find_shipped
 from animelm.terminal import say_json
 from animelm.train.strategies import FullyShardedStrategy
 
+_LARGEST_DEVICE = 2.0**60  # bytes
 _UNITS = {"GB": 10**9, "GIB": 2**30, "MB": 10**6, "MIB": 2**20, "B": 1, "": 1}
 _DEVICE = re.compile(r"(?:(\d+(?:\.\d+)?)\s*([GM]i?B|B)?)?\s*\b(cpu|gpu)?", re.IGNORECASE)
 
@@ -104,7 +105,10 @@ def parse_device(text: str) -> Device:
     number, unit, kind = match[1], (match[2] or "").upper(), (match[3] or "gpu").lower()
     kind = "cpu" if kind == "cpu" else "cuda"
     if number:
-        return Device(kind, round(float(number) * _UNITS[unit]))
+        size = float(number) * _UNITS[unit]
+        if size > _LARGEST_DEVICE:
+            raise UserError(f"--device {text[:80]!r}: larger than any device")
+        return Device(kind, round(size))
     return Device(kind, _memory_here(kind))
 
 

@@ -13,6 +13,7 @@ from transformers.generation.streamers import BaseStreamer
 from animelm.data.batches.batch import QuestionBatch
 from animelm.data.sources.qa import QARecord
 from animelm.data.tokenization.chat import AnswerFrom, ChatFormat
+from animelm.errors import UserError
 from animelm.evaluate.decoding.greedy import CausalModel, generate_greedily
 from animelm.evaluate.harmony import Reply, ReplyReader, read_reply, stop_tokens
 from animelm.model.architecture import CausalLM
@@ -113,10 +114,20 @@ def stream_reply(
     max_thinking_tokens: int,
     show: Callable[[Reply], object],
 ) -> Reply:
-    """Answers one question like ``answer_questions``; calls ``show`` after each token."""
+    """Answers one question like ``answer_questions``; calls ``show`` after each token.
+
+    Raises:
+        UserError: the model cannot read so long a question.
+    """
     prompt = chat.encode_prompt(question, answer_from)
+    room = model.config.max_position_embeddings - len(prompt)
+    if room < 1:
+        raise UserError(
+            f"the question has {len(prompt):,} tokens with its chat format, and the model reads "
+            f"{len(prompt) + room:,}; ask a shorter one"
+        )
     reader = ReplyReader(chat, prompt, max_new_tokens)
-    longest = max_new_tokens + (0 if reader.in_answer else max_thinking_tokens)
+    longest = min(room, max_new_tokens + (0 if reader.in_answer else max_thinking_tokens))
     settings = _settings(chat, stop_tokens(chat, reader.in_answer), longest)
     input_ids = torch.tensor([prompt])
     streamer = _ReplyStreamer(reader, show)

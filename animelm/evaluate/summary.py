@@ -21,6 +21,7 @@ from animelm.evaluate.comparison.likelihood import calibration_error
 from animelm.evaluate.comparison.outcomes import Change, by_set, changes, count_outcomes
 from animelm.evaluate.results import Result
 from animelm.files import write_whole
+from animelm.reading import read_json
 
 Bounds = tuple[float, float]
 
@@ -181,9 +182,37 @@ def read_summary(path: Path) -> Summary:
         UserError: it cannot be read, or is not the summary of a comparison.
     """
     try:
-        return Summary.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not the summary of a comparison ({error!r})") from error
+        summary = Summary.from_json(read_json(path))
+        if not summary.models or not _is_plain(summary):
+            raise ValueError("no models, or values of other types")
+        return summary
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not the summary of a comparison ({error!r:.200})") from error
+
+
+def _is_plain(summary: Summary) -> bool:
+    """Whether a summary that was read holds numbers and texts where they are expected."""
+    scores = [each for model in summary.models.values() for each in model.sets.values()]
+    means = [*scores, *(each for score in scores for each in score.directions.values())]
+    differences = [each for sets in summary.differences.values() for each in sets.values()]
+    numbers: list[object] = [
+        summary.seconds,
+        *(value for each in means for value in vars(each).values()),
+        *(value for each in differences for value in vars(each).values()),
+        *(p for m in summary.models.values() for p in (m.perplexity_anime, m.perplexity_general)),
+        *summary.trainable_parameters_per_target.values(),
+    ]
+    has_seeds = bool(summary.seeds) and all(type(seed) is int for seed in summary.seeds)
+    return has_seeds and summary.seconds is not None and all(map(_is_number, numbers))
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a finite number, none, or a collection of such."""
+    if isinstance(value, tuple):
+        return all(map(_is_number, value))
+    if isinstance(value, dict):
+        return all(isinstance(each, MeanScores) or _is_number(each) for each in value.values())
+    return value is None or (type(value) in (int, float) and math.isfinite(value))  # type: ignore[arg-type]
 
 
 def pool_summaries(summaries: Sequence[Summary], results: Sequence[Result]) -> Summary:

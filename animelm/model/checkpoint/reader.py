@@ -49,7 +49,7 @@ class StoredTensor:
         """
         try:
             return self._read()
-        except (SafetensorError, OSError, AttributeError) as error:
+        except (SafetensorError, OSError, AttributeError, RuntimeError) as error:
             raise self.error(f"cannot be read ({error})") from error
 
     def error(self, problem: str) -> UserError:

@@ -1,6 +1,8 @@
 """How the figures of a report were made: settings, versions, hashes, hardware, attribution."""
 
+import os
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,6 +11,7 @@ from animelm.data.sources.markdown import read_with_front_matter
 from animelm.errors import UserError
 from animelm.report.page.content import Content
 from animelm.report.page.exhibit import Exhibit, PageTable, duration
+from animelm.report.page.shapes import part
 from animelm.report.page.texts import Texts
 from animelm.report.page.training import TrainingRun
 from animelm.shipped import find_shipped
@@ -21,6 +24,7 @@ _ROLES = {
     "general_articles": "一般の記事",
     "general_questions": "一般の質問",
 }
+_SEEN_FOLDERS = 5000  # a record may name any folder
 _READ_ARTICLES = 2000  # of a large corpus, the first articles name its license and sources
 
 
@@ -143,10 +147,8 @@ def method_table(runs: Sequence[TrainingRun]) -> PageTable:
 
 def _method(run: TrainingRun) -> dict[str, str]:
     step: dict[str, Any] = run.steps[-1] if run.steps else {}
-    settings: dict[str, Any] = step.get("settings") or {}
-    data: dict[str, Any] = (run.config.get("data") or {}).get("init_args") or {}
-    optimizer: dict[str, Any] = (run.config.get("model") or {}).get("optimizer") or {}
-    shares = data.get("shares") or {}
+    settings, data = part(step, "settings"), part(run.config, "data", "init_args")
+    optimizer, shares = part(run.config, "model", "optimizer"), part(data, "shares")
     start = step.get("init_adapter")
     values = {
         "手法": {"cpt": "継続事前学習(CPT)", "sft": "教師ありファインチューニング(SFT)"}.get(
@@ -158,14 +160,14 @@ def _method(run: TrainingRun) -> dict[str, str]:
         "対象の線形層": settings.get("lora.target_modules"),
         "オプティマイザ": optimizer.get("kind"),
         "学習率": optimizer.get("learning_rate"),
-        "エポック数": (run.config.get("trainer") or {}).get("max_epochs"),
+        "エポック数": part(run.config, "trainer").get("max_epochs"),
         "更新回数": step.get("optimizer_steps"),
         "ブロック長": data.get("block_size"),
         "1周するデータ": _ROLES.get(str(data.get("epoch")), data.get("epoch")),
         "混合比": "、".join(
             f"{_ROLES.get(name, name)} {100 * share:.0f}%"
             for name, share in shares.items()
-            if share
+            if share and isinstance(share, int | float)
         ),
         "シード": run.config.get("seed_everything"),
         "所要時間": duration(run.seconds, japanese=True),
@@ -192,7 +194,9 @@ def _licensed(path: str, texts: Texts) -> str | None:
         return None
     licenses: dict[str, None] = {}
     sources: dict[str, None] = {}
-    for article in sorted(folder.rglob("*.md"))[:_READ_ARTICLES]:
+    below = islice(os.walk(folder), _SEEN_FOLDERS)
+    articles = [Path(path, name) for path, _, names in below for name in names]
+    for article in sorted(a for a in articles if a.suffix == ".md")[:_READ_ARTICLES]:
         metadata = _metadata(article)
         if license := metadata.get("license"):
             licenses[str(license)] = None

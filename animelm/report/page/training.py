@@ -12,10 +12,19 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from animelm.errors import UserError
 from animelm.provenance.record import RECORD_FILE
-from animelm.reading import parse_yaml, read_json, read_utf8
+from animelm.reading import open_regular, parse_yaml, read_json, read_utf8
+from animelm.report.page.shapes import require_kinds
 
 _EVENTS, _TABLE = "events.out.tfevents.*", "router_statistics.csv"
 _DEEPEST = 3  # folders below the one that is reported: seed, step, version
+_STEP: dict[str, type] = {
+    "step": str,
+    "animelm": str,
+    "init_adapter": str,
+    "optimizer_steps": int,
+    "data": list,
+    **dict.fromkeys(("base", "split", "settings"), dict),
+}
 Curve = Sequence[tuple[int, float]]
 
 
@@ -50,11 +59,12 @@ def find_runs(folder: Path) -> list[TrainingRun]:
     ``validate`` and ``test`` write a version of their own beside those of the fit.
 
     Raises:
-        UserError: a log, a config or a record cannot be read.
+        UserError: a log, a config or a record cannot be read, or is no file.
     """
     versions: dict[Path, list[Path]] = {}
     for depth in range(_DEEPEST + 1):
         for path in folder.glob("*/" * depth + _EVENTS):
+            open_regular(path).close()  # a pipe would be waited for
             version = path.parent
             root = version.parent if version.name.startswith("version_") else version
             versions.setdefault(root, []).append(version)
@@ -104,10 +114,14 @@ def _read_steps(path: Path) -> tuple[dict[str, Any], ...]:
     if not path.is_file():
         return ()
     try:
-        steps = read_json(path)["steps"]
-        return tuple({**step} for step in steps)
+        steps = tuple({**step} for step in read_json(path)["steps"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not an adapter's record as fit writes it") from error
+    for step in steps:
+        require_kinds(str(path), step, _STEP)
+        for record in step.get("data") or ():
+            require_kinds(str(path), {"data": record}, {"data": dict})
+    return steps
 
 
 def _last_shares(path: Path) -> NDArray[np.float64] | None:
@@ -115,13 +129,13 @@ def _last_shares(path: Path) -> NDArray[np.float64] | None:
     if not path.is_file():
         return None
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(read_utf8(path).splitlines()))
         last = [row for row in rows if row["step"] == rows[-1]["step"]]
         layers = sorted({int(row["layer"]) for row in last})
-        shares = np.zeros((len(layers), 1 + max(int(row["expert"]) for row in last)))
+        # Every layer has a row for each expert.
+        shares = np.zeros((len(layers), len(last) // len(layers)))
         for row in last:
             shares[layers.index(int(row["layer"])), int(row["expert"])] = float(row["share"])
-    except (KeyError, ValueError, IndexError, TypeError) as error:
+    except (KeyError, ValueError, IndexError, TypeError, ArithmeticError, csv.Error) as error:
         raise UserError(f"{path}: not the table of router statistics that fit writes") from error
     return shares

@@ -84,3 +84,34 @@ def test_a_malformed_file_is_named(
     (folder / file).write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=message):
         read_content(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "told"),
+    [
+        ("comparison.json", {"adapters": 5}, "adapters is 5; expected .* an object"),
+        ("comparison.json", {"bases": {"x": "y"}}, "bases: x is 'y'"),
+        ("comparison.json", {"hardware": [1]}, r"hardware is \[1\]"),
+        ("comparison.json", {"written": {}}, "written is {}"),
+        ("routers.json", {"models": 5}, "models is 5"),
+        ("routers.json", {"models": {"base": 5}}, ".*expected shares"),
+        (
+            "routers.json",
+            {"models": {"base": {"x": {"shares": [[1], []]}}}},
+            "model base: expected shares",
+        ),
+        (
+            "routers.json",
+            {"models": {"base": {"x": {"shares": [["a"]]}}}},
+            "model base: expected shares",
+        ),
+    ],
+)
+def test_values_of_other_types_are_named(
+    tmp_path: Path, comparison: Path, name: str, values: object, told: str
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(comparison, folder)
+    (folder / name).write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"{name}: {told}"):
+        read_content(folder)
