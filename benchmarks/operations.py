@@ -5,9 +5,10 @@
 A small gpt-oss with random NF4 weights and LoRA with dropout on attention and experts takes a step
 on the CPU, with 16 and with 32 experts, with and without activation checkpointing. Counted are the
 operations that reach the device, without views and allocations. One layer's are the difference
-between a model of two layers and one of a single layer, in float32; attention is computed as on a
-CPU, so its part differs from a GPU's. The experts' own, forward and backward, are counted on the
-module alone in bf16.
+between a model of two layers and one of a single layer, in bf16. With a grouped engine the layers
+are those of a GPU (fused, with the experts' weights side by side): operators of our own, which are
+one Triton kernel each there, count as one, and PyTorch's flash attention is emulated. The loop is
+counted with the layers of a CPU. The experts' own are counted on the module alone.
 
 The last line is JSON: for each engine the most that any of the four settings takes.
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from measuring.flash_attention import emulated_flash_attention
 from measuring.operations import CountOperations, Operations
 from peft import PeftModel
 from rich.console import Console
@@ -30,6 +32,7 @@ from animelm.model.activation_checkpointing import recompute_activations
 from animelm.model.architecture import new_model
 from animelm.model.attention.documents import packed_hidden_states
 from animelm.model.checkpoint.load import load_base
+from animelm.model.fused.layers import fuse_layers
 from animelm.model.kept_activations import AdapterShape
 from animelm.model.lora.adapters import LoraSettings, add_adapter
 from animelm.model.lora.targets import audit_targets
@@ -65,7 +68,7 @@ def small_model(folder: Path, experts: int, layers: int) -> PeftModel:
     place = folder / f"{experts}-{layers}"
     torch.manual_seed(0)
     new_model(config).save_pretrained(place)
-    return add_adapter(load_base(str(place), "nf4"), LORA).train()
+    return add_adapter(load_base(str(place), "nf4", torch.bfloat16), LORA).train()
 
 
 def count_step(model: PeftModel) -> tuple[Operations, Operations]:
@@ -76,7 +79,7 @@ def count_step(model: PeftModel) -> tuple[Operations, Operations]:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = build_optimizer(trained, OptimizerSettings())
     for _ in range(2):  # the first step also fills caches and makes the optimizer's states
-        with CountOperations() as step:
+        with emulated_flash_attention(), CountOperations() as step:
             states = packed_hidden_states(model, tokens, positions)
             chunked_cross_entropy(states, causal.lm_head.weight, tokens).backward()
         with CountOperations() as update:
@@ -102,6 +105,10 @@ def measure(model: PeftModel, engine: EngineName, checkpointing: bool) -> dict[s
     """Counts of one model with one engine."""
     choice = choose_engine(engine, torch.device("cpu"), torch.float32, (HIDDEN, INTERMEDIATE))
     use_expert_engine(model, choice.engine)
+    if engine != "loop":
+        fuse_layers(model)
+        for layer in model.get_base_model().model.layers:
+            layer.mlp.experts.lay_weights_side_by_side()  # as on a GPU
     causal = model.get_base_model()
     if checkpointing:
         adapters = AdapterShape.of(LORA, audit_targets(model, LORA.target_modules))
@@ -117,7 +124,7 @@ def measure(model: PeftModel, engine: EngineName, checkpointing: bool) -> dict[s
         "optimizer": update.total,
         "syncs": step.host_syncs.total(),
         "experts": experts.total,
-        "names": experts.moving,
+        "names": step.moving,
         "waits": dict(experts.host_syncs),
     }
 

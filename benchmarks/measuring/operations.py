@@ -2,16 +2,20 @@
 
 Views and mere allocations move no data and are counted apart. Waits are counted on a CPU as they
 would be on a GPU: values read by Python, and operators whose result's size depends on values.
+Operators of our own count as one, and so do Triton kernels that run in its interpreter.
 """
 
+import sys
 from collections import Counter
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 _ALLOCATIONS = ("aten::empty", "aten::new_empty")
 # Operators that look at values on the host, because these decide how large the result is.
@@ -95,12 +99,28 @@ class _Called(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
+def _interpreted_kernels(found: Operations) -> AbstractContextManager[object]:
+    """Counts launches; what the interpreter does to compute them is none of the device's work."""
+    from triton.runtime.interpreter import GridExecutor
+
+    launch = GridExecutor.__call__
+
+    def counted(executor: Any, *arguments: Any, **options: Any) -> None:
+        found.moving["triton kernel"] += 1
+        with _disable_current_modes(), torch._C.DisableTorchFunction():
+            launch(executor, *arguments, **options)
+
+    return patch.object(GridExecutor, "__call__", counted)
+
+
 class CountOperations:
     """Counts while it is entered: ``with CountOperations() as found: …``."""
 
     def __enter__(self) -> Operations:
         found = Operations()
-        self._modes = (_Called(found), _Dispatched(found))
+        self._modes = [_Called(found), _Dispatched(found)]
+        if "triton" in sys.modules:
+            self._modes.append(_interpreted_kernels(found))
         for mode in self._modes:
             mode.__enter__()
         return found
