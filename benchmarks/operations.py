@@ -16,6 +16,8 @@ The last line is JSON: for each engine the most that any of the four settings ta
 import argparse
 import json
 import tempfile
+from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,15 @@ from animelm.train.optimizer import OptimizerSettings, build_optimizer
 ENGINES: tuple[EngineName, ...] = ("loop", "grouped_mm")
 EXPERTS = (16, 32)
 HIDDEN, INTERMEDIATE, TOKENS, LAYERS_20B = 64, 64, 256, 24
+# Modules, by the beginning of their names, and the part of a layer that they compute.
+PARTS = {
+    "animelm.model.fused.norm": "norms",
+    "animelm.model.fused.linear": "attention's projections",
+    "animelm.model.fused.attention": "rotary embedding and attention",
+    "animelm.model.moe.grouped.routing": "sorting and summing rows",
+    "animelm.model.moe": "experts",
+}
+_OTHERS = "router, residuals, sums of gradients"
 LORA = LoraSettings(rank=16, dropout=0.05)
 
 
@@ -79,7 +90,7 @@ def count_step(model: PeftModel) -> tuple[Operations, Operations]:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = build_optimizer(trained, OptimizerSettings())
     for _ in range(2):  # the first step also fills caches and makes the optimizer's states
-        with emulated_flash_attention(), CountOperations() as step:
+        with emulated_flash_attention(), CountOperations(PARTS) as step:
             states = packed_hidden_states(model, tokens, positions)
             chunked_cross_entropy(states, causal.lm_head.weight, tokens).backward()
         with CountOperations() as update:
@@ -115,15 +126,12 @@ def measure(model: PeftModel, engine: EngineName, checkpointing: bool) -> dict[s
         recompute_activations(causal, adapters)
     step, update = count_step(model)
     experts = count_experts(model)
-    if checkpointing:
-        for layer in causal.model.layers:
-            del layer.forward
-            layer.mlp.experts.recompute = False
     return {
         "step": step.total,
         "optimizer": update.total,
         "syncs": step.host_syncs.total(),
         "experts": experts.total,
+        "parts": step.parts,
         "names": step.moving,
         "waits": dict(experts.host_syncs),
     }
@@ -142,9 +150,13 @@ def per_layer(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _row(table: Table, engine: str, experts: int, checkpointing: bool, found: dict) -> None:
-    words = [engine, str(experts), "yes" if checkpointing else "no"]
-    table.add_row(*words, *(f"{value:,}" for value in found.values()))
+def _print_parts(console: Console, settings: dict[str, Counter[str]]) -> None:
+    """Operations of a layer by part, a column for each setting."""
+    table = Table("part of a layer", *settings, title="grouped_mm, by part")
+    for part in (*dict.fromkeys(PARTS.values()), "other"):
+        label = _OTHERS if part == "other" else part
+        table.add_row(label, *(str(parts[part]) for parts in settings.values()))
+    console.print(table)
 
 
 def main() -> None:
@@ -152,25 +164,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--names", action="store_true", help="list the experts' operations")
+    parser.add_argument("--names", action="store_true", help="list a layer's operations by name")
     arguments = parser.parse_args()
     console = Console(width=160)
     columns = ("a layer", "its experts", "step of the 20B", "optimizer a layer")
     table = Table("engine", "experts", "checkpointing", *columns, "waits a layer", "in experts")
     most: dict[str, dict[str, int]] = {}
+    parts: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for experts in EXPERTS:
-            models = [small_model(Path(folder), experts, layers) for layers in (1, 2)]
-            for engine in ENGINES:
-                for checkpointing in (False, True):
-                    one, two = (measure(model, engine, checkpointing) for model in models)
-                    found = per_layer(one, two)
-                    _row(table, engine, experts, checkpointing, found)
-                    held = most.setdefault(engine, found)
-                    most[engine] = {key: max(held[key], value) for key, value in found.items()}
-                    if arguments.names:
-                        console.print(engine, experts, checkpointing, two["names"], two["waits"])
+        for experts, engine, checkpointing in product(EXPERTS, ENGINES, (False, True)):
+            one, two = (
+                measure(small_model(Path(folder), experts, layers), engine, checkpointing)
+                for layers in (1, 2)
+            )
+            found = per_layer(one, two)
+            words = [engine, str(experts), "yes" if checkpointing else "no"]
+            table.add_row(*words, *(f"{value:,}" for value in found.values()))
+            held = most.setdefault(engine, found)
+            most[engine] = {key: max(held[key], value) for key, value in found.items()}
+            if engine != "loop":
+                setting = f"{experts} experts{', checkpointing' * checkpointing}"
+                parts[setting] = two["parts"] - one["parts"]
+            if arguments.names:
+                console.print(*words, two["names"] - one["names"])
     console.print(table)
+    _print_parts(console, parts)
     print(json.dumps(most))
 
 

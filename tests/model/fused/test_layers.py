@@ -3,17 +3,21 @@
 import pytest
 import torch
 from measuring.flash_attention import emulated_flash_attention
+from measuring.operations import CountOperations
 from peft import PeftModel
 
 from animelm.model import operators
 from animelm.model.activation_checkpointing import recompute_activations
-from animelm.model.attention.documents import packed_hidden_states
+from animelm.model.attention.documents import DocumentLayout, packed_hidden_states
 from animelm.model.checkpoint.load import load_base
 from animelm.model.fused import layers
 from animelm.model.fused.attention import AttentionShape
 from animelm.model.fused.layers import fuse_layers, probe_attention, problem_with_fused_layers
 from animelm.model.kept_activations import AdapterShape
 from animelm.model.lora.adapters import LoraSettings, add_adapter
+from animelm.model.moe.experts import use_expert_engine
+from animelm.model.moe.grouped.products import GroupedMM
+from animelm.model.moe.grouped.projection import GroupedEngine
 
 FLOAT32 = 1e-5
 
@@ -78,3 +82,30 @@ def test_what_keeps_a_model_from_fused_layers_is_named(
     with emulated_flash_attention():
         monkeypatch.setattr(operators, "kernels_serve", lambda _: False)
         assert problem_with_fused_layers(stock_model, CPU, torch.bfloat16) is None
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_layer_takes_150_operations_and_the_host_waits_for_none(
+    checkpoint, checkpointing: bool
+) -> None:
+    base = load_base(str(checkpoint), "nf4", torch.bfloat16)
+    model = add_adapter(base, LoraSettings(rank=8, dropout=0.05)).train()
+    use_expert_engine(model, GroupedEngine(GroupedMM()))
+    fuse_layers(model)
+    for layer in base.model.layers:
+        layer.mlp.experts.lay_weights_side_by_side()
+    if checkpointing:
+        recompute_activations(base, AdapterShape(frozenset(), 8, True))
+    positions = torch.arange(20)[None]
+    states = torch.randn(1, 20, base.config.hidden_size).bfloat16()
+    angles = base.model.rotary_emb(states, positions)
+    layout = DocumentLayout.from_position_ids(positions)
+    assert layout.cumulative.tolist() == [0, 20]  # computed once, before the first layer
+    with emulated_flash_attention(), CountOperations() as found:
+        states.requires_grad_()
+        out = base.model.layers[0](
+            states, attention_mask=None, position_embeddings=angles, document_layout=layout
+        )
+        out.backward(out.detach())
+    assert found.total <= 150
+    assert not found.host_syncs

@@ -109,7 +109,8 @@ def _backward(
     del gate_up, grad_unit
     # The unit is weighted, and stands for the rows' weights in the gradients of A and B alike.
     unit = second.dropped(unit)
-    down_grads = second.adapter_gradients(unit, second.hidden(unit), grad_y, grad_hidden)
+    down_hidden = second.hidden(unit, bias=False)
+    down_grads = second.adapter_gradients(unit, down_hidden, grad_y, grad_hidden)
     del unit
     grad_x, grad_hidden = first.input_gradient(grad_gate_up)
     gate_up_grads = first.adapter_gradients(

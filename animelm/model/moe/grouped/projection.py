@@ -101,13 +101,15 @@ class _Update:
             lora_a, lora_b, bias, scaling, sizes, columns, dtype
         )
 
-    def hidden(self, x: Tensor, products: GroupedProducts, groups: Groups) -> Tensor:
-        """A·x of each row and the bias's 1, [N, P]."""
+    def hidden(
+        self, x: Tensor, products: GroupedProducts, groups: Groups, bias: bool = True
+    ) -> Tensor:
+        """A·x of each row and, if asked for, the bias's 1: [N, P]."""
         if self.lora is None:
             hidden = x.new_zeros(len(x), self.lora_a.shape[1])
         else:
             hidden = products.rows(x, self.lora_a.transpose(1, 2), groups)
-        if self.bias_column is not None:
+        if bias and self.bias_column is not None:
             hidden[:, self.bias_column].fill_(1)
         return hidden
 
@@ -148,11 +150,11 @@ class GroupedProjection:
         masked: Tensor = drop(x, self.seed, self.lora.dropout)
         return masked
 
-    def hidden(self, masked_x: Tensor) -> Tensor:
-        """A·x and the bias's 1 for x after dropout [N, I]: [N, P]."""
+    def hidden(self, masked_x: Tensor, bias: bool = True) -> Tensor:
+        """A·x and, if asked for, the bias's 1 for x after dropout [N, I]: [N, P]."""
         if self.update is None:
             return masked_x.new_empty(len(masked_x), 0)
-        return self.update.hidden(masked_x, self.products, self.groups)
+        return self.update.hidden(masked_x, self.products, self.groups, bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The output [N, O] for x [N, I], and ``hidden`` [N, P]."""
