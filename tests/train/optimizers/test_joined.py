@@ -6,9 +6,9 @@ from itertools import pairwise
 import bitsandbytes as bnb
 import pytest
 import torch
+from measuring.operations import CountOperations
 from torch import nn
 from torch.nn import Parameter
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from animelm.train.optimizers.joined import JoinedAdamW8bit
 
@@ -106,19 +106,6 @@ def test_states_that_are_loaded_take_the_place_of_those_in_use() -> None:
     assert all(map(torch.equal, ends[0], expected))
 
 
-class Count(TorchDispatchMode):
-    """Counts operations that move data."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        views = [result.alias_info for result in function._schema.returns]
-        self.count += not any(view and not view.is_write for view in views)
-        return function(*args, **(kwargs or {}))
-
-
 def operations(tensors: int) -> int:
     """Operations of clipping, step and zeroing."""
     layers = nn.ParameterList(torch.ones(16, 256) for _ in range(tensors))
@@ -126,11 +113,11 @@ def operations(tensors: int) -> int:
     for _ in range(2):  # the first step makes the states
         for parameter in layers:
             parameter.grad = torch.ones_like(parameter)
-        with Count() as counter:
+        with CountOperations() as found:
             nn.utils.clip_grad_norm_(layers, 1.0)
             optimizer.step()
             optimizer.zero_grad()
-    return counter.count
+    return found.total
 
 
 def test_a_step_takes_as_many_operations_for_many_tensors_as_for_two() -> None:
