@@ -176,16 +176,16 @@ class GroupedProjection:
 
     def adapter_gradients(
         self, masked_x: Tensor, hidden: Tensor, grad_y: Tensor, grad_hidden: Tensor
-    ) -> list[tuple[Tensor, ...]]:
-        """Gradients of every expert's A, and of every expert's B, in the parameters' type."""
+    ) -> list[Tensor]:
+        """Gradients of A [E, R, I] and of B [E, O, R] in the parameters' type."""
         if not self.lora:
             return []
         dtype = self.lora.lora_a.dtype
-        grad_a = self.products.outer(grad_hidden, masked_x, self.groups).to(dtype)
+        grad_a = self.products.outer(grad_hidden, masked_x, self.groups)
         grad_b = self.products.outer(grad_y, hidden, self.groups).to(dtype)
-        # A product of its own memory, because autograd copies a gradient that has gaps.
-        grad_b = grad_b[..., : self.rank].mul(self.lora.scaling)
-        return [grad_a[:, : self.rank].unbind(), grad_b.unbind()]
+        # Without gaps, which autograd would copy, and which gradients would hold for long.
+        grad_a = grad_a[:, : self.rank].to(dtype).contiguous()
+        return [grad_a, grad_b[..., : self.rank].mul(self.lora.scaling)]
 
 
 def masked(x: Tensor, mask: Tensor | None) -> Tensor:
