@@ -35,7 +35,7 @@ def adapted_linear(module: nn.Module) -> AdaptedLinear | None:
     if not isinstance(module, LoraLinear) or module.disable_adapters:
         return AdaptedLinear(base, None)
     loras = module.active_loras()
-    if not loras or any(lora.lora_a.requires_grad or lora.dropout for lora in loras[:-1]):
+    if loras is None:
         return None
     return AdaptedLinear(base, loras[-1], loras[:-1])
 
