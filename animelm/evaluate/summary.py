@@ -17,6 +17,7 @@ from animelm.evaluate.bootstrap import (
     paired_difference,
     sign_flip_test,
 )
+from animelm.evaluate.comparison.control import control_accuracy
 from animelm.evaluate.comparison.likelihood import calibration_error
 from animelm.evaluate.comparison.outcomes import Change, by_set, changes, count_outcomes
 from animelm.evaluate.results import Result
@@ -51,6 +52,8 @@ class SetScores(MeanScores):
         spread: standard deviation of ``accuracy`` over seeds and adapters; None with one.
         calibration_error: how far the model's confidence in keys is from its accuracy; None if it
             was not measured.
+        control_accuracy: accuracy of the answer that is most often right, given to every question,
+            or of choosing by chance; None in older files.
     """
 
     works: int
@@ -58,6 +61,7 @@ class SetScores(MeanScores):
     directions: dict[str, MeanScores]
     spread: float | None = None
     calibration_error: float | None = None
+    control_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -268,6 +272,7 @@ def _set_scores(results: Sequence[Result], seed: int) -> SetScores:
         },
         spread=_spread(results),
         calibration_error=calibration_error(results),
+        control_accuracy=control_accuracy(results),
     )
 
 
