@@ -19,6 +19,7 @@ from animelm.evaluate.bootstrap import (
 )
 from animelm.evaluate.comparison.control import control_accuracy
 from animelm.evaluate.comparison.likelihood import calibration_error
+from animelm.evaluate.comparison.models import RETRIEVAL
 from animelm.evaluate.comparison.outcomes import Change, by_set, changes, count_outcomes
 from animelm.evaluate.results import Result
 from animelm.files import write_whole
@@ -66,11 +67,15 @@ class SetScores(MeanScores):
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """One model: scores by held-out set, and perplexities (None if not measured)."""
+    """One model: scores by held-out set, and perplexities (None if not measured).
+
+    ``retrieval`` says whether the right article stood in its prompts.
+    """
 
     sets: dict[str, SetScores]
     perplexity_anime: float | None = None
     perplexity_general: float | None = None
+    retrieval: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,7 @@ class Summary:
                 },
                 model["perplexity_anime"],
                 model["perplexity_general"],
+                model.get("retrieval", name == RETRIEVAL),
             )
             for name, model in values["models"].items()
         }
@@ -208,6 +214,7 @@ def pool_summaries(summaries: Sequence[Summary], results: Sequence[Result]) -> S
             summarize_model(rows, seeds[0], None, None),
             perplexity_anime=_mean([s.models[name].perplexity_anime for s in summaries]),
             perplexity_general=_mean([s.models[name].perplexity_general for s in summaries]),
+            retrieval=summaries[0].models[name].retrieval,
         )
         for name, rows in by_model.items()
     }

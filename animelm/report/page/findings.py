@@ -10,7 +10,6 @@ from animelm.data.held_out import (
     UNREHEARSED,
     UNSEEN_WORDING,
 )
-from animelm.evaluate.comparison.models import RETRIEVAL
 from animelm.evaluate.summary import Difference, SetScores, Summary
 from animelm.report.page.exhibit import bounds, percent, signed_bounds, signed_points
 from animelm.report.page.texts import Texts
@@ -18,7 +17,7 @@ from animelm.report.page.texts import Texts
 
 def before_and_after_models(summary: Summary) -> tuple[str, str] | None:
     """The first model and the last trained one; None with fewer than two."""
-    names = [name for name in summary.models if name != RETRIEVAL]
+    names = [name for name, model in summary.models.items() if not model.retrieval]
     return (names[0], names[-1]) if len(names) > 1 else None
 
 

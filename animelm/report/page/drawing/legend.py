@@ -37,5 +37,5 @@ def draw_legend(figure: Figure, handles: Sequence[Artist], names: Sequence[str])
 
 
 def _columns(names: Sequence[str]) -> int:
-    widest = max(map(text_inches, names)) + 0.55
+    widest = max(map(text_inches, names)) + 0.45
     return max(1, min(len(names), int((WIDTH - 0.3) / widest)))
