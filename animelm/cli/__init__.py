@@ -42,6 +42,10 @@ COMMANDS = {
         "animelm.cli.report",
         "Write what a fit or a comparison found as one page, or as a weekly report",
     ),
+    "harness": (
+        "animelm.cli.harness",
+        "Score models on tasks of lm-evaluation-harness (the extra lm-eval)",
+    ),
     "ask": ("animelm.cli.ask", "Ask a model a question, or base and adapter side by side"),
     "export": (
         "animelm.cli.export",

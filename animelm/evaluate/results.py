@@ -37,6 +37,7 @@ class Result:
         likeliest: the key or choice that the model finds likeliest; None if not measured.
         confidence: probability of ``likeliest`` among the choices.
         key_probability: probability of the right one among them.
+        choices: number of choices of a multiple choice; None for other questions.
     """
 
     model: str
@@ -62,6 +63,7 @@ class Result:
     likeliest: str | None = None
     confidence: float | None = None
     key_probability: float | None = None
+    choices: int | None = None
 
 
 def make_result(model: str, answer: Answer, scores: Scores, seed: int, run: int = 0) -> Result:

@@ -17,7 +17,9 @@ from animelm.evaluate.bootstrap import (
     paired_difference,
     sign_flip_test,
 )
+from animelm.evaluate.comparison.control import control_accuracy
 from animelm.evaluate.comparison.likelihood import calibration_error
+from animelm.evaluate.comparison.models import RETRIEVAL
 from animelm.evaluate.comparison.outcomes import Change, by_set, changes, count_outcomes
 from animelm.evaluate.results import Result
 from animelm.files import write_whole
@@ -52,6 +54,8 @@ class SetScores(MeanScores):
         spread: standard deviation of ``accuracy`` over seeds and adapters; None with one.
         calibration_error: how far the model's confidence in keys is from its accuracy; None if it
             was not measured.
+        control_accuracy: accuracy of the answer that is most often right, given to every question,
+            or of choosing by chance; None in older files.
     """
 
     works: int
@@ -59,15 +63,20 @@ class SetScores(MeanScores):
     directions: dict[str, MeanScores]
     spread: float | None = None
     calibration_error: float | None = None
+    control_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """One model: scores by held-out set, and perplexities (None if not measured)."""
+    """One model: scores by held-out set, and perplexities (None if not measured).
+
+    ``retrieval`` says whether the right article stood in its prompts.
+    """
 
     sets: dict[str, SetScores]
     perplexity_anime: float | None = None
     perplexity_general: float | None = None
+    retrieval: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,7 @@ class Summary:
                 },
                 model["perplexity_anime"],
                 model["perplexity_general"],
+                model.get("retrieval", name == RETRIEVAL),
             )
             for name, model in values["models"].items()
         }
@@ -233,6 +243,7 @@ def pool_summaries(summaries: Sequence[Summary], results: Sequence[Result]) -> S
             summarize_model(rows, seeds[0], None, None),
             perplexity_anime=_mean([s.models[name].perplexity_anime for s in summaries]),
             perplexity_general=_mean([s.models[name].perplexity_general for s in summaries]),
+            retrieval=summaries[0].models[name].retrieval,
         )
         for name, rows in by_model.items()
     }
@@ -297,6 +308,7 @@ def _set_scores(results: Sequence[Result], seed: int) -> SetScores:
         },
         spread=_spread(results),
         calibration_error=calibration_error(results),
+        control_accuracy=control_accuracy(results),
     )
 
 

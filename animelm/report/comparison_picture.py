@@ -40,7 +40,7 @@ def save_comparison_picture(path: Path, summary: Summary) -> None:
     labels = [f"{each.replace('_', ' ')}\n(n = {first.sets[each].n:,})" for each in sets]
     axes.set_xticks(range(len(sets)), labels)
     axes.set_ylim(0, 1.05)
-    axes.set_ylabel("key accuracy, with 95 % interval")
+    axes.set_ylabel("accuracy, with 95 % interval")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#dddddd")
     axes.set_axisbelow(True)

@@ -21,6 +21,7 @@ TAUGHT = {
     "plan": ("--device", "16 GB GPU", "Every option of `fit`"),
     "compare": ("--cpt_adapter", "--sft_adapter", "95 % intervals"),
     "report": ("--language", "--format", "fit, compare, demo or reproduce"),
+    "harness": ("--tasks", "--task_folder", "pip install 'animelm[lm-eval]'"),
     "ask": ("--answer_from", "so that gpt-oss can think first", "until Ctrl-D"),
     "demo": ("--output",),
     "reproduce": ("--output", "--works"),

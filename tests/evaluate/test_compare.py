@@ -588,6 +588,26 @@ def test_a_question_that_was_trained_on_is_not_asked_in_another_set(
     assert mine and not mine & trained
 
 
+def test_questions_of_training_are_asked_beside_the_held_out_ones(
+    settings: CompareSettings,
+) -> None:
+    settings.cpt_adapter = None
+    settings.trained_questions = 5
+    summary = compare(settings)
+    split = DomainData(settings.data_paths, load_tokenizer(settings.base), DEFAULT_SPLIT).questions
+    results = read_results(settings.output / "results.jsonl")
+    recalled = {r.id for r in results if r.held_out_set == "anime_trained"}
+    assert len(recalled) == 5 and recalled <= {record.id for record in split.train}
+    assert {name: model.sets["anime_trained"].n for name, model in summary.models.items()} == {
+        "base": 5,
+        "sft": 5,
+    }
+    assert "anime_trained" in summary.differences["sft-base"]
+    settings.trained_questions = -1
+    with pytest.raises(UserError, match="trained_questions is -1; expected 0 or more"):
+        compare(settings)
+
+
 def test_the_routers_choices_on_anime_and_general_articles_are_written(
     settings: CompareSettings,
 ) -> None:

@@ -66,6 +66,7 @@ def test_summary_json_puts_the_sets_under_their_model(make_record: Make, tmp_pat
         "general_unrehearsed",
         "perplexity_anime",
         "perplexity_general",
+        "retrieval",
     }
     assert written["models"]["base"]["anime_unseen_wording"]["n"] == 8
     assert written["models"]["base"]["perplexity_anime"] is None  # JSON has no infinity

@@ -17,8 +17,16 @@ _SHOWN_STEPS = 15  # rows of a run in the table behind its curves
 Shares = NDArray[np.float64]
 
 
-def training_exhibits(runs: Sequence[TrainingRun], texts: Texts) -> list[Exhibit]:
-    """Loss, rate, speed, padding and validation accuracy of the runs, and a table of the runs."""
+def training_exhibits(
+    runs: Sequence[TrainingRun], texts: Texts, compared: bool = True
+) -> list[Exhibit]:
+    """Loss, rate, speed, padding and validation accuracy of the runs, and a table of the runs.
+
+    Args:
+        runs: the fits.
+        texts: words of the report.
+        compared: whether figures of a comparison stand in the same report.
+    """
     if not runs:
         return []
     tags = {f"train/{name}": texts(f"training.{name}") for name in _LOGGED}
@@ -26,7 +34,8 @@ def training_exhibits(runs: Sequence[TrainingRun], texts: Texts) -> list[Exhibit
         f"validation/{name}/accuracy": texts("training.validation", set=texts.name("sets", name))
         for name in QUESTION_SETS
     }
-    curves = _curves("curves", texts("training.curves"), texts("training.intro"), runs, tags, texts)
+    note = texts("training.intro") + (texts("training.dev") if compared else "")
+    curves = _curves("curves", texts("training.curves"), note, runs, tags, texts)
     head = [texts(f"training.{name}") for name in ("run", "steps", "time", "last_loss")]
     head += [texts("training.mean_speed"), texts("training.mean_padding")]
     japanese = texts("lang") == "ja"
