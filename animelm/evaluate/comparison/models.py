@@ -8,6 +8,7 @@ from typing import Any, cast, get_args
 from animelm.data.tokenization.chat import AnswerFrom
 from animelm.errors import UserError
 from animelm.evaluate.settings import AnswerFromSetting, CompareSettings, resolve_answer_from
+from animelm.model.lora.files import find_adapter
 from animelm.model.quantization.linear4bit import Quantization
 from animelm.provenance.record import read_record
 
@@ -123,7 +124,7 @@ def _read_models(settings: CompareSettings, name: str, given: Any) -> list[Compa
 def _model(
     name: str, run: int, folder: Any, checkpoint: str, quantization: Any, answer_from: Any
 ) -> ComparedModel:
-    adapter = None if folder is None else Path(folder)
+    adapter = None if folder is None else find_adapter(Path(folder))
     if adapter is not None and not (adapter / "adapter_config.json").is_file():
         if not (adapter / "config.json").is_file():
             raise UserError(
