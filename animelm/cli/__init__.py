@@ -140,8 +140,10 @@ def _failed(message: str) -> int:
 def _run(command: str, options: list[str]) -> None:
     if command not in COMMANDS:
         raise UserError(f"no command {command!r}; expected one of {', '.join(COMMANDS)}")
-    with plain_messages(), quiet_libraries(), errors_in_one_message(command):
-        _module(command).run(command, options)
+    with quiet_libraries(), errors_in_one_message(command):
+        module = _module(command)
+        with plain_messages():  # after the imports: Lightning's changes how warnings are printed
+            module.run(command, options)
 
 
 def _module(command: str) -> ModuleType:

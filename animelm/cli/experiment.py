@@ -75,8 +75,8 @@ class _Experiment:
             f"--data.seed={self.seed}",
             f"--seed_everything={self.seed}",
         ]
-        output = f"--trainer.default_root_dir={folder}"
-        run_trainer("fit", [f"--config={config}", output, *data, *options])
+        arguments = [f"--config={config}", f"--output={folder}", *data, *options]
+        run_trainer("fit", arguments, shows_next=False)
 
     def _comparison(self, seconds_before: float) -> CompareSettings:
         [config] = find_configs(["--config=compare.yaml"])

@@ -32,6 +32,10 @@ class ResumePoint:
     checkpoint: Path
     step: int
 
+    def lies_in(self, output: Path) -> bool:
+        """Whether the checkpoint is one of the run whose folder this is."""
+        return self.checkpoint.resolve().is_relative_to(output.resolve())
+
     def log_place(self, output: Path) -> dict[str, Any]:
         """Arguments of the logger that goes on where the earlier run has logged.
 
@@ -81,6 +85,17 @@ def how_to_resume(trainer: pl.Trainer, given: str | None, arguments: Sequence[st
         given: the checkpoint that this run itself was resumed from.
         arguments: of the command line, after ``fit``.
     """
+    latest = latest_checkpoint(trainer) or (Path(given) if given else None)
+    if latest is None:
+        return "it had not written a checkpoint yet, so it cannot be resumed"
+    options = [*without_options(arguments, ("--ckpt_path", "--overwrite")), f"--ckpt_path={latest}"]
+    if not ResumePoint(latest, 0).lies_in(Path(trainer.default_root_dir)):
+        options.append("--overwrite")  # of the adapter that the run itself may have written
+    return f"go on with\n  {shlex.join(['python', '-m', 'animelm', 'fit', *options])}"
+
+
+def latest_checkpoint(trainer: pl.Trainer) -> Path | None:
+    """The newest checkpoint that a fit has written; None if there is none."""
     written = [
         Path(path)
         for callback in trainer.checkpoint_callbacks
@@ -90,22 +105,24 @@ def how_to_resume(trainer: pl.Trainer, given: str | None, arguments: Sequence[st
     ]
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     at_signal = [c.saved for c in callbacks if isinstance(c, StopOnSignal) and c.saved]
-    latest = _latest([*written, *at_signal]) or (Path(given) if given else None)
-    if latest is None:
-        return "it had not written a checkpoint yet, so it cannot be resumed"
-    command = ["python", "-m", "animelm", "fit", *_without_checkpoint(arguments)]
-    return f"go on with\n  {shlex.join([*command, f'--ckpt_path={latest}'])}"
+    return _latest([*written, *at_signal])
 
 
-def _without_checkpoint(arguments: Sequence[str]) -> list[str]:
+def without_options(arguments: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The arguments without some options and their values.
+
+    Args:
+        arguments: of the command line.
+        names: of the options, such as ``--ckpt_path``.
+    """
     kept: list[str] = []
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
-        if argument == "--ckpt_path":
-            del rest[:1]
-        elif not argument.startswith("--ckpt_path="):
+        if argument.partition("=")[0] not in names:
             kept.append(argument)
+        elif "=" not in argument and rest and not rest[0].startswith("-"):
+            del rest[0]
     return kept
 
 

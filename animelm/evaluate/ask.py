@@ -17,6 +17,7 @@ from animelm.evaluate.settings import AnswerFromSetting, resolve_answer_from
 from animelm.model.checkpoint.exported import whole_export
 from animelm.model.checkpoint.hub import check_vocabulary
 from animelm.model.lora.adapters import load_adapter
+from animelm.model.lora.files import find_adapter
 from animelm.model.precision import ComputeType
 from animelm.model.quantization.linear4bit import Quantization
 from animelm.provenance.check import require_same_base, without_record
@@ -30,7 +31,8 @@ class AskSettings:
 
     Args:
         base: Checkpoint folder or Hugging Face hub id of the base model.
-        adapter: Folder of a trained adapter, or of an export of one. Without it the base answers.
+        adapter: Folder of a trained adapter, of the run that wrote it, or of an export of one.
+            Without it the base answers.
         compare: Let the base answer as well.
         answer_from: Where the prompt ends. final: at the beginning of the answer, as in
             fine-tuning. start: at the beginning of the assistant's turn, so that gpt-oss can think
@@ -79,7 +81,7 @@ class AskedModels:
     """
 
     def __init__(self, settings: AskSettings) -> None:
-        folder = settings.adapter
+        folder = find_adapter(settings.adapter) if settings.adapter else None
         if folder is not None and not folder.is_dir():  # before the base is loaded
             raise UserError(f"{folder}: no such folder; expected the folder of a trained adapter")
         self._settings = settings

@@ -9,6 +9,7 @@ from animelm.data.held_out import SplitSettings
 from animelm.data.sources.folder_files import FolderSetting, weighted_folders
 from animelm.data.sources.qa import Columns, QuestionFile, question_files
 from animelm.data.tokenization.chat import AnswerFrom
+from animelm.model.lora.files import find_adapter
 from animelm.model.precision import ComputeType
 from animelm.model.quantization.linear4bit import Quantization
 
@@ -42,8 +43,8 @@ class CompareSettings:
         base: Checkpoint folder or hub id of the model that the adapters belong to.
         records: Anime questions and answers, in the forms that training reads. The fine-tuning was
             trained on a part of them. May be left out where sets are given.
-        cpt_adapter: Adapter folder of the continual pre-training. Left out of the comparison by
-            default.
+        cpt_adapter: Adapter folder of the continual pre-training, or the folder of that run; so
+            too for the next two. Left out of the comparison by default.
         sft_only_adapter: Adapter folder of a fine-tuning that began from the base. It is the
             control that shows what the continual pre-training contributes. Left out by default.
         sft_adapter: Adapter folder of the fine-tuning that followed the continual pre-training.
@@ -134,13 +135,13 @@ class CompareSettings:
 
     @property
     def adapters(self) -> dict[str, Path]:
-        """The adapter folders that were given, by model name."""
+        """The folders of the adapters that were given, by model name."""
         given = {
             "cpt": self.cpt_adapter,
             "sft_only": self.sft_only_adapter,
             "sft": self.sft_adapter,
         }
-        return {name: folder for name, folder in given.items() if folder is not None}
+        return {name: find_adapter(folder) for name, folder in given.items() if folder is not None}
 
     @property
     def data_paths(self) -> DataPaths:

@@ -103,7 +103,7 @@ def small(tiny_base: Path) -> Callable[[Path, int], Sequence[str]]:
             "--data.blocks_per_batch=2",
             f"--trainer.limit_train_batches={steps}",
             "--trainer.max_epochs=1",
-            f"--trainer.default_root_dir={folder}",
+            f"--output={folder}",
         ]
 
     return options

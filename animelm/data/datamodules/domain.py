@@ -96,7 +96,8 @@ class DomainDataModule(L.LightningDataModule):
         validation_share: Share of the articles, 0 to 1, that are held out.
         seed: Decides what is held out, and the order of training.
         questions_per_batch: Questions that are answered together.
-        questions_per_set: Questions of each held-out set that validation asks. Default: all.
+        questions_per_set: Questions of each held-out set that validation and test ask. Default:
+            all.
         trained_questions: Questions of training, at most, that validate and test ask as well. What
             they recall of them is shown beside the held-out sets.
         answer_from: Where a question's prompt ends. final: where the answer begins, as it is
@@ -344,11 +345,11 @@ class DomainDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> list[PackedLoader | QuestionLoader]:
         """Blocks of held-out articles, and the dev questions, ``questions_per_set`` at most."""
-        return self._loaders(self.data.questions.dev, self.questions_per_set)
+        return self._loaders(self.data.questions.dev)
 
     def test_dataloader(self) -> list[PackedLoader | QuestionLoader]:
-        """Blocks of held-out articles, and all test questions."""
-        return self._loaders(self.data.questions.test, None)
+        """Blocks of held-out articles, and the test questions, ``questions_per_set`` at most."""
+        return self._loaders(self.data.questions.test)
 
     def predict_dataloader(self) -> list[PackedLoader | QuestionLoader]:
         """Every held-out question on the domain, to be answered without scores.
@@ -369,10 +370,10 @@ class DomainDataModule(L.LightningDataModule):
         }
 
     def _loaders(
-        self, sets: Mapping[str, Sequence[QARecord]], count: int | None
+        self, sets: Mapping[str, Sequence[QARecord]]
     ) -> list[PackedLoader | QuestionLoader]:
         """Held-out articles and questions; after training, some trained questions as well."""
-        loaders = self._article_loaders() + self._question_loaders(sets, count)
+        loaders = self._article_loaders() + self._question_loaders(sets, self.questions_per_set)
         fitting = self.trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
         trains_questions = self.epoch == "questions" or self.shares.questions > 0
         trained = self.data.questions.train

@@ -9,6 +9,7 @@ from animelm.data.tokenization.chat import AnswerFrom
 from animelm.errors import UserError
 from animelm.evaluate.settings import AnswerFromSetting, CompareSettings, resolve_answer_from
 from animelm.model.checkpoint.exported import EXPORT_RECORD, whole_export
+from animelm.model.lora.files import find_adapter
 from animelm.model.quantization.linear4bit import Quantization
 from animelm.provenance.record import RECORD_FILE, read_record
 
@@ -147,7 +148,7 @@ def _read_models(settings: CompareSettings, name: str, given: Any) -> list[Compa
 
 def _place(name: str, folder: str | Path | None, checkpoint: str) -> tuple[Path | None, str]:
     """The adapter and the checkpoint that a folder stands for."""
-    adapter = None if folder is None else Path(folder)
+    adapter = None if folder is None else find_adapter(Path(folder))
     if adapter is not None and not (adapter / "adapter_config.json").is_file():
         whole_export(adapter)  # which says what a GGUF file is read by
         if not (adapter / "config.json").is_file():

@@ -42,6 +42,13 @@ class TrainingProgressBar(RichProgressBar):
                 column.bar_width = _BAR_WIDTH
         return columns
 
+    def _get_train_description(self, current_epoch: int) -> str:
+        """Epochs counted from 1: Lightning would call the only one of a run 0/0."""
+        last = self.trainer.max_epochs
+        of_all = f"/{last}" if last is not None and last > 0 else ""
+        # As long as the other bars' texts, or the bar would flicker.
+        return f"Epoch {current_epoch + 1}{of_all}".ljust(len(self.validation_description))
+
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Fields:
         """The bar's fields: loss, tokens/s, and all other values logged with ``prog_bar=True``."""
         fields: Fields = {}

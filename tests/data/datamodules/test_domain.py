@@ -175,7 +175,7 @@ def test_fit_validates_on_held_out_articles_and_asks_the_dev_questions(
 
 
 def test_test_asks_the_test_questions_and_none_of_dev(make_module, recorder, trainer):
-    model, module = recorder(), make_module(questions_per_set=3)
+    model, module = recorder(), make_module()
     trainer().test(model, datamodule=module, verbose=False)
     batches = [b for b in model.validated if not isinstance(b, PackedBatch)]
     asked = {r.id for b in batches if b.held_out_set != "anime_trained" for r in b.records}
@@ -184,9 +184,10 @@ def test_test_asks_the_test_questions_and_none_of_dev(make_module, recorder, tra
     assert not asked & {r.id for records in questions.dev.values() for r in records}
 
 
-def test_validation_can_be_kept_short(make_module, recorder, trainer):
+@pytest.mark.parametrize("stage", ["validate", "test"])
+def test_validation_and_test_can_be_kept_short(make_module, recorder, trainer, stage):
     model, module = recorder(), make_module(questions_per_set=1)
-    trainer().validate(model, datamodule=module, verbose=False)
+    getattr(trainer(), stage)(model, datamodule=module, verbose=False)
     batches = [batch for batch in model.validated if not isinstance(batch, PackedBatch)]
     held_out = [batch for batch in batches if batch.held_out_set != "anime_trained"]
     assert sum(map(len, held_out)) == len(module.data.questions.dev) == 4

@@ -48,6 +48,16 @@ def test_before_anything_was_logged_the_bar_shows_no_empty_field(tmp_path):
     assert bar.shown[-1] == {}
 
 
+@pytest.mark.parametrize(("epochs", "last"), [(1, "Epoch 1/1"), (2, "Epoch 2/2")])
+def test_epochs_are_counted_from_one(tmp_path, epochs, last):
+    terminal = io.StringIO()
+    console = {"width": 80, "file": terminal, "force_terminal": True}
+    bar = TrainingProgressBar(console_kwargs=console)
+    trainer = make_trainer(tmp_path, [bar], enable_progress_bar=True, max_epochs=epochs)
+    trainer.fit(TinyModule(), loader([make_batch(0)]))
+    assert last in terminal.getvalue() and "Epoch 0" not in terminal.getvalue()
+
+
 class AnswersInValidation(TinyModule):
     def validation_step(self, batch, batch_idx):
         for name in ("anime_unseen_wording", "anime_only_read", "general"):
