@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import cast
 
 import lightning as L
+from lightning.pytorch.trainer.states import TrainerFn
 from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -63,10 +64,13 @@ class HeldOutSteps(L.LightningModule):
         datamodule = getattr(self.trainer, "datamodule", None)
         distractors = Distractors(list(getattr(datamodule, "records_for_scoring", [])))
         figures = self._held_out.figures(distractors, self._sum_over_processes)
+        fits = self.trainer.state.fn == TrainerFn.FITTING
         for name, value in figures.items():
-            shown = name.startswith("validation/") and name.endswith("/accuracy")
+            shown = name.startswith("accuracy/")
+            # In all validations of a fit their number is the same: a flat chart.
+            logger = not (fits and name.endswith("/questions"))
             # All processes have the same figures; sync_dist only keeps Lightning from warning.
-            self.log(name, value, prog_bar=shown, sync_dist=True)
+            self.log(name, value, prog_bar=shown, logger=logger, sync_dist=True)
         self.validation_answers = self._held_out.examples(distractors)
 
     def _answers(self, batch: QuestionBatch) -> list[Answer]:

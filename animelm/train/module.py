@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from animelm.data.batches.batch import PackedBatch
+from animelm.data.batches.batch import IGNORED, PackedBatch
 from animelm.model.attention.documents import packed_hidden_states
 from animelm.model.lora.adapters import LoraSettings
 from animelm.model.lora.targets import TargetAudit
@@ -123,18 +123,21 @@ class AdaptedLM(HeldOutSteps):
         if pretraining := self._ready.pretraining:
             pretraining.start_batch()
         total = self.loss_sum(batch)
-        tokens = total.new_tensor(batch.supervised_tokens)
+        tokens = (batch.targets != IGNORED).sum().to(total.dtype)
+        # Both in one copy, for which the host waits for the device.
         sums = self._sum_over_processes(torch.stack([total.detach(), tokens]))
         losses, supervised = sums.tolist()
         self._guard.check_loss(losses, batch, self.trainer)
         divisor = self._accumulation.add(losses, supervised)
-        self.log("train/loss", self._accumulation.mean_loss, prog_bar=True)
+        # As tensors of the host: Lightning would copy a number to the device, and wait for it.
+        self.log("train/loss", torch.tensor(self._accumulation.mean_loss), prog_bar=True)
         # Gradients are averaged over processes, but every token must count the same, whichever
         # process and batch it is in.
         loss = total * self.trainer.world_size / divisor
         if pretraining:
             loss = loss + pretraining.balance_loss() * (supervised / divisor)
-        self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.log("train/learning_rate", torch.as_tensor(rate))
         # Lightning divides by the number of batches; the accumulation divides by their tokens.
         return loss * self.trainer.accumulate_grad_batches
 

@@ -78,7 +78,10 @@ class HeldOutResults:
         """Scores and number of questions of each set, and of each direction in it."""
         figures: dict[str, float] = {}
         for name, answers in self._answers.items():
-            figures |= self._score(f"validation/{name}", answers, distractors, total)
+            found = self._score(f"validation/{name}", answers, distractors, total)
+            # TensorBoard sorts by name, and this is what one looks for first.
+            found[f"accuracy/{name}"] = found.pop(f"validation/{name}/accuracy")
+            figures |= found
             for direction in DIRECTIONS:
                 chosen = [answer for answer in answers if answer.record.direction == direction]
                 prefix = f"validation_directions/{name}_{direction}"

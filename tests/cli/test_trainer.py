@@ -192,9 +192,7 @@ def test_validate_logs_accuracy_per_held_out_set_and_direction(
     assert called.status == 0, called.err
     logged = scalars(folder / "version_0")
     for name in QUESTION_SETS:
-        assert {f"validation/{name}/{score}" for score in ("accuracy", "exact_match")} <= set(
-            logged
-        )
+        assert {f"accuracy/{name}", f"validation/{name}/exact_match"} <= set(logged)
         assert logged[f"validation/{name}/questions"] == 4
         directions = [
             logged[f"validation_directions/{name}_{direction}/questions"]

@@ -58,4 +58,4 @@ class TrainingProgressBar(RichProgressBar):
 
 def _short(name: str) -> str:
     """Shortens the name of an accuracy to its held-out set, to fit into 80 columns."""
-    return re.sub(r"^validation/(.+)/accuracy$", r"\1", name)
+    return re.sub(r"^accuracy/(.+)$", r"\1", name)

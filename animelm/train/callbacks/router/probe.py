@@ -67,7 +67,7 @@ class RouterProbe:
             self.input_ids[name] = torch.tensor(ids[:_LONGEST])
 
     def choices(self, module: nn.Module, routers: RouterLayers) -> dict[str, Tensor]:
-        """The experts chosen now, [N, T, k] int64 on the CPU, by name of text.
+        """The experts chosen now, [N, T, k] int64 on the model's device, by name of text.
 
         Runs in evaluation mode without gradients. Every submodule's mode and all random states are
         restored.
@@ -78,7 +78,7 @@ class RouterProbe:
             for name, ids in self.input_ids.items():
                 indices.clear()
                 routers.decoder(input_ids=ids[None].to(device), use_cache=False)
-                chosen[name] = torch.stack(indices).cpu()
+                chosen[name] = torch.stack(indices)
         return chosen
 
     def base_choices(self, module: nn.Module, routers: RouterLayers) -> dict[str, Tensor]:
@@ -87,10 +87,14 @@ class RouterProbe:
             return self.choices(module, routers)
 
 
-def changed_share(before: Tensor, after: Tensor) -> float:
-    """Mean over layers and tokens of 1 - |A ∩ B| / k, for the chosen sets A and B ([N, T, k])."""
+def changed_share(before: Tensor, after: Tensor) -> Tensor:
+    """Mean over layers and tokens of 1 - |A ∩ B| / k, for the chosen sets A and B ([N, T, k]).
+
+    Returns:
+        [], float32, on the device of the choices.
+    """
     kept = (before[..., :, None] == after[..., None, :]).any(-1)
-    return 1 - kept.double().mean().item()
+    return (~kept).float().mean()
 
 
 @contextmanager
