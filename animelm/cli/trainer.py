@@ -36,7 +36,8 @@ _TRAINER_DEFAULTS = {
     "devices": 1,
     "gradient_clip_val": 1.0,
     "log_every_n_steps": 5,
-    "num_sanity_val_steps": 0,
+    # All of the validation, before training: the base's figures, as step 0 of the log.
+    "num_sanity_val_steps": -1,
     # Lightning's summary takes each packed byte for a weight of four bytes. Our own reports say
     # what is trained and how much memory it takes.
     "enable_model_summary": False,

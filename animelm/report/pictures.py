@@ -2,11 +2,12 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike, NDArray
+
+from animelm.report.pixels import to_pixels
 
 _CELL_INCHES = 0.5
 _NUMBERED_CELLS = 400  # above this many cells the percentages would not be readable
@@ -43,7 +44,6 @@ def router_heat_map(
 
     size = (_inches(experts, 4.0, 13.0) + 2.0, _inches(layers, 1.6, 9.0) + 1.2)
     figure = Figure(figsize=size, dpi=100, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     shown = np.ma.masked_equal(percent, 0)
     image = axes.imshow(shown, cmap="viridis", vmin=0, vmax=_HIGHEST * even, aspect="auto")
@@ -56,8 +56,7 @@ def router_heat_map(
         _write_percentages(axes, image, percent)
     _mark_even_share(figure.colorbar(image, ax=axes, pad=0.02, extend="max"), even)
 
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return to_pixels(figure)
 
 
 def _inches(cells: int, low: float, high: float) -> float:

@@ -1,5 +1,7 @@
 """The LightningModule: a 4-bit base with LoRA adapters, or a small base trained from scratch."""
 
+import os
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -184,6 +186,21 @@ class AdaptedLM(HeldOutSteps):
         return TrainingSetup.of(
             self.trainer, self.settings, optimizer, dtype, built.record, changes
         )
+
+    def described(self) -> dict[str, str | int | float | bool]:
+        """Settings of the run by name, without hashes of what they name."""
+        setup = self._setup
+        shares = getattr(getattr(self.trainer, "datamodule", None), "shares", None)
+        values = {
+            "model.base": self.settings.base,
+            "model.step_name": self.step_name,
+            "seed_everything": os.environ.get("PL_GLOBAL_SEED"),
+            "blocks_per_step": setup.blocks_per_step,
+            **setup.named_settings,
+            "data.shares": None,
+            **{f"data.shares.{n}": v for n, v in (asdict(shares) if shares else {}).items()},
+        }
+        return {name: v for name, v in values.items() if isinstance(v, str | int | float | bool)}
 
     def on_train_start(self) -> None:
         """Restores data position, random numbers and accumulated gradients of a resumed run."""

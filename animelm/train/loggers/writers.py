@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lightning.pytorch.core.saving import save_hparams_to_yaml
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_warn
 from matplotlib.image import imsave
@@ -61,8 +62,9 @@ class TensorBoardWriter(LogWriter):
         self, settings: Mapping[str, Setting], measured: Collection[str], layout: Layout
     ) -> None:
         # The logger's own method would log a value of each figure as well.
+        file = self.logger.experiment._get_file_writer()  # makes the folder
         self.logger.hparams.update(settings)
-        file = self.logger.experiment._get_file_writer()
+        save_hparams_to_yaml(Path(self.logger.log_dir) / "hparams.yaml", self.logger.hparams)
         for summary in hparams(dict(settings), dict.fromkeys(measured, 0.0)):
             file.add_summary(summary)
         charts = {

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
-from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from animelm.errors import UserError
 from animelm.reading import read_json
 from animelm.train.callbacks.router.layers import RouterLayers
+from animelm.train.callbacks.without_adapters import without_adapters
 
 DEFAULT_PROBE = {
     "anime": (
@@ -83,7 +83,7 @@ class RouterProbe:
 
     def base_choices(self, module: nn.Module, routers: RouterLayers) -> dict[str, Tensor]:
         """As :meth:`choices`, with the adapters disabled, if the model has any."""
-        with _adapters_disabled(module):
+        with without_adapters(module):
             return self.choices(module, routers)
 
 
@@ -121,19 +121,3 @@ def _undisturbed(module: nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes:
             part.training = training
-
-
-@contextmanager
-def _adapters_disabled(module: nn.Module) -> Iterator[None]:
-    adapted = next((part for part in module.modules() if isinstance(part, PeftModel)), None)
-    if adapted is None:
-        yield
-        return
-    # Enabling the adapters again makes every active one trainable, also one that was kept frozen.
-    trainable = [(parameter, parameter.requires_grad) for parameter in adapted.parameters()]
-    try:
-        with adapted.disable_adapter():
-            yield
-    finally:
-        for parameter, requires_grad in trainable:
-            parameter.requires_grad_(requires_grad)
