@@ -188,6 +188,28 @@ def test_cpt_logs_its_loss_and_the_perplexity_of_held_out_articles(runs: Runs) -
     assert 1000 < logged["validation/anime_articles/perplexity"] < 100_000
 
 
+def test_a_fit_begins_with_the_figures_of_the_base_also_after_an_earlier_adapter(
+    call, runs: Runs, small, articles_of, tmp_path: Path
+) -> None:
+    def first_figure(name: str, *options: str) -> tuple[int, float]:
+        folder, base = tmp_path / name, "--trainer.num_sanity_val_steps=-1"
+        called = call("fit", "--config=cpt.yaml", *small(folder), *articles_of, base, *options)
+        assert called.status == 0, called.err
+        log = EventAccumulator(str(folder / "version_0")).Reload()
+        first = log.Scalars("validation/anime_articles/perplexity")[0]
+        return first.step, first.value
+
+    step, perplexity = first_figure("new")
+    assert step == 0
+    assert first_figure("on", f"--model.adapter.init_from={runs.cpt / 'adapter'}") == (
+        0,
+        pytest.approx(perplexity, rel=1e-5),
+    )
+    with quiet_libraries():
+        made = TrainerCLI(find_configs(["--config=cpt.yaml"]), run=False)
+    assert made.trainer.num_sanity_val_steps == float("inf"), "by default the base is asked"
+
+
 def test_validate_logs_accuracy_per_held_out_set_and_direction(
     call, runs: Runs, small, questions_of, tmp_path: Path
 ) -> None:
@@ -197,9 +219,7 @@ def test_validate_logs_accuracy_per_held_out_set_and_direction(
     assert called.status == 0, called.err
     logged = scalars(folder / "version_0")
     for name in QUESTION_SETS:
-        assert {f"validation/{name}/{score}" for score in ("accuracy", "exact_match")} <= set(
-            logged
-        )
+        assert {f"accuracy/{name}", f"validation/{name}/exact_match"} <= set(logged)
         assert logged[f"validation/{name}/questions"] == 4
         directions = [
             logged[f"validation_directions/{name}_{direction}/questions"]

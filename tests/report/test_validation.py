@@ -7,8 +7,15 @@ from animelm.report.validation import print_validation
 
 def scores(prefix: str, questions: int, accuracy: float) -> dict[str, float]:
     values = (questions, accuracy, 0.25, 0.5)
-    names = ("questions", "accuracy", "exact_match", "character_f1")
-    return {f"{prefix}/{name}": value for name, value in zip(names, values, strict=True)}
+    accuracy = f"{prefix}/accuracy"
+    if prefix.startswith("validation/"):
+        accuracy = prefix.replace("validation/", "accuracy/")
+    names = (
+        f"{prefix}/questions",
+        accuracy,
+        *(f"{prefix}/{n}" for n in ("exact_match", "character_f1")),
+    )
+    return dict(zip(names, values, strict=True))
 
 
 FIGURES = {

@@ -96,9 +96,14 @@ class AccuracyExhibits:
         return cell
 
     def pictures(self) -> list[Exhibit]:
-        """Learned against forgotten, by set, by direction, by relation, and the confidence."""
-        found = [self._trade_off(), self._by_set(), self._by_direction(), *self._by_relation()]
+        """The overview, by direction, by relation, and the confidence."""
+        found = [*self.overview(), self._by_direction(), *self._by_relation()]
         found += confidence_exhibits(self._summary, self._results, self._texts)
+        return [exhibit for exhibit in found if exhibit is not None]
+
+    def overview(self) -> list[Exhibit]:
+        """Learned against forgotten, and accuracy by set."""
+        found = [self._trade_off(), self._by_set()]
         return [exhibit for exhibit in found if exhibit is not None]
 
     def outcomes(self, every_pair: bool = True) -> Exhibit | None:

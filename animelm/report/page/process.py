@@ -31,7 +31,7 @@ def training_exhibits(
         return []
     tags = {f"train/{name}": texts(f"training.{name}") for name in _LOGGED}
     tags |= {
-        f"validation/{name}/accuracy": texts("training.validation", set=texts.name("sets", name))
+        f"accuracy/{name}": texts("training.validation", set=texts.name("sets", name))
         for name in QUESTION_SETS
     }
     note = texts("training.intro") + (texts("training.dev") if compared else "")
@@ -69,7 +69,7 @@ def router_exhibits(
         _compared(measured, texts) if measured else _trained(runs, texts)
     ]
     tags = {
-        f"router_drift/{name}": texts("routers.drift_text", text=texts(f"routers.{name}"))
+        f"train_router_drift/{name}": texts("routers.drift_text", text=texts(f"routers.{name}"))
         for name in ("anime", "general")
     }
     title, note = texts("routers.drift_curves"), texts("routers.drift_note")

@@ -16,7 +16,7 @@ SERIES = ("#666666", "#d55e00", "#56b4e9", "#009e73", "#cc79a7", "#0072b2", "#e6
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 DASHES: tuple[Literal["-", "--", "-.", ":"], ...] = ("-", "--", "-.", ":")
 INK, FAINT = "#1a1b1c", "#d0d1d2"
-_FONTS = (
+FONTS = (
     "'Hiragino Sans', 'Noto Sans CJK JP', 'Noto Sans JP', 'Yu Gothic', 'Meiryo', 'IPAGothic', "
     "sans-serif"
 )
@@ -81,7 +81,7 @@ def to_svg(figure: Figure, name: str, label: str, themed: bool = True) -> str:
     text = re.sub(r'(<image [^>]*?) id="[^"]*"', r"\1", text)
     # Ids of defs are numbered from 1 in every picture.
     text = re.sub(r'(id="|xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
-    text = text.replace("'DejaVu Sans'", _FONTS)
+    text = text.replace("'DejaVu Sans'", FONTS)
     if themed:
         text = text.replace(INK, "var(--ink)").replace(FAINT, "var(--faint)")
         for number, color in enumerate(SERIES):
