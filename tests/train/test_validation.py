@@ -123,7 +123,7 @@ def test_an_answer_that_was_never_begun_is_wrong_and_marked(held_out: HeldOutRes
     held_out.add_answers("general", [unbegun])
     distractors = Distractors(RECORDS)
     scores = held_out.scores(distractors, alone)
-    for score in ("accuracy", "exact_match", "character_f1"):
+    for score in ("accuracy", "loose_accuracy", "exact_match", "character_f1"):
         assert scores[f"validation/general/{score}"] == 0
     [example] = held_out.examples(distractors)
     assert example.output == "(the final channel was not reached)"

@@ -166,7 +166,7 @@ class ModelRun:
     def _chosen(self, name: str, record: QARecord, preference: Preference) -> Result:
         right = float(preference.likeliest in record.answers)
         answer = Answer(record, name, preference.likeliest, reached_end=True)
-        scores = Scores(right, right, right)
+        scores = Scores(right, right, right, right)
         return make_result(self._model.name, answer, scores, self._seed, self._model.run)
 
     def _measure(self, comparable: bool) -> None:
