@@ -5,6 +5,7 @@ import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from typing import cast
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
@@ -132,7 +133,7 @@ def _answer_piped(models: AskedModels, show: Show) -> None:
 def _piped() -> Iterable[bytes]:
     if sys.stdin is None:
         raise UserError("no question: there is no standard input; give one after the options")
-    return piped_lines(sys.stdin.buffer)
+    return piped_lines(cast(io.BufferedReader, sys.stdin.buffer))
 
 
 def _answer(models: AskedModels, show: Show, question: str) -> None:

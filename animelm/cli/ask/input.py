@@ -5,7 +5,6 @@ import io
 import re
 import sys
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.output import create_output
@@ -40,7 +39,7 @@ def typed_lines() -> Iterator[bytes]:
             return
 
 
-def piped_lines(stream: BinaryIO) -> Iterator[bytes]:
+def piped_lines(stream: io.BufferedReader) -> Iterator[bytes]:
     """Lines of a stream that are not blank.
 
     Args:
@@ -49,14 +48,12 @@ def piped_lines(stream: BinaryIO) -> Iterator[bytes]:
     Raises:
         UserError: a line is longer than a MiB.
     """
-    stream = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)
     begin = stream.peek(4)[:4]
+    lines: Iterator[bytes] = iter(lambda: stream.readline(_LONGEST_LINE + 1), b"")
     wide = next((name for mark, name in _WIDE.items() if begin.startswith(mark)), None)
     if wide:
         text = io.TextIOWrapper(stream, encoding=wide, errors="replace")
         lines = (line.encode("utf-8", "replace") for line in iter(text.readline, ""))
-    else:
-        lines = iter(lambda: stream.readline(_LONGEST_LINE + 1), b"")
     for line in lines:
         if len(line) > _LONGEST_LINE:
             raise UserError("a question is longer than 1 MiB; expected one a line")

@@ -164,7 +164,7 @@ class Shown:
 
 
 def piped(content: bytes) -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.BytesIO(content))
+    return io.TextIOWrapper(io.BufferedReader(io.BytesIO(content)))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import io
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -23,6 +24,10 @@ def typed(keys: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return [question_of(line) for line in typed_lines()]
 
 
+def lines_of(content: bytes) -> Iterator[bytes]:
+    return piped_lines(io.BufferedReader(io.BytesIO(content)))
+
+
 @pytest.mark.parametrize(
     ("keys", "questions"),
     [
@@ -44,7 +49,7 @@ def test_a_line_is_edited_in_whole_characters(
 )
 def test_lines_are_read_in_any_encoding_of_japanese(encoding: str) -> None:
     text = "主人公は誰ですか?\r\n\n 鋼の錬金術師とは\nはい"
-    lines = piped_lines(io.BytesIO(text.encode(encoding)))
+    lines = lines_of(text.encode(encoding))
     assert [question_of(line) for line in lines] == [
         "主人公は誰ですか?",
         "鋼の錬金術師とは",
@@ -53,10 +58,12 @@ def test_lines_are_read_in_any_encoding_of_japanese(encoding: str) -> None:
 
 
 def test_lines_may_have_encodings_of_their_own() -> None:
-    stream = io.BytesIO(
-        "作品は\n".encode("cp932") + "主人公は\n".encode() + "誰です".encode("euc_jp")
-    )
-    assert [question_of(line) for line in piped_lines(stream)] == ["作品は", "主人公は", "誰です"]
+    encoded = ("作品は".encode("cp932"), "主人公は".encode(), "誰です".encode("euc_jp"))
+    assert [question_of(line) for line in lines_of(b"\n".join(encoded))] == [
+        "作品は",
+        "主人公は",
+        "誰です",
+    ]
 
 
 def test_a_line_without_an_encoding_is_a_mistake() -> None:
@@ -66,11 +73,11 @@ def test_a_line_without_an_encoding_is_a_mistake() -> None:
 
 @given(st.binary(max_size=40))
 def test_no_line_ends_in_another_error(content: bytes) -> None:
-    for line in piped_lines(io.BytesIO(content)):
+    for line in lines_of(content):
         with suppress(UserError):
             question_of(line).encode("utf-8")
 
 
 def test_a_line_without_end_is_refused() -> None:
     with pytest.raises(UserError, match="1 MiB"):
-        list(piped_lines(io.BytesIO(b"a" * (2 << 20))))
+        list(lines_of(b"a" * (2 << 20)))
