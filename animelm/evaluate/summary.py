@@ -32,7 +32,8 @@ Bounds = tuple[float, float]
 class MeanScores:
     """Means over ``n`` answers, 0 to 1, None if n is 0.
 
-    ``accuracy`` is the key accuracy, or what the field scores a standard set by.
+    ``accuracy`` is the stricter key accuracy, or what the field scores a standard set by.
+    ``loose_accuracy`` is the looser one, which counts more spellings as equal; None in older files.
     ``key_probability`` is that of the right key among its rivals; None if it was not measured.
     """
 
@@ -41,6 +42,7 @@ class MeanScores:
     exact_match: float | None
     character_f1: float | None
     key_probability: float | None = field(default=None, kw_only=True)
+    loose_accuracy: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -331,6 +333,7 @@ def _means(results: Sequence[Result]) -> MeanScores:
         mean("exact_match"),
         mean("character_f1"),
         key_probability=mean("key_probability"),
+        loose_accuracy=mean("loose_accuracy"),
     )
 
 

@@ -117,7 +117,7 @@ def comparison_table(summary: Summary) -> Table:
     seeds = ", ".join(map(str, summary.seeds))
     table = Table(
         title="Accuracy [95 % interval, by work]",
-        caption=f"{summary.seconds:.0f} s, seed {seeds}",
+        caption=f"{summary.seconds:.0f} s, seed {seeds}; looser: other spellings count as equal",
     )
     table.add_column("model")
     first = next(iter(summary.models.values()), None)
@@ -225,7 +225,9 @@ def _pairs(summary: Summary) -> dict[str, str]:
 
 def _with_bounds(scores: SetScores) -> str:
     bounds = _NOTHING if scores.ci95 is None else f"{scores.ci95[0]:.3f}–{scores.ci95[1]:.3f}"
-    return f"{_number(scores.accuracy, 3)}\n{bounds}"
+    looser = scores.loose_accuracy
+    below = "" if looser is None else f"\nlooser {_number(looser, 3)}"
+    return f"{_number(scores.accuracy, 3)}\n{bounds}{below}"
 
 
 def _three(means: MeanScores | None) -> str:

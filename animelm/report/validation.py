@@ -10,8 +10,9 @@ from animelm.terminal import Terminal
 _SCORES = {
     "questions": "questions",
     "accuracy": "accuracy",
-    "exact_match": "exact match",
-    "character_f1": "character F1",
+    "loose_accuracy": "looser",
+    "exact_match": "exact\nmatch",
+    "character_f1": "character\nF1",
 }
 
 

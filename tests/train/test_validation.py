@@ -126,7 +126,11 @@ def test_an_answer_that_was_never_begun_is_wrong_and_marked(held_out: HeldOutRes
     held_out.add_answers("general", [unbegun])
     distractors = Distractors(RECORDS)
     scores = held_out.scores(distractors, alone)
-    for name in ("accuracy/general", "validation/general/exact_match"):
+    for name in (
+        "accuracy/general",
+        "validation/general/loose_accuracy",
+        "validation/general/exact_match",
+    ):
         assert scores[name] == 0
     assert scores["validation/general/character_f1"] == 0
     [result] = held_out.results(distractors)
@@ -135,7 +139,7 @@ def test_an_answer_that_was_never_begun_is_wrong_and_marked(held_out: HeldOutRes
 
 def scored(rights: str, name: str = "general") -> list[Result]:
     """Answers to as many questions; a 1 is a right one."""
-    scores = [Scores(float(right), 0.0, 0.0) for right in rights]
+    scores = [Scores(float(right), float(right), 0.0, 0.0) for right in rights]
     records = [replace(RECORDS[0], id=str(number)) for number in range(len(rights))]
     return [
         make_result("m", Answer(asked, name, "", True), score, seed=0)

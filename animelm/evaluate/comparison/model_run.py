@@ -168,7 +168,7 @@ class ModelRun:
     ) -> Result:
         right = float(preference.likeliest in record.answers)
         answer = Answer(record, name, preference.likeliest, reached_end=True)
-        scores = Scores(right, right, right)
+        scores = Scores(right, right, right, right)
         result = make_result(self._model.name, answer, scores, self._seed, self._model.run)
         return replace(result, choices=len(choices))
 

@@ -10,8 +10,8 @@ from animelm.evaluate.comparison.files import MADE, RESULTS, ROUTERS
 from animelm.evaluate.results import Result, read_results
 from animelm.evaluate.summary import Summary, read_summary
 from animelm.reading import read_json
-from animelm.report.page.shapes import is_matrix, require_kinds
 from animelm.report.page.training import TrainingRun, find_runs
+from animelm.report.shapes import is_matrix, require_kinds
 
 SUMMARY = "summary.json"
 _MADE: dict[str, type] = {

@@ -11,9 +11,9 @@ from animelm.data.sources.markdown import read_with_front_matter
 from animelm.errors import UserError
 from animelm.report.page.content import Content
 from animelm.report.page.exhibit import Exhibit, PageTable, duration
-from animelm.report.page.shapes import part
 from animelm.report.page.texts import Texts
 from animelm.report.page.training import TrainingRun
+from animelm.report.shapes import part
 from animelm.shipped import find_shipped
 
 _SHOWN_HASH = 12

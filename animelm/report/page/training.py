@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from animelm.errors import UserError
 from animelm.provenance.record import RECORD_FILE
 from animelm.reading import open_regular, parse_yaml, read_json, read_utf8
-from animelm.report.page.shapes import require_kinds
+from animelm.report.shapes import require_kinds
 
 _EVENTS, _TABLE = "events.out.tfevents.*", "router_statistics.csv"
 _OLDER = ((r"^(router\w*/)", r"train_\1"), (r"^validation/(.+)/accuracy$", r"accuracy/\1"))
