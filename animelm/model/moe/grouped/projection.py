@@ -183,9 +183,9 @@ class GroupedProjection:
         dtype = self.lora.lora_a.dtype
         grad_a = self.products.outer(grad_hidden, masked_x, self.groups)
         grad_b = self.products.outer(grad_y, hidden, self.groups).to(dtype)
-        # Without gaps, which autograd would copy, and which gradients would hold for long.
-        grad_a = grad_a[:, : self.rank].to(dtype).contiguous()
-        return [grad_a, grad_b[..., : self.rank].mul(self.lora.scaling)]
+        # A product of its own memory, because autograd copies a gradient that has gaps.
+        grad_b = grad_b[..., : self.rank].mul(self.lora.scaling)
+        return [grad_a[:, : self.rank].to(dtype), grad_b]
 
 
 def masked(x: Tensor, mask: Tensor | None) -> Tensor:
