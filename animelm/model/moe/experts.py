@@ -8,11 +8,13 @@ Legend: T tokens, K experts chosen per token, E experts, C hidden width, F inter
 """
 
 from dataclasses import replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from transformers import GptOssConfig
 
+from animelm.model.lora.linear import LoraLinear
 from animelm.model.moe.expert_pass import ExpertLayers, expert_pass
 from animelm.model.moe.grouped.expert_pass import fits_grouped_pass, grouped_expert_pass
 from animelm.model.moe.grouped.projection import GroupedEngine
@@ -20,6 +22,7 @@ from animelm.model.moe.projection import adapted_linear
 from animelm.model.moe.routing import Routing
 from animelm.model.moe.swiglu import SwiGLU
 from animelm.model.quantization.linear4bit import Quantization, make_linear
+from animelm.model.stacks import lay_side_by_side
 
 
 def compile_swiglu(model: nn.Module) -> None:
@@ -73,6 +76,28 @@ class Experts(nn.Module):
         if self.engine is None or not fits_grouped_pass(adapted_layers):
             return expert_pass(*arguments, recompute)
         return grouped_expert_pass(*arguments, recompute, self.engine)
+
+    def _apply(self, *arguments: Any, **options: Any) -> Self:
+        """Also lays the experts' weights side by side on a GPU, to which they were moved singly."""
+        super()._apply(*arguments, **options)
+        if next(self.parameters()).device.type == "cuda":
+            self.lay_weights_side_by_side()
+        return self
+
+    def lay_weights_side_by_side(self) -> None:
+        """Moves each frozen parameter of all experts into one storage, which grouped products read.
+
+        Sharded parameters stay as they are.
+        """
+        for projections in (self.gate_up_projs, self.down_projs):
+            layers = [
+                module.get_base_layer() if isinstance(module, LoraLinear) else module
+                for module in projections
+            ]
+            for name, first in layers[0].named_parameters():
+                parameters = [layer.get_parameter(name) for layer in layers]
+                if type(first.data) is Tensor and not first.requires_grad:
+                    lay_side_by_side(parameters)
 
     def _layers(self) -> list[ExpertLayers] | None:
         found = []

@@ -15,6 +15,7 @@ from animelm.model.lora.linear import LoraLinear
 from animelm.model.moe import projection
 from animelm.model.moe.experts import Experts
 from animelm.model.quantization.linear4bit import weight_in
+from animelm.model.stacks import stacked
 
 
 def routed(tokens: int = 23) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -170,3 +171,29 @@ def test_an_adapter_stacked_on_a_frozen_one_computes_as_peft_does(
         expected = compute()
     monkeypatch.setattr(ours, "_through_modules", None)  # the pass over all experts serves
     torch.testing.assert_close(compute(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+def test_weights_laid_side_by_side_are_the_same_and_no_longer_copied(
+    checkpoint: Path, adapted: bool
+) -> None:
+    model = load_base(str(checkpoint), "nf4")
+    if adapted:
+        model = add_adapter(model, LoraSettings(rank=4)).get_base_model()
+    ours = model.eval().model.layers[0].mlp.experts
+    expected = ours(*routed())
+    ours.lay_weights_side_by_side()
+    assert torch.equal(ours(*routed()), expected)
+    for projections in (ours.gate_up_projs, ours.down_projs):
+        layers = [base(layer) for layer in projections]
+        for name in ("weight", "scales", "bias"):
+            tensors = [getattr(layer, name) for layer in layers]
+            assert stacked(tensors).data_ptr() == tensors[0].data_ptr()
+
+
+def test_weights_that_are_trained_stay_where_they_are(checkpoint: Path) -> None:
+    model = load_base(str(checkpoint), "none")  # nothing is frozen before there is an adapter
+    layers = model.model.layers[0].mlp.experts.requires_grad_().gate_up_projs
+    places = [layer.weight.data_ptr() for layer in layers]
+    model.model.layers[0].mlp.experts.lay_weights_side_by_side()
+    assert [layer.weight.data_ptr() for layer in layers] == places
