@@ -158,6 +158,7 @@ def _settings(cli: TrainerCLI, device: Device) -> RunSettings:
         device=device.kind,
         parallelism=_parallelism(cli.trainer),
         experts_at_once=model.compute.experts_at_once,
+        fused_layers=model.compute.fused_layers,
     )
 
 

@@ -89,7 +89,7 @@ class _Update:
         self.lora = loras[0] if loras else None
         rank = len(loras[0].lora_a) if loras else 0
         self.bias_column = rank if has_bias else None
-        columns = -(-(rank + has_bias) // _COLUMNS) * _COLUMNS
+        columns = update_columns(rank + has_bias)
         sizes = (len(layers), layers[0].out_features, layers[0].in_features)
         lora_a, lora_b = (
             stacked([getattr(lora, name) for lora in loras]) if loras else None
@@ -209,6 +209,11 @@ class GroupedProjection:
 
     def _add(self, y: Tensor, x: Tensor, weights: Tensor) -> None:
         self.products.add_rows(y, x, weights, self.groups)
+
+
+def update_columns(used: int) -> int:
+    """P for ``used`` columns: whole 16 bytes."""
+    return -(-used // _COLUMNS) * _COLUMNS
 
 
 def are_alike(linears: Sequence[AdaptedLinear]) -> bool:
