@@ -26,6 +26,11 @@ def stacked(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(tensors))
 
 
+def selected(stack: Tensor, chosen: Tensor | None) -> Tensor:
+    """The tensors of a stack with the numbers in ``chosen``, int64 [n]; None: all, uncopied."""
+    return stack if chosen is None else stack.index_select(0, chosen)
+
+
 @torch.no_grad()
 def lay_side_by_side(parameters: Sequence[nn.Parameter]) -> None:
     """Moves parameters of one shape into one storage, so that ``stacked`` need not copy."""
