@@ -33,6 +33,7 @@ from gpu_parts.model import (
     random_model,
     real_config,
     toy_config,
+    why_not_fused,
 )
 from gpu_parts.parity import TOLERANCE, Parity
 from gpu_parts.profiling import measure_idle
@@ -114,6 +115,7 @@ class Benchmark:
         model = random_model(self.config, self.options.quantization, self.machine.device, LORA)
         checkpoint_activations(model, LORA)
         step = our_step(model)
+        unfused = why_not_fused(model, self.machine.device)
         rows = list(self._training(model, step))
         idle = {
             f"{blocks}x{self.block}": measured_or_why(
@@ -122,7 +124,12 @@ class Benchmark:
             for blocks in BLOCKS
         }
         answers = measured_or_why(self.machine, lambda: self._answers(model))
-        return {"training": rows, "idle": idle, "answering_tokens_per_second": answers}
+        return {
+            "why_not_fused": unfused,
+            "training": rows,
+            "idle": idle,
+            "answering_tokens_per_second": answers,
+        }
 
     def _training(self, model: PeftModel, step: TrainingStep) -> Iterator[dict[str, Any]]:
         # What is fastest comes first, in case that time runs out.
@@ -207,7 +214,7 @@ def show(console: Console, found: dict[str, Any]) -> None:
     for name, reason in found["unavailable"].items():
         table.add_row(name, "", "", "", "", Text(reason))
     console.print(table)
-    for name in ("idle", "answering_tokens_per_second"):
+    for name in ("why_not_fused", "idle", "answering_tokens_per_second"):
         console.print(f"{name}: {found[name]}", markup=False)
 
 

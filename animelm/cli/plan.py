@@ -83,7 +83,7 @@ def _plan(cli: TrainerCLI, device: Device, speed: float | None) -> RunPlan:
         return estimate_memory(other, process, tensors)
 
     memory = estimate(settings)
-    suggestions = () if device.fits(memory) else suggest_changes(settings, estimate)
+    suggestions = () if device.fits(memory) else suggest_changes(settings, estimate, device.fits)
     return RunPlan(settings, device, memory, suggestions, _length(cli, settings), speed)
 
 
@@ -162,6 +162,7 @@ def _settings(cli: TrainerCLI, device: Device) -> RunSettings:
         device=device.kind,
         parallelism=_parallelism(cli.trainer),
         experts_at_once=model.compute.experts_at_once,
+        fused_layers=model.compute.fused_layers,
     )
 
 

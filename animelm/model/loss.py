@@ -48,7 +48,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         total = hidden.new_zeros((), dtype=torch.float32)
         compute_weight = weight.to(hidden.dtype)
         positions = positions_per_chunk(len(weight), hidden.itemsize, hidden.device.type)
-        sum_then_gradient = _sum_then_gradient
+        sum_then_gradient: Callable[[Tensor, Tensor], Tensor] = _sum_then_gradient
         if fused or kernels_serve(hidden.device):
             sum_then_gradient = _fused() if fused else _by_operator
         for begin in range(0, len(hidden), positions):

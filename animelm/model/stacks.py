@@ -26,9 +26,14 @@ def stacked(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(tensors))
 
 
+def selected(stack: Tensor, chosen: Tensor | None) -> Tensor:
+    """The tensors of a stack with the numbers in ``chosen``, int64 [n]; None: all, uncopied."""
+    return stack if chosen is None else stack.index_select(0, chosen)
+
+
 @torch.no_grad()
 def lay_side_by_side(parameters: Sequence[nn.Parameter]) -> None:
-    """Moves frozen parameters of one shape into one storage, so that ``stacked`` need not copy."""
+    """Moves parameters of one shape into one storage, so that ``stacked`` need not copy."""
     together = torch.stack([parameter.data for parameter in parameters])
     for parameter, part in zip(parameters, together.unbind(), strict=True):
         parameter.data = part

@@ -9,6 +9,7 @@ from transformers import GptOssConfig
 from animelm.model.activation_checkpointing import recompute_activations
 from animelm.model.architecture import CausalLM, empty_model, read_config
 from animelm.model.checkpoint.released import released_config
+from animelm.model.fused.layers import fuse_layers, problem_with_fused_layers
 from animelm.model.kept_activations import AdapterShape
 from animelm.model.lora.adapters import LoraSettings, add_adapter
 from animelm.model.lora.targets import audit_targets
@@ -92,6 +93,8 @@ def random_model(
     rotary = type(base.model.rotary_emb)
     base.model.rotary_emb = rotary(base.config).to(device)
     base.requires_grad_(False)
+    if problem_with_fused_layers(base, device, DTYPE) is None:
+        fuse_layers(base)  # as fit does
     model = add_adapter(base, lora)
     nn.Module.to(model, device)
     return model
@@ -104,6 +107,11 @@ def _random(like: Tensor, is_scale: bool, device: torch.device) -> Tensor:
     if is_scale:
         return torch.full(like.shape, _NF4_SCALE, device=device)
     return torch.empty(like.shape, dtype=DTYPE, device=device).normal_(std=_STD)
+
+
+def why_not_fused(model: PeftModel, device: torch.device) -> str | None:
+    """Why norms and attention do not take one operation each; None: they do."""
+    return problem_with_fused_layers(model.get_base_model(), device, DTYPE)
 
 
 def checkpoint_activations(model: PeftModel, lora: LoraSettings) -> None:

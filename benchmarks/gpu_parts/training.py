@@ -1,5 +1,6 @@
 """One training step, ours and that of stock transformers and PEFT; its speed and memory."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -81,7 +82,7 @@ def stock_step(config: GptOssConfig, machine: Machine, rank: int) -> TrainingSte
     torch.set_default_dtype(DTYPE)
     try:
         with machine.device:
-            base = GptOssForCausalLM(config)
+            base = GptOssForCausalLM(copy.deepcopy(config))
     finally:
         torch.set_default_dtype(before)
     base.set_attn_implementation("eager")  # the only one with sinks that needs nothing fetched

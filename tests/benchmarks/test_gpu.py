@@ -1,13 +1,19 @@
 """The script for a machine with a GPU, run on a CPU with a toy model."""
 
 import json
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import gpu
 import pytest
-from gpu_parts import training
+import torch
+from gpu_parts import profiling, training
+from gpu_parts.machine import Machine
 from gpu_parts.model import layers_that_fit, real_config
 from gpu_parts.parity import TOLERANCE, Parity
 from gpu_parts.profiling import covered
+from torch.autograd import DeviceType
+from torch.autograd.profiler_util import Interval
 
 
 def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, dict]:
@@ -83,6 +89,30 @@ def test_layers_that_a_gpu_cannot_hold_are_left_out() -> None:
     assert 1 < sizes[16] < 24
     assert sizes[80] == 24
     assert real_config(sizes[16]).num_hidden_layers == sizes[16]
+
+
+def test_a_gpu_is_idle_where_a_step_without_the_profiler_runs_no_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def event(device: DeviceType, start: float, end: float, annotation: bool = False) -> object:
+        return SimpleNamespace(
+            name="product",
+            device_type=device,
+            time_range=Interval(start, end),
+            is_user_annotation=annotation,
+        )
+
+    gpu_ran, cpu_ran = DeviceType.CUDA, DeviceType.CPU
+    events = [
+        *(event(gpu_ran, start, start + 1000) for start in (0, 500, 4000)),  # microseconds
+        event(gpu_ran, 0, 9000, annotation=True),
+        event(cpu_ran, 0, 9000),
+    ]
+    watched = nullcontext(SimpleNamespace(events=lambda: events))
+    monkeypatch.setattr(profiling, "profile", lambda **_: watched)
+    machine = Machine(torch.device("cpu"), seconds=60)
+    found = profiling.measure_idle(lambda _: None, machine, torch.zeros(1, 4), step_seconds=0.01)
+    assert found == {"idle_share": 0.75, "device_operations": 3, "longest_ms": {"product": 3.0}}
 
 
 def test_time_that_two_kernels_share_counts_once() -> None:

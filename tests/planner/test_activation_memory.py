@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from measuring.flash_attention import emulated_flash_attention
 from peft import PeftModel
 from torch import Tensor
 from transformers import GptOssConfig, LlamaConfig
@@ -13,6 +14,7 @@ from animelm.model.architecture import Config, new_model
 from animelm.model.attention.documents import packed_hidden_states
 from animelm.model.checkpoint.load import load_base
 from animelm.model.compile import compile_norms
+from animelm.model.fused.layers import fuse_layers
 from animelm.model.kept_activations import AdapterShape, BatchShape
 from animelm.model.lora.adapters import (
     LoraSettings,
@@ -21,6 +23,9 @@ from animelm.model.lora.adapters import (
     stack_adapter,
 )
 from animelm.model.lora.targets import DEFAULT_TARGETS, audit_targets
+from animelm.model.moe.experts import use_expert_engine
+from animelm.model.moe.grouped.products import GroupedMM
+from animelm.model.moe.grouped.projection import GroupedEngine
 from animelm.planner.activation_memory import activations
 
 TOKENS = 384
@@ -34,6 +39,7 @@ LLAMA = LlamaConfig(
     num_attention_heads=4, num_key_value_heads=2,
 )  # fmt: skip
 PLAIN = BatchShape(TOKENS, TOKENS, torch.bfloat16, checkpointing=False)
+ON_GPU = replace(PLAIN, device="cuda")  # its code runs here with the flash kernel emulated
 ATTENTION = ("q_proj", "v_proj")
 
 
@@ -77,6 +83,9 @@ def kept_by_autograd(model: PeftModel, shape: BatchShape) -> int:
             DEFAULT_TARGETS,
             0.05,
         ),
+        (ON_GPU, DEFAULT_TARGETS, 0.05),
+        (ON_GPU, ATTENTION, 0.0),
+        (replace(ON_GPU, checkpointing=True), DEFAULT_TARGETS, 0.05),
     ],
 )
 @pytest.mark.parametrize("config", [GPT_OSS, LLAMA], ids=["gpt-oss", "llama"])
@@ -91,10 +100,15 @@ def test_what_is_kept_is_what_autograd_keeps(
     adapters = AdapterShape.of(lora, audit_targets(model, targets))
     if shape.compiled:
         compile_norms(base)
+    if shape.fused:
+        fuse_layers(base)
+        use_expert_engine(base, GroupedEngine(GroupedMM()))
     if shape.checkpointing:
         recompute_activations(base, adapters, shape.kept_bytes, shape.compiled)
     estimate = activations(config, adapters, shape, quantized=True)
-    assert estimate.kept == pytest.approx(kept_by_autograd(model.train(), shape), rel=0.02)
+    with emulated_flash_attention():
+        kept = kept_by_autograd(model.train(), shape)
+    assert estimate.kept == pytest.approx(kept, rel=0.02)
 
 
 @pytest.mark.parametrize("shape", [PLAIN, replace(PLAIN, checkpointing=True)], ids=["", "again"])

@@ -27,14 +27,21 @@ class _Adapters:
         lora_b: [O, R] of each.
     """
 
-    def __init__(self, loras: Sequence[ActiveLora], dtype: torch.dtype) -> None:
-        self.loras = loras
+    def __init__(
+        self, loras: Sequence[ActiveLora], lora_a: Tensor, lora_b: Sequence[Tensor]
+    ) -> None:
+        self.loras, self.lora_a, self.lora_b = loras, lora_a, lora_b
         self.ranks = [len(lora.lora_a) for lora in loras]
-        first = loras[0].lora_a
-        self.lora_a = first.new_empty(sum(self.ranks), first.shape[1], dtype=dtype)
-        self.lora_b = [torch.empty_like(lora.lora_b, dtype=dtype) for lora in loras]
-        places = [*self.lora_a.split(self.ranks), *self.lora_b]
-        torch._foreach_copy_(places, self.parameters)
+
+    @staticmethod
+    def converted(loras: Sequence[ActiveLora], dtype: torch.dtype) -> "_Adapters":
+        """The adapters in ``dtype``, by one copy of all."""
+        first, ranks = loras[0].lora_a, [len(lora.lora_a) for lora in loras]
+        lora_a = first.new_empty(sum(ranks), first.shape[1], dtype=dtype)
+        lora_b = [torch.empty_like(lora.lora_b, dtype=dtype) for lora in loras]
+        adapters = _Adapters(loras, lora_a, lora_b)
+        torch._foreach_copy_([*lora_a.split(ranks), *lora_b], adapters.parameters)
+        return adapters
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -90,10 +97,10 @@ class _SharedInput(torch.autograd.Function):
             output.addmm_(x @ lora_a.T, lora_b.T, alpha=below.scaling)
         ctx.linears, ctx.seed = linears, seed
         if parameters:
-            ctx.adapters = _Adapters(_trained(linears), x.dtype)
-            masked = _masked(x, ctx.adapters, seed)
-            hidden = ctx.adapters.add_to(_adapted(outputs, linears), masked)
-            ctx.save_for_backward(x, hidden)
+            adapters = _Adapters.converted(_trained(linears), x.dtype)
+            masked = _masked(x, adapters, seed)
+            hidden = adapters.add_to(_adapted(outputs, linears), masked)
+            ctx.save_for_backward(x, hidden, adapters.lora_a, *adapters.lora_b)
         return y
 
     @staticmethod
@@ -104,8 +111,8 @@ class _SharedInput(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_x = _frozen_input_gradient(linears, grads)
         if saved:
-            x, hidden = saved
-            adapters, own = ctx.adapters, _adapted(grads, linears)
+            x, hidden, lora_a, *lora_b = saved
+            adapters, own = _Adapters(_trained(linears), lora_a, lora_b), _adapted(grads, linears)
             grad_hidden = adapters.hidden_gradient(own)
             masked = _masked(x, adapters, ctx.seed)
             parameter_grads = adapters.gradients(masked, hidden, own, grad_hidden)

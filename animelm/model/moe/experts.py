@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from transformers import GptOssConfig
 
-from animelm.model.lora.linear import LoraLinear
 from animelm.model.moe.expert_pass import ExpertLayers, expert_pass
 from animelm.model.moe.grouped.expert_pass import fits_grouped_pass, grouped_expert_pass
 from animelm.model.moe.grouped.projection import GroupedEngine
@@ -94,19 +93,22 @@ class Experts(nn.Module):
         return self
 
     def lay_weights_side_by_side(self) -> None:
-        """Moves each frozen parameter of all experts into one storage, which grouped products read.
+        """Moves parameters that all experts have into one storage, which grouped products read.
 
-        Sharded parameters stay as they are.
+        That is the frozen weights, scales and biases, and A and B of every adapter, which remain
+        parameters of their own. Sharded parameters, and weights that are trained themselves, stay
+        where they are.
         """
         for projections in (self.gate_up_projs, self.down_projs):
-            layers = [
-                module.get_base_layer() if isinstance(module, LoraLinear) else module
-                for module in projections
-            ]
-            for name, first in layers[0].named_parameters():
-                parameters = [layer.get_parameter(name) for layer in layers]
-                if type(first.data) is Tensor and not first.requires_grad:
-                    lay_side_by_side(parameters)
+            by_name: dict[str, list[nn.Parameter]] = {}
+            for projection in projections:
+                for name, parameter in projection.named_parameters():
+                    if "lora_" in name or not parameter.requires_grad:
+                        by_name.setdefault(name, []).append(parameter)
+            for alike in by_name.values():
+                kinds = {(type(p.data), p.shape, p.dtype) for p in alike}
+                if len(kinds) == 1 and type(alike[0].data) is Tensor:
+                    lay_side_by_side(alike)
 
     def _layers(self) -> list[ExpertLayers] | None:
         found = []

@@ -15,7 +15,7 @@ from animelm.model.quantization.double_quantization import NestedScales, nested_
 from animelm.model.quantization.mxfp4 import LinearMXFP4
 from animelm.model.quantization.nf4 import BLOCK, dequantize_nf4, quantize_nf4, unpack_nf4
 from animelm.model.quantization.packed_linear import PackedLinear, evens_first
-from animelm.model.stacks import stacked
+from animelm.model.stacks import selected, stacked
 
 Quantization = Literal["nf4", "nf4-double", "mxfp4", "none"]
 
@@ -120,12 +120,17 @@ def weight_in(
     return (evens_first(layer.weight) if even_rows_first else layer.weight).to(dtype)
 
 
-def stacked_weight(layers: Sequence[nn.Linear], dtype: torch.dtype) -> Tensor:
-    """The weights [E, O, I] in ``dtype`` of E layers of one kind and size, in a few operations."""
+def stacked_weight(
+    layers: Sequence[nn.Linear], dtype: torch.dtype, chosen: Tensor | None = None
+) -> Tensor:
+    """The weights [E, O, I] in ``dtype`` of E layers of one kind and size, in a few operations.
+
+    With ``chosen``, see ``PackedLinear.dequantize_all``.
+    """
     first = layers[0]
     if isinstance(first, PackedLinear):
-        return type(first).dequantize_all(cast(Sequence[PackedLinear], layers), dtype)
-    return stacked([layer.weight for layer in layers]).to(dtype)
+        return type(first).dequantize_all(cast(Sequence[PackedLinear], layers), dtype, chosen)
+    return selected(stacked([layer.weight for layer in layers]), chosen).to(dtype)
 
 
 def bits_per_weight(layer: nn.Module) -> int:

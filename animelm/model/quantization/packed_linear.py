@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from animelm.errors import UserError
-from animelm.model.stacks import stacked
+from animelm.model.stacks import selected, stacked
 
 
 class PackedLinear(nn.Linear):
@@ -87,20 +87,29 @@ class PackedLinear(nn.Linear):
         return self._unpack(evens_first(self.weight), reordered, out)
 
     @classmethod
-    def dequantize_all(cls, layers: Sequence[Self], dtype: torch.dtype) -> Tensor:
+    def dequantize_all(
+        cls, layers: Sequence[Self], dtype: torch.dtype, chosen: Tensor | None = None
+    ) -> Tensor:
         """The weights [E, O, I] of E layers of one size, dequantized in one call.
 
         Packed bytes and scales are taken one after the other, which is exact where no block crosses
         from one layer to the next. Where one would, the layers are dequantized one by one.
+
+        Args:
+            layers: the layers.
+            dtype: a float type.
+            chosen: int64 [n], the numbers of layers, each of which may come several times or not at
+                all: the result is [n, O, I]; None: all in order.
         """
         first = layers[0]
-        shape = (len(layers), first.out_features, first.in_features)
         if first.in_features * first.out_features % cls.block_size:
-            return torch.stack([layer.dequantize(dtype) for layer in layers])
-        out = torch.empty(shape, dtype=dtype, device=first.weight.device)
-        packed = stacked([layer.weight for layer in layers]).flatten(0, 1)
+            return selected(torch.stack([layer.dequantize(dtype) for layer in layers]), chosen)
+        packed = selected(stacked([layer.weight for layer in layers]), chosen)
         parts = zip(*(layer.scale_parameters() for layer in layers), strict=True)
-        cls._unpack_all(packed, [stacked(part) for part in parts], out.flatten(0, 1))
+        scales = [selected(stacked(part), chosen) for part in parts]
+        shape = (len(packed), first.out_features, first.in_features)
+        out = torch.empty(shape, dtype=dtype, device=first.weight.device)
+        cls._unpack_all(packed.flatten(0, 1), scales, out.flatten(0, 1))
         return out
 
     @classmethod

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from animelm.model.moe.expert_pass import ExpertLayers, draw_seed
 from animelm.model.moe.grouped.gradients import accumulate
-from animelm.model.moe.grouped.operators import gated_unit, gated_unit_backward
+from animelm.model.moe.grouped.operators import combine, gated_unit, gated_unit_backward
 from animelm.model.moe.grouped.projection import GroupedEngine, GroupedProjection, are_alike
 from animelm.model.moe.grouped.routing import DeviceRouting
 from animelm.model.moe.routing import Groups
@@ -33,10 +33,11 @@ class _Layer:
         engine: GroupedEngine,
         groups: Groups,
         seed: int | None,
+        chosen: Tensor | None = None,
     ) -> None:
         def projection(name: str, number: int) -> GroupedProjection:
             linears = [getattr(expert, name) for expert in experts]
-            return GroupedProjection(linears, dtype, engine, groups, (seed or 0) + number)
+            return GroupedProjection(linears, dtype, engine, groups, (seed or 0) + number, chosen)
 
         self.gate_up, self.down = projection("gate_up", 0), projection("down", 1)
 
@@ -84,7 +85,7 @@ def _backward(
     weights: Tensor,
     order: Tensor,
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Gradients of x [N, C], of the routing weights [T, K], and of every expert's adapters.
+    """Gradients of x [N, C], of the routing weights [T, K], and of all experts' adapters.
 
     The last are four stacks: of gate_up's A and B, and of down's.
 
@@ -122,6 +123,28 @@ def _backward(
     return grad_x, grad_weights, [*gate_up_grads, *down_grads]
 
 
+def _few_tokens(
+    hidden: Tensor,
+    weights: Tensor,
+    indices: Tensor,
+    experts: Sequence[ExpertLayers],
+    swiglu: SwiGLU,
+    engine: GroupedEngine,
+) -> Tensor:
+    """The pass for fewer rows than experts, as in decoding: only chosen experts are dequantized.
+
+    Each row is a group of its own, so nothing is sorted; there is no backward pass.
+    """
+    choices = torch.arange(indices.numel() + 1, dtype=torch.int32, device=hidden.device)
+    groups = Groups(choices[:-1], choices[1:])
+    layer = _Layer(experts, hidden.dtype, engine, groups, draw_seed(experts[0]), indices.flatten())
+    x = hidden[:, None].expand(-1, indices.shape[1], -1).reshape(-1, hidden.shape[1])
+    gate_up, _ = layer.gate_up.forward(x)
+    rows, _ = layer.down.forward(gated_unit(gate_up, swiglu.alpha, swiglu.limit))
+    summed: Tensor = combine(rows, choices[:-1].long().view_as(indices), weights)
+    return summed
+
+
 def fits_grouped_pass(experts: Sequence[ExpertLayers]) -> bool:
     """Whether all experts are alike, so that their layers and adapters can be stacked."""
     return all(
@@ -145,6 +168,8 @@ def grouped_expert_pass(
         experts: the layers of every expert, for which ``fits_grouped_pass`` is true.
         engine: how they are computed.
     """
+    if not torch.is_grad_enabled() and indices.numel() < len(experts):
+        return _few_tokens(hidden, weights, indices, experts, swiglu, engine)
     parameters: list[Any] = [p for layers in experts for p in layers.parameters]
     return _GroupedPass.apply(
         hidden, weights, indices, experts, swiglu, recompute, engine, *parameters

@@ -35,15 +35,19 @@ def _stack(gradients: Sequence[Tensor | None], like: Tensor) -> Tensor | None:
     known = [gradient for gradient in gradients if gradient is not None]
     if len(known) < max(2, len(gradients)):
         return None
-    first, size = known[0], known[0].nbytes
-    whole = first.untyped_storage().data_ptr()
+    first = known[0]
+    begin, whole = first.data_ptr(), first.untyped_storage().data_ptr()
+    # There may be gaps between them.
+    step = known[1].data_ptr() - begin
     for place, gradient in enumerate(known):
         if (
             gradient.shape != like.shape[1:]
             or gradient.dtype != like.dtype
             or not gradient.is_contiguous()
-            or gradient.data_ptr() != first.data_ptr() + place * size
+            or gradient.data_ptr() != begin + place * step
             or gradient.untyped_storage().data_ptr() != whole
         ):
             return None
-    return torch.as_strided(first, like.shape, (first.numel(), *first.stride()))
+    if step < first.nbytes or step % first.itemsize:
+        return None
+    return torch.as_strided(first, like.shape, (step // first.itemsize, *first.stride()))

@@ -23,7 +23,7 @@ from animelm.model.moe.grouped.products import GroupedProducts
 from animelm.model.moe.projection import AdaptedLinear
 from animelm.model.moe.routing import Groups
 from animelm.model.quantization.linear4bit import stacked_weight
-from animelm.model.stacks import stacked
+from animelm.model.stacks import selected, stacked
 
 _COLUMNS = 8  # 16 bytes in bf16, 32 in float32
 
@@ -42,21 +42,26 @@ class GroupedEngine:
 
 
 class _FrozenWeights:
-    """The dequantized weights of all experts, or of a part of them at a time."""
+    """The dequantized weights of all experts, of a part of them at a time, or of chosen ones."""
 
     def __init__(
-        self, layers: Sequence[nn.Linear], dtype: torch.dtype, engine: GroupedEngine
+        self,
+        layers: Sequence[nn.Linear],
+        dtype: torch.dtype,
+        engine: GroupedEngine,
+        chosen: Tensor | None,
     ) -> None:
         self.layers, self.dtype, self.products = layers, dtype, engine.products
+        self.chosen = chosen
         self.at_once = min(engine.experts_at_once or len(layers), len(layers))
 
     @cached_property
     def _all(self) -> Tensor:
-        return stacked_weight(self.layers, self.dtype)
+        return stacked_weight(self.layers, self.dtype, self.chosen)
 
     def rows(self, x: Tensor, groups: Groups, transposed: bool) -> Tensor:
         """x Wᵀ [N, O] if ``transposed``, else x W [N, I]."""
-        if self.at_once == len(self.layers):
+        if self.chosen is not None or self.at_once == len(self.layers):
             weights = self._all.transpose(1, 2) if transposed else self._all
             return self.products.rows(x, weights, groups)
         layer = self.layers[0]
@@ -85,11 +90,12 @@ class _Update:
         layers: Sequence[nn.Linear],
         has_bias: bool,
         dtype: torch.dtype,
+        chosen: Tensor | None,
     ) -> None:
         self.lora = loras[0] if loras else None
         rank = len(loras[0].lora_a) if loras else 0
         self.bias_column = rank if has_bias else None
-        columns = -(-(rank + has_bias) // _COLUMNS) * _COLUMNS
+        columns = update_columns(rank + has_bias)
         sizes = (len(layers), layers[0].out_features, layers[0].in_features)
         lora_a, lora_b = (
             stacked([getattr(lora, name) for lora in loras]) if loras else None
@@ -97,9 +103,8 @@ class _Update:
         )
         bias = stacked([layer.bias for layer in layers]) if has_bias else None
         scaling = self.lora.scaling if self.lora else 1.0
-        self.lora_a, self.scaled_b = pack_update(
-            lora_a, lora_b, bias, scaling, sizes, columns, dtype
-        )
+        packed = pack_update(lora_a, lora_b, bias, scaling, sizes, columns, dtype)
+        self.lora_a, self.scaled_b = (selected(each, chosen) for each in packed)
 
     def hidden(
         self, x: Tensor, products: GroupedProducts, groups: Groups, bias: bool = True
@@ -123,6 +128,7 @@ class GroupedProjection:
         engine: How they are computed.
         groups: The rows of each expert.
         seed: Of the dropout's masks.
+        chosen: The expert of each group; None: the groups are the experts in order.
     """
 
     def __init__(
@@ -132,16 +138,19 @@ class GroupedProjection:
         engine: GroupedEngine,
         groups: Groups,
         seed: int,
+        chosen: Tensor | None = None,
     ) -> None:
         self.products, self.groups, self.seed = engine.products, groups, seed
         layers = [linear.layer for linear in linears]
-        self.frozen = _FrozenWeights(layers, dtype, engine)
+        self.frozen = _FrozenWeights(layers, dtype, engine, chosen)
         self.lora = linears[0].lora
         has_bias = layers[0].bias is not None
         trained = [linear.lora for linear in linears if linear.lora]
-        self.update = _Update(trained, layers, has_bias, dtype) if trained or has_bias else None
+        self.update = None
+        if trained or has_bias:
+            self.update = _Update(trained, layers, has_bias, dtype, chosen)
         below = zip(*(linear.below for linear in linears), strict=True)
-        self.below = [_Update(loras, layers, False, dtype) for loras in below]
+        self.below = [_Update(loras, layers, False, dtype, chosen) for loras in below]
 
     def dropped(self, x: Tensor) -> Tensor:
         """x after the trained adapters' dropout."""
@@ -197,8 +206,8 @@ class GroupedProjection:
         """Gradients of A [E, R, I] and of B [E, O, R] in the parameters' type."""
         if self.lora is None:
             return []
-        return [
-            *adapter_gradients(
+        return list(
+            adapter_gradients(
                 self.products.outer(grad_hidden, masked_x, self.groups),
                 self.products.outer(grad_y, hidden, self.groups),
                 *self.groups,
@@ -206,10 +215,15 @@ class GroupedProjection:
                 self.lora.scaling,
                 self.lora.lora_a.dtype,
             )
-        ]
+        )
 
     def _add(self, y: Tensor, x: Tensor, weights: Tensor) -> None:
         self.products.add_rows(y, x, weights, self.groups)
+
+
+def update_columns(used: int) -> int:
+    """P for ``used`` columns: whole 16 bytes."""
+    return -(-used // _COLUMNS) * _COLUMNS
 
 
 def are_alike(linears: Sequence[AdaptedLinear]) -> bool:

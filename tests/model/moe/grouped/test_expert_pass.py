@@ -15,6 +15,7 @@ from animelm.model.moe.grouped.projection import GroupedEngine
 from animelm.model.moe.grouped.triton_products import TritonProducts
 from animelm.model.moe.routing import Groups
 from animelm.model.moe.swiglu import SwiGLU
+from animelm.model.quantization.linear4bit import stacked_weight
 
 EXPERTS, HIDDEN, INTERMEDIATE, TOKENS = 5, 64, 32, 19
 SWIGLU = SwiGLU(alpha=1.702, limit=0.7)  # a limit low enough that some values are clamped
@@ -228,3 +229,29 @@ def test_gradients_of_an_expert_without_tokens_are_zero_whatever_a_kernel_leaves
     found = run(GroupedEngine(LeavingWhatWasThere()), inputs, layers, True)
     assert not torch.cat([grad.flatten() for grad in found]).isnan().any()
     assert not any(grad.any() for grad in found[-4:])
+
+
+@pytest.mark.parametrize("engine", ["grouped_mm", "triton", PARTS], indirect=True)
+@pytest.mark.parametrize("quantization", STORAGE)
+def test_for_few_tokens_only_chosen_experts_are_dequantized_and_the_output_is_the_same(
+    engine: GroupedEngine, quantization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    layers = random_experts(EXPERTS, HIDDEN, INTERMEDIATE, quantization)
+    states, weights, indices = routed(torch.tensor([[3, 1], [4, 3]]), HIDDEN)
+    dequantized: list[int] = []
+
+    def noted(*arguments) -> Tensor:
+        weight = stacked_weight(*arguments)
+        dequantized.append(len(weight))
+        return weight
+
+    monkeypatch.setattr(projection, "stacked_weight", noted)
+    with torch.no_grad():
+        expected = expert_pass(states, weights, indices, layers, SWIGLU, True)
+        arguments = (states, weights, indices, layers, SWIGLU, True, engine)
+        with CountOperations() as found:
+            ours = grouped_expert_pass(*arguments)
+    assert (ours - expected).abs().max() <= FLOAT32 * expected.abs().max()
+    assert dequantized == [4, 4]
+    assert not found.host_syncs and found.total <= 60

@@ -39,10 +39,10 @@ def adapters(layers: list[ExpertLayers]) -> list[Tensor]:
     return [parameter for expert in layers for parameter in expert.parameters]
 
 
-def output(layers: list[ExpertLayers], batch: int) -> Tensor:
+def output(layers: list[ExpertLayers], batch: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
     torch.manual_seed(batch)
     indices = torch.rand(TOKENS, len(layers)).topk(2).indices
-    states, weights, indices = routed(indices, HIDDEN, torch.bfloat16)
+    states, weights, indices = routed(indices, HIDDEN, dtype)
     return grouped_expert_pass(states, weights, indices, layers, SWIGLU, False, ENGINE)
 
 
@@ -70,18 +70,21 @@ def test_gradients_of_three_batches_are_their_sum_to_the_bit(restored: bool) -> 
         assert torch.equal(parameter.grad, parts[0] + parts[1] + parts[2])
 
 
-def operations_of_two_batches(experts: int) -> list[int]:
+def operations_of_two_batches(experts: int, dtype: torch.dtype) -> list[int]:
     layers = new_layers(experts)
     counts = []
     for batch in range(2):
         with CountOperations() as found:
-            output(layers, batch).float().sum().backward()
+            output(layers, batch, dtype).float().sum().backward()
         counts.append(found.total)
     return counts
 
 
-def test_a_second_batch_takes_one_more_operation_for_each_kind_of_matrix() -> None:
-    four, nine = map(operations_of_two_batches, (4, 9))
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+def test_a_second_batch_takes_one_more_operation_for_each_kind_of_matrix(
+    dtype: torch.dtype,
+) -> None:
+    four, nine = (operations_of_two_batches(experts, dtype) for experts in (4, 9))
     assert four == nine
     assert four[1] == four[0] + 4
 
