@@ -27,6 +27,7 @@ _ASKING = re.compile(
     r"the|an?|of|in|on|at|to|by|for|from|with|s",
     re.IGNORECASE,
 )
+_KANJI = re.compile(r"[一-鿿々〆]")
 _SPACED = re.compile(r"[a-z]\s+[a-z]")
 
 
@@ -75,10 +76,10 @@ class Wordings:
         return all(found) or (any(found) and self._share_first_word(one, other))
 
     def may_be_on_one_thing(self, one: int, other: int) -> bool:
-        """Whether the first word of one question stands in the other, or most of its characters."""
-        first, second = set(self._first[one]), set(self._first[other])
+        """Whether the first word of one question stands in the other, or most of its kanji."""
+        first, second = (set(_KANJI.findall(self._first[number])) for number in (one, other))
         shorter = min(len(first), len(second))
-        return self._share_first_word(one, other) or len(first & second) > shorter / 2
+        return self._share_first_word(one, other) or 2 * len(first & second) > shorter
 
     def pairs_on_one_thing(self, numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
         """The pairs of these questions of which ``on_one_thing`` holds."""
