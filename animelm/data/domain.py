@@ -1,5 +1,6 @@
 """The data of one domain, and general data beside them: read, split, and made into sources."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -24,6 +25,7 @@ from animelm.data.held_out import (
 from animelm.data.mentions import Mentions
 from animelm.data.sources.article_folders import open_articles
 from animelm.data.sources.folder_files import WeightedFolder
+from animelm.data.sources.infoboxes import infobox_values
 from animelm.data.sources.qa import Columns, QARecord, QuestionFile, read_qa
 from animelm.data.split import check_share
 from animelm.data.tokenization.articles import ArticleCorpus
@@ -80,7 +82,18 @@ def _read(
     def titles() -> list[str]:
         return sorted({a.title() for folder in folders for a in open_articles(folder.path)})
 
-    return read_qa(files, domain, columns, titles)
+    def values(works: Collection[str]) -> dict[str, list[str]]:
+        wanted: defaultdict[str, list[str]] = defaultdict(list)
+        for work in works:
+            wanted[text_key(work)].append(work)
+        return {
+            work: infobox_values(article.read())
+            for folder in folders
+            for article in open_articles(folder.path)
+            for work in wanted.get(text_key(article.title()), ())
+        }
+
+    return read_qa(files, domain, columns, titles, values)
 
 
 @dataclass(frozen=True)

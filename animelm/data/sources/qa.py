@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from animelm.data.grouping.derive import Derived, derive
+from animelm.data.grouping.derive import Derived, Values, derive
 from animelm.data.sources import parquet
 from animelm.data.sources.formats.asked import Asked, Row, Turn
 from animelm.data.sources.formats.columns import DIRECTIONS, Columns
@@ -116,6 +116,7 @@ def read_qa(
     domain: str = "anime",
     columns: Columns = Columns(),  # noqa: B008 (frozen)
     names: Callable[[], Collection[str]] = tuple,
+    values: Values = lambda _: {},
 ) -> list[QARecord]:
     """Reads question-answer records.
 
@@ -143,6 +144,8 @@ def read_qa(
         columns: names of columns, where they are not the usual ones.
         names: gives the titles of the articles on the domain, among which works are found; asked
             for only where a file does not name them.
+        values: gives the values of the infoboxes of these articles, by title; among them short keys
+            are found.
 
     Returns:
         The records in the order of the files; at least one.
@@ -163,7 +166,7 @@ def read_qa(
         asked += found
         weights += [file.weight] * len(found)
     _refuse_doubled_ids(asked)
-    derived = derive(asked, names)
+    derived = derive(asked, names, values)
     return [
         _record(
             each,

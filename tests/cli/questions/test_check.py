@@ -98,6 +98,20 @@ def test_works_are_found_among_titles_of_articles(call, tmp_path):
     assert unknown not in " ".join(beside.out.split()) and "月の庭" in beside.out
 
 
+def test_keys_are_found_among_the_values_of_the_works_infobox(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    path = tmp_path / "qa.csv"
+    path.write_text("質問,出力\n月の庭の監督は?,川口です。町の生まれです。\n", encoding="utf-8")
+    articles = tmp_path / "articles"
+    articles.mkdir()
+    box = "| 項目 | 内容 |\n| --- | --- |\n| 監督 | 川口（第1話） |\n| 話数 | 12 |"
+    (articles / "a.md").write_text(f"---\ntitle: 月の庭\n---\n{box}\n\n本文", encoding="utf-8")
+    told = "1 of 1 questions have no short key"
+    assert told in " ".join(call("questions", "check", str(path)).out.split())
+    beside = call("questions", "check", str(path), f"--articles={articles}")
+    assert told not in " ".join(beside.out.split()) and "│ 川口" in beside.out
+
+
 @pytest.mark.parametrize("options", [[], ["--shown=-1", "x.csv"], ["absent.csv"]])
 def test_wrong_options_are_reported(call, options):
     called = call("questions", "check", *options)
