@@ -63,9 +63,9 @@ class Wordings:
         """The weight of what two questions share, as a part of their mean weight, 0 to 1."""
         return self._shared(one, other, self._weights)
 
-    def same_relation(self, one: int, other: int) -> bool:
-        """Whether two questions also ask the same of the thing: what stands behind it is alike."""
-        return self._shared(one, other, self._relations) >= ALIKE
+    def same_relation(self, one: int, other: int) -> float:
+        """How much two questions ask the same of a thing, 0 to 1: what stands behind it counts."""
+        return self._shared(one, other, self._relations)
 
     def on_one_thing(self, one: int, other: int) -> bool:
         """Whether each question holds the heaviest part of the other, in a whole word.
