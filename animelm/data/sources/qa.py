@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".txt", parquet.SUFFIX)
+_SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 
 @dataclass(frozen=True)
@@ -206,12 +207,16 @@ def _files(given: Path) -> list[Path]:
     if not path.exists():
         raise UserError(f"{path}: no such file; expected questions and answers")
     if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"{path}: expected a file name that ends in {', '.join(SUFFIXES)}")
+        table = path.suffix.lower() in _SPREADSHEETS
+        hint = "; save the sheet as CSV UTF-8" if table else ""
+        raise UserError(f"{path}: expected a file name that ends in {', '.join(SUFFIXES)}{hint}")
     return [path]
 
 
 def question_files_in(folder: Path) -> list[Path]:
-    """The files of questions in a folder and those below it, sorted, without hidden ones.
+    """The files of questions in a folder and those below it, sorted.
+
+    Hidden ones, and those that an office program writes beside an open file, are left out.
 
     Raises:
         UserError: there are none.
@@ -221,7 +226,7 @@ def question_files_in(folder: Path) -> list[Path]:
         for file in folder.rglob("*")
         if file.is_file()
         and file.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and not any(part.startswith((".", "~$")) for part in file.relative_to(folder).parts)
     )
     if not files:
         raise UserError(f"{folder}: is a folder without files of questions ({', '.join(SUFFIXES)})")
