@@ -63,22 +63,29 @@ def suspects(split: QuestionSplit) -> list[Suspect]:
             for other in trained.get(key, [])
         )
         for key, other in pairs:
-            if _alike(wordings, number, other, key):
+            is_offered = key in key_of(record.question)
+            if _alike(wordings, number, other, is_offered or joins_nothing(key)):
                 found.append(Suspect(record, records[other], key))
                 break
     return found
 
 
 def _keys(record: QARecord) -> list[str]:
-    """The keys that say which fact is meant, as they are compared."""
-    asked = key_of(record.question)
-    keys = dict.fromkeys(map(key_of, record.keys))
-    return [key for key in keys if not is_yes_or_no(key) and key not in asked]
+    """The keys other than yes and no, as they are compared."""
+    return [key for key in dict.fromkeys(map(key_of, record.keys)) if not is_yes_or_no(key)]
 
 
-def _alike(wordings: Wordings, one: int, other: int, key: str) -> bool:
+def _alike(wordings: Wordings, one: int, other: int, says_little: bool) -> bool:
+    """Whether two questions with one key are alike.
+
+    Args:
+        wordings: the words of all questions.
+        one: number of a question.
+        other: number of another one.
+        says_little: whether many facts share the key: a number, or a name that the question offers.
+    """
     similarity, on_one = wordings.similarity(one, other), wordings.on_one_thing(one, other)
-    if joins_nothing(key):
+    if says_little:
         return on_one and similarity >= _NUMBERS_ALIKE
     if on_one:
         return similarity >= ALIKE

@@ -8,6 +8,7 @@ from typing import Literal
 from animelm.data.held_out import QuestionSplit
 from animelm.data.sources.qa import QARecord
 
+Part = Literal["dev", "test"]
 HELD_OUT_FILE = "held_out.jsonl"
 
 
@@ -24,7 +25,7 @@ class HeldOutFact:
     """
 
     held_out_set: str
-    part: Literal["dev", "test"]
+    part: Part
     work: str | None
     fact: str
     questions: tuple[str, ...]
@@ -32,10 +33,11 @@ class HeldOutFact:
 
 def held_out_facts(split: QuestionSplit) -> list[HeldOutFact]:
     """Every fact that is asked in a held-out set, in the order of sets and questions."""
+    parts: list[tuple[Part, dict[str, list[QARecord]]]] = [("dev", split.dev), ("test", split.test)]
     return [
         HeldOutFact(name, part, members[0].work if members[0].work_is_known else None, fact, asked)
         for name in dict.fromkeys([*split.dev, *split.test])
-        for part, sets in (("dev", split.dev), ("test", split.test))
+        for part, sets in parts
         for fact, members in _by_fact(sets.get(name, [])).items()
         for asked in [tuple(record.question for record in members)]
     ]

@@ -1,5 +1,7 @@
+from dataclasses import replace
+
 from animelm.data.doubtful import about_answers, about_suspects, answered_differently, asked_again
-from animelm.data.held_out import SplitSettings, split_questions
+from animelm.data.held_out import UNSEEN_FACT, SplitSettings, split_questions
 from animelm.data.sources.qa import read_qa
 
 SPLIT = SplitSettings(held_out_wordings=0.25, held_out_works=0.5)
@@ -32,6 +34,19 @@ def test_shared_answers_of_two_things_and_named_facts_are_no_suspects(tmp_path):
     countries = ("日本", "中国", "インド", "タイ", "モンゴル", "ネパール", "ラオス", "カンボジア")
     records = read(tmp_path, *((f"{c}がある大陸はどこですか?", "アジア") for c in countries))
     assert about_suspects(split_questions(records, [], SPLIT)) == ""
+
+
+def test_a_choice_between_the_same_two_in_other_words_is_told(tmp_path):
+    asked = (
+        "花子と太郎、先に生まれたのはどちら?",
+        "花子と太郎、先に生まれたのはどっちですか?",
+        "川はどれ?",
+    )
+    records = read(tmp_path, *((question, "花子") for question in asked))
+    split = split_questions(records, [], SplitSettings())
+    one, other, _ = records
+    moved = replace(split, train=[one], test={UNSEEN_FACT: [replace(other, fact="別")]})
+    assert about_suspects(moved).startswith("1 of 1 questions")
 
 
 def test_rows_that_answer_a_question_differently_are_named(tmp_path):

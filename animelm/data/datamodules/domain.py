@@ -18,6 +18,7 @@ from animelm.data.batches.mixing import (
     repeats_per_epoch,
     training_loader,
 )
+from animelm.data.batches.sampler import BlockSampler
 from animelm.data.domain import DataPaths, DomainData, Shares, SourceName
 from animelm.data.doubtful import about_answers, about_suspects
 from animelm.data.held_out import DEFAULT_SPLIT, DOMAIN_SETS, TRAINED, SplitSettings
@@ -26,6 +27,7 @@ from animelm.data.small_data import (
     batches_shown,
     few_questions,
     few_steps,
+    much_padding,
     without_short_keys,
 )
 from animelm.data.sources.folder_files import FolderSetting, weighted_folders
@@ -308,6 +310,8 @@ class DomainDataModule(L.LightningDataModule):
             world_size=world_size,
         )
         rank_zero_info(f"{_counts(sources)}: {loader.sampler}")
+        if text := self._about_padding(loader.sampler, sources):
+            rank_zero_info(text)
         if (run := self.trainer) is not None:
             batches, text = batches_shown(len(loader), run.limit_train_batches)
             if text:
@@ -315,6 +319,8 @@ class DomainDataModule(L.LightningDataModule):
             limits = (run.accumulate_grad_batches, run.max_epochs, run.max_steps)
             if text := few_steps(batches, *limits):
                 rank_zero_warn(text)
+        if "articles" in wanted and (text := self.data.about_unrehearsed()):
+            rank_zero_warn(text)
         for name, source in sources.items():
             if not len(source.chosen):
                 rank_zero_warn(
@@ -322,6 +328,19 @@ class DomainDataModule(L.LightningDataModule):
                     f"{_WITHOUT[name]}"
                 )
         return loader
+
+    def _about_padding(
+        self, sampler: BlockSampler, sources: Mapping[SourceName, TrainingSource]
+    ) -> str:
+        lengths = [source.lengths[source.chosen] for source in sources.values()]
+        longest = max(int(each.max(initial=0)) for each in lengths)
+        return much_padding(
+            sampler.blocks,
+            self.block_size,
+            sampler.tokens,
+            _counts({self.epoch: sources[self.epoch]}),
+            min(longest, self.block_size),
+        )
 
     def _capped(self, sources: Mapping[SourceName, TrainingSource]) -> list[TrainingSource]:
         """The sources, none of which an epoch draws too often; a warning says what was lowered."""

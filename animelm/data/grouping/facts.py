@@ -25,6 +25,9 @@ _NUMBER = re.compile(
     r"(?:年|月|日|時|分|秒|回|話|巻|人|歳|才|円|位|番|個|つ|本|作|期|世紀|代|度|曲|名|部|章|頃|ごろ|以上|以下|"
     r"[a-z%]{1,3}|[\d〇一二三四五六七八九十百千万億兆]+)*"
 )
+_DATE = re.compile(r"年\d+月")
+_SAME_DATE = 0.1
+_SAME_NUMBER = 0.5
 _CONTENT = re.compile(r"[一-鿿々ァ-ヴー]{2}")
 _OVERLAP = 2  # characters that a subject has at least
 
@@ -118,20 +121,29 @@ def _subject(body: str, question: Question) -> str | None:
 
 
 def _join_by_key(questions: Sequence[Question], unions: Unions[int]) -> None:
-    """Joins questions on a work with the same key, in words of the same relation."""
+    """Joins questions on a work with the same key, in words of the same relation.
+
+    Of a number or a date, which two facts of a work may share, most of these words are needed.
+    """
     by_key: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for number, question in enumerate(questions):
         if question.work is None or question.fact is not None or _is_reverse(question):
             continue
         for key in question.keys:
-            if not joins_nothing(key) and key_of(key) not in key_of(question.question):
+            if not is_yes_or_no(key) and key_of(key) not in key_of(question.question):
                 by_key[key_of(question.work), key_of(key)].append(number)
-    for numbers in by_key.values():
+    for (_, key), numbers in by_key.items():
+        needed = _SAME_NUMBER if joins_nothing(key) else 0.0
         firsts = list(dict.fromkeys(map(unions.of, numbers)))
         for i, one in enumerate(firsts):
             for other in firsts[:i]:
-                if _relation(questions[one]) & _relation(questions[other]):
+                if _shared(_relation(questions[one]), _relation(questions[other])) > needed:
                     unions.join(one, other)
+
+
+def _shared(one: set[str], other: set[str]) -> float:
+    """The share of the smaller relation that stands in the other one."""
+    return len(one & other) / max(1, min(len(one), len(other)))
 
 
 def _join_rewordings(questions: Sequence[Question], unions: Unions[int]) -> None:
@@ -150,9 +162,16 @@ def _join_rewordings(questions: Sequence[Question], unions: Unions[int]) -> None
                 unions.of(one) != unions.of(other)
                 and not _on_two_works(questions[one], questions[other])
                 and wordings.similarity(one, other) >= ALIKE
-                and (not joins_nothing(key) or wordings.same_relation(one, other))
+                and wordings.same_relation(one, other) >= _relation_needed(key)
             ):
                 unions.join(one, other)
+
+
+def _relation_needed(key: str) -> float:
+    """How much of the relation two questions must share: a day or month is rarely two facts'."""
+    if not joins_nothing(key):
+        return 0.0
+    return _SAME_DATE if _DATE.search(key) else ALIKE
 
 
 def _on_two_works(one: Question, other: Question) -> bool:

@@ -1,7 +1,7 @@
 """Short keys of full-sentence answers: what all answers share and the question does not hold."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
 from animelm.data.grouping.names import Names
@@ -41,24 +41,30 @@ _TOPIC_MARKS = frozenset("はがを")
 
 
 def derive_keys(
-    questions: Sequence[str], answers: Sequence[str], names: Names = _NO_NAMES
+    questions: Sequence[str],
+    answers: Sequence[str],
+    names: Names = _NO_NAMES,
+    values: Collection[str] = (),
 ) -> tuple[str, ...]:
     """The short accepted answers; empty where none can be told from the rest of the sentences.
 
     - An answer that is no sentence about what was asked is a key as it is, without です.
     - Of a question that offers several quoted names, the one that every answer names.
     - What an answer says of a topic that it repeats from the question (…は…です).
+    - The one value of the work's infobox that every answer holds and the question does not.
     - A known name that every answer holds and the question does not.
     - Else the part that all answers share and the question does not hold, cut at particles: a
       quoted name first, then the last part, which Japanese puts the news in.
 
     Of an answer of several sentences only the first counts, and only what it says of the question's
-    topic, or a name: which of the others answers is not known.
+    topic, or a name: which of the others answers is not known. A value of the infobox may stand in
+    any of them.
 
     Args:
         questions: the question, and others that have an answer in common with it.
         answers: its accepted answers.
         names: known names, such as titles of articles.
+        values: values of the infobox of the work's article.
     """
     question = questions[0]
     several = any(map(has_several_sentences, answers))
@@ -66,8 +72,9 @@ def derive_keys(
     if all(_YES_OR_NO.match(answer.strip()) for answer in answers):
         return _distinct(_YES_OR_NO.match(answer.strip())[1] for answer in answers)  # type: ignore[index]
     short = [not is_sentence(body, question) for body in bodies]
+    value = _only_value(values, question, answers)
     if several and len(answers) == 1 and short[0]:
-        return ()
+        return (value,) if value else ()
     if all(short):
         return _distinct(unquoted(b) for b in bodies) if max(map(len, bodies)) <= _LONGEST else ()
     if any(short):
@@ -84,6 +91,8 @@ def derive_keys(
         return (min(said, key=len),)
     if all(predicates):
         return _distinct(predicates)
+    if value:
+        return (value,)
     named = names.longest_in(bodies[0], without=question)
     if named and all(occurs(named, body) for body in bodies):
         return (named,)
@@ -101,6 +110,17 @@ def _body(answer: str) -> str:
     if body != answer.strip().rstrip("。"):  # else the これは of a title
         body = _POINTER.sub("", body)
     return _TOPIC.sub("", body)
+
+
+def _only_value(values: Collection[str], question: str, answers: Sequence[str]) -> str | None:
+    """The value that all answers hold and the question does not, if it is the only one."""
+    found = [
+        value
+        for value in values
+        if not occurs(value, question) and all(occurs(value, answer) for answer in answers)
+    ]
+    whole = [v for v in found if not any(v != other and occurs(v, other) for other in found)]
+    return whole[0] if len(whole) == 1 else None
 
 
 def is_sentence(body: str, question: str) -> bool:

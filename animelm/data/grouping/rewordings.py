@@ -27,6 +27,7 @@ _ASKING = re.compile(
     r"the|an?|of|in|on|at|to|by|for|from|with|s",
     re.IGNORECASE,
 )
+_KANJI = re.compile(r"[一-鿿々〆]")
 _SPACED = re.compile(r"[a-z]\s+[a-z]")
 
 
@@ -62,9 +63,9 @@ class Wordings:
         """The weight of what two questions share, as a part of their mean weight, 0 to 1."""
         return self._shared(one, other, self._weights)
 
-    def same_relation(self, one: int, other: int) -> bool:
-        """Whether two questions also ask the same of the thing: what stands behind it is alike."""
-        return self._shared(one, other, self._relations) >= ALIKE
+    def same_relation(self, one: int, other: int) -> float:
+        """How much two questions ask the same of a thing, 0 to 1: what stands behind it counts."""
+        return self._shared(one, other, self._relations)
 
     def on_one_thing(self, one: int, other: int) -> bool:
         """Whether each question holds the heaviest part of the other, in a whole word.
@@ -75,10 +76,10 @@ class Wordings:
         return all(found) or (any(found) and self._share_first_word(one, other))
 
     def may_be_on_one_thing(self, one: int, other: int) -> bool:
-        """Whether the first word of one question stands in the other, or most of its characters."""
-        first, second = set(self._first[one]), set(self._first[other])
+        """Whether the first word of one question stands in the other, or most of its kanji."""
+        first, second = (set(_KANJI.findall(self._first[number])) for number in (one, other))
         shorter = min(len(first), len(second))
-        return self._share_first_word(one, other) or len(first & second) > shorter / 2
+        return self._share_first_word(one, other) or 2 * len(first & second) > shorter
 
     def pairs_on_one_thing(self, numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
         """The pairs of these questions of which ``on_one_thing`` holds."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from animelm.data.grouping.derive import Derived, derive
+from animelm.data.grouping.derive import Derived, Values, derive
 from animelm.data.sources import parquet
 from animelm.data.sources.formats.asked import Asked, Row, Turn
 from animelm.data.sources.formats.columns import DIRECTIONS, Columns
@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".txt", parquet.SUFFIX)
+_SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def read_qa(
     domain: str = "anime",
     columns: Columns = Columns(),  # noqa: B008 (frozen)
     names: Callable[[], Collection[str]] = tuple,
+    values: Values = lambda _: {},
 ) -> list[QARecord]:
     """Reads question-answer records.
 
@@ -143,6 +145,8 @@ def read_qa(
         columns: names of columns, where they are not the usual ones.
         names: gives the titles of the articles on the domain, among which works are found; asked
             for only where a file does not name them.
+        values: gives the values of the infoboxes of these articles, by title; among them short keys
+            are found.
 
     Returns:
         The records in the order of the files; at least one.
@@ -163,7 +167,7 @@ def read_qa(
         asked += found
         weights += [file.weight] * len(found)
     _refuse_doubled_ids(asked)
-    derived = derive(asked, names)
+    derived = derive(asked, names, values)
     return [
         _record(
             each,
@@ -203,12 +207,16 @@ def _files(given: Path) -> list[Path]:
     if not path.exists():
         raise UserError(f"{path}: no such file; expected questions and answers")
     if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"{path}: expected a file name that ends in {', '.join(SUFFIXES)}")
+        table = path.suffix.lower() in _SPREADSHEETS
+        hint = "; save the sheet as CSV UTF-8" if table else ""
+        raise UserError(f"{path}: expected a file name that ends in {', '.join(SUFFIXES)}{hint}")
     return [path]
 
 
 def question_files_in(folder: Path) -> list[Path]:
-    """The files of questions in a folder and those below it, sorted, without hidden ones.
+    """The files of questions in a folder and those below it, sorted.
+
+    Hidden ones, and those that an office program writes beside an open file, are left out.
 
     Raises:
         UserError: there are none.
@@ -218,7 +226,7 @@ def question_files_in(folder: Path) -> list[Path]:
         for file in folder.rglob("*")
         if file.is_file()
         and file.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and not any(part.startswith((".", "~$")) for part in file.relative_to(folder).parts)
     )
     if not files:
         raise UserError(f"{folder}: is a folder without files of questions ({', '.join(SUFFIXES)})")

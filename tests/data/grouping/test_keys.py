@@ -70,3 +70,17 @@ def test_other_questions_with_the_same_answer_say_what_is_asked():
 def test_a_known_name_is_preferred():
     question, answer = "月の庭の町は?", "月の庭の町には川があり、青山で人が暮らす。"
     assert derive_keys([question], [answer], Names(["青山", "月の庭"])) == ("青山",)
+
+
+@pytest.mark.parametrize(
+    ("answer", "keys"),
+    [
+        ("川口です。町の生まれです。", ["川口"]),
+        ("それを撮ったのが川口で、2004年に始まった月の庭である。", []),
+        ("それを月の庭で撮ったのが川口という人である。", ["川口"]),
+    ],
+)
+def test_the_only_value_of_the_infobox_in_an_answer_is_its_key(answer, keys):
+    values = ["川口", "川口花子", "2004年", "月の庭"]
+    found = derive_keys(["月の庭の監督は?"], [answer], Names([]), values)
+    assert [key for key in found if key in values] == keys

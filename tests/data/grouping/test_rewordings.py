@@ -53,6 +53,17 @@ def test_a_number_joins_questions_in_words_of_one_relation_alone():
     assert joined[:2] == [0, 0]
 
 
+def test_a_date_joins_questions_that_ask_for_the_same_of_one_work():
+    date = "2004年4月8日"
+    asked = ("「月の庭」の放送開始日はいつですか?", "「月の庭」はいつ放送が始まりましたか?")
+    questions = [Question(question, (date,), "月の庭", (date,)) for question in asked]
+    others = [
+        Question("「月の庭」の主人公の誕生日は?", (date,), "月の庭", (date,)),
+        Question("「星の道」の放送開始日はいつですか?", (date,), "星の道", (date,)),
+    ]
+    assert find_facts([*questions, *others]) == [0, 0, 2, 3]
+
+
 def test_yes_and_no_join_nothing_whatever_the_words():
     assert groups(("月の庭は映画ですか?", "はい"), ("月の庭という作品は映画?", "はい")) == [0, 1]
 

@@ -280,6 +280,45 @@ def test_empty_fields_beyond_the_header_are_accepted(tmp_path):
     assert [record.answers for record in read_qa(path)] == [("a",)]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "質問;出力\nq,r?;a\n",
+        "質問\t出力\nq,r?\ta\n",
+        'sep=;\n質問;出力\n"q,r?";a\n',
+        ',質問,出力\n0,"q,r?",a\n',
+        '問題,解答\n"q,r?",a\n',
+        'Q,A\n"q,r?",a\n',
+        '問い,答え\n"q,r?",a\n',
+        'input,output\n"q,r?",a\n',
+    ],
+)
+def test_tables_as_spreadsheets_write_them_are_read(tmp_path, text):
+    [record] = read_qa(write(tmp_path, "qa.csv", text))
+    assert (record.question, record.answers) == ("q,r?", ("a",))
+
+
+def test_a_first_column_without_a_name_that_holds_text_is_no_number_of_rows(tmp_path):
+    path = write(tmp_path, "qa.csv", ",質問,出力\n0,q,a\nx,r,b\n")
+    assert message(path).startswith(f"{path}:3: holds 'x' beyond the 2 columns")
+
+
+@pytest.mark.parametrize(
+    ("answer", "answers"),
+    [("12", ("12",)), ("1.5", ("1.5",)), ('["花子", "太郎"]', ("花子", "太郎"))],
+)
+def test_an_answer_in_json_may_be_a_number_or_a_list(tmp_path, answer, answers):
+    path = write(tmp_path, "qa.jsonl", f'{{"question": "誰?", "answer": {answer}}}\n')
+    assert read_qa(path)[0].answers == answers
+
+
+def test_what_an_office_program_leaves_beside_a_file_is_not_read(tmp_path):
+    write(tmp_path, "qa.csv", "質問,出力\nq,a\n")
+    write(tmp_path, "~$qa.csv", "\x15")
+    assert len(read_qa(tmp_path)) == 1
+    assert "save the sheet as CSV UTF-8" in message(write(tmp_path, "qa.xlsx", ""))
+
+
 def test_a_field_of_any_length_is_read(tmp_path):
     path = write(tmp_path, "qa.csv", f"質問,出力\nq,{'あ' * 200_000}\n")
     assert len(read_qa(path)[0].answers[0]) == 200_000
@@ -408,7 +447,7 @@ USER = {"role": "user", "content": "誰?"}
         ("qa.json", f'[\n{{"質問": {"1" * 5000}}}]', 2, "not valid JSON"),
         ("qa.tsv", "質問\t出力\na\tb\tc\n", 2, "holds 'c' beyond"),
         ("qa.jsonl", '{"instruction": "a", "output": ""}', 1, '"output" must be a non-empty'),
-        ("qa.jsonl", '{"prompt": "a", "completion": 1}', 1, '"completion" must be a non-empty'),
+        ("qa.jsonl", '{"prompt": "a", "completion": true}', 1, '"completion" must be a non-empty'),
         ("qa.jsonl", '{"messages": []}', 1, "expected a list of messages"),
         ("qa.jsonl", '{"messages": ["a"]}', 1, "message 1: expected an object with role"),
         ("qa.jsonl", lines([{"messages": [USER]}]), 1, "does not end with an answer"),
