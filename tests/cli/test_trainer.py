@@ -552,17 +552,37 @@ def test_a_run_goes_on_with_a_changed_corpus_and_more_epochs_on_purpose(
     assert step.optimizer_steps == 8
 
 
-@pytest.mark.parametrize("written", [{"sharded": True}, {"random_states": [{}, {}]}])
-def test_a_checkpoint_of_other_processes_is_refused(
-    call, runs: Runs, small, articles_of, tmp_path: Path, written: dict
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ({"sharded": True}, "the optimizer states in the checkpoint cannot be joined"),
+        ({"random_states": [{}, {}]}, "an optimizer step covered"),
+    ],
+)
+def test_a_checkpoint_of_other_processes_that_does_not_fit_is_refused(
+    call, runs: Runs, small, articles_of, tmp_path: Path, written: dict, told: str
 ) -> None:
     state = torch.load(runs.cpt / "version_0" / "checkpoints" / "last.ckpt", weights_only=True)
     state["animelm_processes"] |= written
     torch.save(state, tmp_path / "other.ckpt")
-    options = [*small(tmp_path / "run"), *articles_of, f"--ckpt_path={tmp_path / 'other.ckpt'}"]
+    options = [*small(tmp_path / "run", 4), *articles_of, f"--ckpt_path={tmp_path / 'other.ckpt'}"]
     called = call("fit", "--config=cpt.yaml", *options)
     assert called.status == 2
-    assert "the checkpoint was written by" in called.err
+    assert told in called.err
+
+
+def test_another_process_that_was_lost_is_one_message(
+    call, small, articles_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(self: AdaptedLM, *_: object) -> None:
+        monkeypatch.setattr(type(self.trainer), "world_size", 2)
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer")
+
+    monkeypatch.setattr(AdaptedLM, "on_train_batch_end", lose)
+    called = call("fit", "--config=cpt.yaml", *small(tmp_path / "run", 2), *articles_of)
+    assert called.status == 2 and "Traceback" not in called.err
+    assert "error: another process has ended, or has not answered in time ([gloo" in called.err
+    assert "it had not written a checkpoint yet, so it cannot be resumed" in called.err
 
 
 def test_compare_prints_one_table_and_writes_the_summary(

@@ -225,6 +225,15 @@ COMMANDS: dict[str, Case] = {
         LORA, safetensors({"a": {"dtype": "F4", "shape": [4], "data_offsets": [0, 2]}}, bytes(2))
     ),
     "weights: a name of escapes": adapter(LORA, safetensors({f"a{ESCAPE}": _FLOATS}, bytes(8))),
+    "weights: 200,000 tensors": adapter(
+        LORA,
+        safetensors(
+            {
+                f"t{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+                for i in range(200_000)
+            }
+        ),
+    ),
     "weights: a header nested deeply": adapter(LORA, safetensors(b"[" * 100_000)),
     # Settings.
     "config: includes that double": included(30, "c{}.yaml", "c{}.yaml"),
