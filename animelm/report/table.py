@@ -115,13 +115,14 @@ def outcome_table(summary: Summary) -> Table:
 def comparison_table(summary: Summary) -> Table:
     """Accuracy with 95 % interval by model and held-out set, and that of the control."""
     seeds = ", ".join(map(str, summary.seeds))
+    own = _own_sets(summary)
     table = Table(
+        padding=_padding(own),
         title="Accuracy [95 % interval, by work]",
         caption=f"{summary.seconds:.0f} s, seed {seeds}",
     )
-    table.add_column("model")
+    table.add_column("model", overflow="fold")
     first = next(iter(summary.models.values()), None)
-    own = _own_sets(summary)
     for name in own:
         count, works = (first.sets[name].n, first.sets[name].works) if first else (0, 0)
         named = counted(works, unit_of(name))
@@ -176,16 +177,22 @@ def counted(number: int, plural: str) -> str:
     return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"
 
 
+def _padding(sets: list[str]) -> tuple[int, int]:
+    """Space in the cells: none where more than four sets would be cut off at 80 characters."""
+    return (0, 1) if len(sets) <= 4 else (0, 0)
+
+
 def _title(model: str) -> str:
     return MODEL_TITLES.get(model, model)
 
 
 def direction_table(summary: Summary) -> Table:
     """Scores by direction, since training on A→B does not teach B→A (arXiv 2309.12288)."""
-    table = Table(title="By direction: accuracy / exact match / character F1")
-    table.add_column("model")
-    table.add_column("direction")
     own = _own_sets(summary)
+    title = "By direction: accuracy / exact match / character F1"
+    table = Table(title=title, padding=_padding(own))
+    table.add_column("model", overflow="fold")
+    table.add_column("direction")
     for name in own:
         table.add_column(_TITLES[name], justify="right")
     for name, model in summary.models.items():
@@ -199,9 +206,10 @@ def direction_table(summary: Summary) -> Table:
 
 def difference_table(summary: Summary) -> Table:
     """Differences in accuracy on the same questions, with paired 95 % intervals."""
-    table = Table(title="Differences in accuracy [95 % interval, paired, by work]")
-    table.add_column("models")
     own = _own_sets(summary)
+    title = "Differences in accuracy [95 % interval, paired, by work]"
+    table = Table(title=title, padding=_padding(own))
+    table.add_column("models", overflow="fold")
     for name in own:
         table.add_column(_TITLES[name], justify="right")
     for pair, title in _pairs(summary).items():
