@@ -20,7 +20,13 @@ from animelm.evaluate.summary import (
     SetScores,
     Summary,
 )
-from animelm.report.page.findings import asked_sets, few_works, smallest_p, unit_of
+from animelm.report.page.findings import (
+    asked_sets,
+    few_works,
+    questions_in,
+    smallest_p,
+    unit_of,
+)
 
 _NOTHING = "–"
 _TITLES = {
@@ -86,7 +92,7 @@ def own_set_table(summary: Summary, sets: list[str]) -> Table:
         scores = [model.sets[name] for model in summary.models.values()]
         cells = [f"{_with_bounds(each)}\nF1 {_number(each.character_f1, 3)}" for each in scores]
         control = _number(scores[0].control_accuracy, 3)
-        table.add_row(f"{name}\nn = {scores[0].n}", *cells, control)
+        table.add_row(f"{name}\nn = {questions_in(summary, name)}", *cells, control)
     return table
 
 
@@ -124,7 +130,7 @@ def comparison_table(summary: Summary) -> Table:
     table.add_column("model", overflow="fold")
     first = next(iter(summary.models.values()), None)
     for name in own:
-        count, works = (first.sets[name].n, first.sets[name].works) if first else (0, 0)
+        count, works = (questions_in(summary, name), first.sets[name].works) if first else (0, 0)
         named = counted(works, unit_of(name))
         table.add_column(f"{_TITLES[name]}\nn = {count}\n{named}", justify="right")
     for name, model in summary.models.items():
@@ -189,6 +195,7 @@ def _title(model: str) -> str:
 def direction_table(summary: Summary) -> Table:
     """Scores by direction, since training on A→B does not teach B→A (arXiv 2309.12288)."""
     own = _own_sets(summary)
+    between = " / " if _padding(own)[1] else "\n"
     title = "By direction: accuracy / exact match / character F1"
     table = Table(title=title, padding=_padding(own))
     table.add_column("model", overflow="fold")
@@ -198,7 +205,9 @@ def direction_table(summary: Summary) -> Table:
     for name, model in summary.models.items():
         found = {direction for scores in model.sets.values() for direction in scores.directions}
         for row, direction in enumerate(sorted(found)):
-            cells = [_three(model.sets[held_out].directions.get(direction)) for held_out in own]
+            cells = [
+                _three(model.sets[held_out].directions.get(direction), between) for held_out in own
+            ]
             table.add_row(_title(name) if row == 0 else "", direction, *cells)
         table.add_section()
     return table
@@ -236,10 +245,10 @@ def _with_bounds(scores: SetScores) -> str:
     return f"{_number(scores.accuracy, 3)}\n{bounds}"
 
 
-def _three(means: MeanScores | None) -> str:
+def _three(means: MeanScores | None, between: str) -> str:
     if means is None:
         return _NOTHING
-    return " / ".join(
+    return between.join(
         _number(v, 2) for v in (means.accuracy, means.exact_match, means.character_f1)
     )
 
