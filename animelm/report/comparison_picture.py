@@ -7,6 +7,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from animelm.evaluate.summary import ModelSummary, Summary
+from animelm.files import write_whole
+from animelm.report.page.drawing.svg import to_svg
 from animelm.report.table import MODEL_TITLES
 
 _GROUP = 0.8  # share of the distance between two sets that the bars of one take
@@ -45,9 +47,11 @@ def save_comparison_picture(path: Path, summary: Summary) -> None:
     axes.grid(axis="y", color="#dddddd")
     axes.set_axisbelow(True)
     figure.legend(loc="outside upper center", ncols=len(summary.models), frameon=False)
-    # Without a date, the same figures give the same bytes.
-    metadata = {"Date": None} if path.suffix == ".svg" else None
-    figure.savefig(path, facecolor="white", metadata=metadata)
+    if path.suffix == ".svg":
+        title = "Accuracy of each model on each set"
+        write_whole(path, to_svg(figure, "comparison", title, themed=False) + "\n")
+    else:
+        figure.savefig(path, facecolor="white")
 
 
 def _error(model: ModelSummary, name: str) -> tuple[float, float]:

@@ -20,7 +20,13 @@ from animelm.evaluate.summary import (
     SetScores,
     Summary,
 )
-from animelm.report.page.findings import asked_sets, few_works, smallest_p, unit_of
+from animelm.report.page.findings import (
+    asked_sets,
+    few_works,
+    questions_in,
+    smallest_p,
+    unit_of,
+)
 
 _NOTHING = "–"
 _TITLES = {
@@ -86,7 +92,7 @@ def own_set_table(summary: Summary, sets: list[str]) -> Table:
         scores = [model.sets[name] for model in summary.models.values()]
         cells = [f"{_with_bounds(each)}\nF1 {_number(each.character_f1, 3)}" for each in scores]
         control = _number(scores[0].control_accuracy, 3)
-        table.add_row(f"{name}\nn = {scores[0].n}", *cells, control)
+        table.add_row(f"{name}\nn = {questions_in(summary, name)}", *cells, control)
     return table
 
 
@@ -115,15 +121,16 @@ def outcome_table(summary: Summary) -> Table:
 def comparison_table(summary: Summary) -> Table:
     """Accuracy with 95 % interval by model and held-out set, and that of the control."""
     seeds = ", ".join(map(str, summary.seeds))
+    own = _own_sets(summary)
     table = Table(
+        padding=_padding(own),
         title="Accuracy [95 % interval, by work]",
         caption=f"{summary.seconds:.0f} s, seed {seeds}; looser: other spellings count as equal",
     )
-    table.add_column("model")
+    table.add_column("model", overflow="fold")
     first = next(iter(summary.models.values()), None)
-    own = _own_sets(summary)
     for name in own:
-        count, works = (first.sets[name].n, first.sets[name].works) if first else (0, 0)
+        count, works = (questions_in(summary, name), first.sets[name].works) if first else (0, 0)
         named = counted(works, unit_of(name))
         table.add_column(f"{_TITLES[name]}\nn = {count}\n{named}", justify="right")
     for name, model in summary.models.items():
@@ -176,22 +183,31 @@ def counted(number: int, plural: str) -> str:
     return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"
 
 
+def _padding(sets: list[str]) -> tuple[int, int]:
+    """Space in the cells: none where more than four sets would be cut off at 80 characters."""
+    return (0, 1) if len(sets) <= 4 else (0, 0)
+
+
 def _title(model: str) -> str:
     return MODEL_TITLES.get(model, model)
 
 
 def direction_table(summary: Summary) -> Table:
     """Scores by direction, since training on A→B does not teach B→A (arXiv 2309.12288)."""
-    table = Table(title="By direction: accuracy / exact match / character F1")
-    table.add_column("model")
-    table.add_column("direction")
     own = _own_sets(summary)
+    between = " / " if _padding(own)[1] else "\n"
+    title = "By direction: accuracy / exact match / character F1"
+    table = Table(title=title, padding=_padding(own))
+    table.add_column("model", overflow="fold")
+    table.add_column("direction")
     for name in own:
         table.add_column(_TITLES[name], justify="right")
     for name, model in summary.models.items():
         found = {direction for scores in model.sets.values() for direction in scores.directions}
         for row, direction in enumerate(sorted(found)):
-            cells = [_three(model.sets[held_out].directions.get(direction)) for held_out in own]
+            cells = [
+                _three(model.sets[held_out].directions.get(direction), between) for held_out in own
+            ]
             table.add_row(_title(name) if row == 0 else "", direction, *cells)
         table.add_section()
     return table
@@ -199,9 +215,10 @@ def direction_table(summary: Summary) -> Table:
 
 def difference_table(summary: Summary) -> Table:
     """Differences in accuracy on the same questions, with paired 95 % intervals."""
-    table = Table(title="Differences in accuracy [95 % interval, paired, by work]")
-    table.add_column("models")
     own = _own_sets(summary)
+    title = "Differences in accuracy [95 % interval, paired, by work]"
+    table = Table(title=title, padding=_padding(own))
+    table.add_column("models", overflow="fold")
     for name in own:
         table.add_column(_TITLES[name], justify="right")
     for pair, title in _pairs(summary).items():
@@ -230,10 +247,10 @@ def _with_bounds(scores: SetScores) -> str:
     return f"{_number(scores.accuracy, 3)}\n{bounds}{below}"
 
 
-def _three(means: MeanScores | None) -> str:
+def _three(means: MeanScores | None, between: str) -> str:
     if means is None:
         return _NOTHING
-    return " / ".join(
+    return between.join(
         _number(v, 2) for v in (means.accuracy, means.exact_match, means.character_f1)
     )
 

@@ -457,7 +457,25 @@ def _standard_sets(folder: Path) -> dict[str, object]:
     return sets
 
 
-def _several(settings: CompareSettings, adapters: dict[str, Path], folder: Path) -> CompareSettings:
+def _local_sets(folder: Path) -> dict[str, object]:
+    """Two questions of each published set beside the clone."""
+    files = {
+        "jsquad": "jsquad-v1.3-valid.json",
+        "niilc": "niilc-ecqa2015-dev.xml",
+        "jemhopqa": "jemhopqa-v1.2-train.json",
+        "jcommonsenseqa": "jcommonsenseqa-v1.3-valid.jsonl",
+    }
+    return {
+        name: {"file": str(folder / "qa" / file), "questions": 2} for name, file in files.items()
+    }
+
+
+def _several(
+    settings: CompareSettings,
+    adapters: dict[str, Path],
+    folder: Path,
+    published: dict[str, object] | None = None,
+) -> CompareSettings:
     """Three models, one of two adapters, and five sets, four of them published ones."""
     models = {
         "base": None,
@@ -466,7 +484,10 @@ def _several(settings: CompareSettings, adapters: dict[str, Path], folder: Path)
     }
     own = folder / "own.txt"
     own.write_text("質問: 魚は何をする?\n出力: 泳ぐ\n", encoding="utf-8")
-    sets = {"own": {"file": str(own), "domain": "animals"}, **_standard_sets(folder)}
+    sets = {
+        "own": {"file": str(own), "domain": "animals"},
+        **(published or _standard_sets(folder)),
+    }
     return replace(
         settings,
         cpt_adapter=None,
@@ -482,13 +503,19 @@ def _several(settings: CompareSettings, adapters: dict[str, Path], folder: Path)
     )
 
 
+@pytest.mark.parametrize("published", ["made up", "beside the clone"])
 def test_named_models_answer_named_sets_and_a_killed_comparison_asks_nothing_twice(
     settings: CompareSettings,
     adapters: dict[str, Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    published: str,
 ) -> None:
-    wanted = _several(settings, adapters, tmp_path)
+    local = published == "beside the clone"
+    sets = _local_sets(request.getfixturevalue("shared_data")) if local else None
+    questions = 1 + 2 * 4 if local else 6
+    wanted = _several(settings, adapters, tmp_path, sets)
     asked: list[tuple[str, str]] = []
 
     def counted(kind: str, stop_after: int | None, real: Callable):
@@ -520,13 +547,13 @@ def test_named_models_answer_named_sets_and_a_killed_comparison_asks_nothing_twi
     asked.clear()
     watch(stop_after=None)
     summary = compare(wanted)
-    # Six questions of four adapters or none; each once, the unanswered one again.
-    assert finished > 5 and len(first) + len(asked) == 4 * 6
+    # Of four adapters or none; each question once, the unanswered one again.
+    assert finished > 5 and len(first) + len(asked) == 4 * questions
     assert not partial.exists()
 
     results = read_results(wanted.output / "results.jsonl")
     answers = [(r.model, r.run, r.held_out_set, r.id) for r in results]
-    assert len(set(answers)) == len(answers) == 4 * 6
+    assert len(set(answers)) == len(answers) == 4 * questions
     assert list(summary.models) == ["base", "two seeds", "plain weights"]
     assert summary.models["two seeds"].sets["jsquad"].n == 4
     assert summary.models["two seeds"].sets["jsquad"].spread is not None

@@ -25,6 +25,7 @@ from animelm.report.page.findings import (
     asked_sets,
     before_and_after_models,
     learned_and_lost_sets,
+    questions_in,
     unit_of,
 )
 from animelm.report.page.texts import Texts
@@ -46,33 +47,24 @@ class AccuracyExhibits:
         self._sets = asked_sets(summary)
 
     def main(self) -> Exhibit:
-        """Accuracy with interval of every model and set, and perplexities."""
-        texts, summary = self._texts, self._summary
-        first = next(iter(summary.models.values()))
-        sizes = {name: first.sets[name] for name in self._sets}
-        head = [
-            texts("main_table.model"),
-            *(
-                f"{texts.name('sets', name)}\n" + self._size(name, size)
-                for name, size in sizes.items()
-            ),
-        ]
-        measured = [
-            name
-            for name in ("perplexity_anime", "perplexity_general")
-            if any(getattr(model, name) is not None for model in summary.models.values())
-        ]
+        """Accuracy with interval of every set and model, beside the control, and perplexities."""
+        texts, models = self._texts, self._summary.models.values()
+        head = [texts("tables.outcomes.set"), texts("main_table.size")]
+        head += [*self._titles, texts("main_table.control")]
         rows = [
             [
-                title,
-                *(self._cell(model.sets.get(name)) for name in self._sets),
-                *(number(getattr(model, name), 2) for name in measured),
+                texts.name("sets", name),
+                self._size(name),
+                *(self._cell(model.sets.get(name)) for model in models),
+                percent(self._control(name)),
             ]
-            for title, model in zip(self._titles, summary.models.values(), strict=True)
+            for name in self._sets
         ]
-        head += [texts(f"main_table.{name}") for name in measured]
-        controls = [percent(self._control(name)) for name in self._sets]
-        rows.append([texts("main_table.control"), *controls, *(NOTHING for _ in measured)])
+        for name in ("perplexity_anime", "perplexity_general"):
+            values = [getattr(model, name) for model in models]
+            if any(value is not None for value in values):
+                cells = [number(value, 2) for value in values]
+                rows.append([texts(f"main_table.{name}"), NOTHING, *cells, NOTHING])
         return self._exhibit("main", "main_table", PageTable(head, rows))
 
     def _control(self, name: str) -> float | None:
@@ -83,9 +75,14 @@ class AccuracyExhibits:
         asked = [r for r in self._results if r.held_out_set == name]
         return control_accuracy([r for r in asked if r.model == self._models[0]])
 
-    def _size(self, name: str, scores: SetScores) -> str:
-        works = self._texts.count(unit_of(name), scores.works)
-        return self._texts("main_table.size", n=f"{scores.n:,}", works=works)
+    def _size(self, name: str) -> str:
+        scores = self._summary.models[self._models[0]].sets[name]
+        count = self._texts.count
+        parts = (
+            count("questions", questions_in(self._summary, name)),
+            count(unit_of(name), scores.works),
+        )
+        return ("、" if self._texts("lang") == "ja" else ", ").join(parts)
 
     def _cell(self, scores: SetScores | None) -> str:
         if scores is None or scores.accuracy is None:

@@ -63,6 +63,11 @@ def _any_scores(summary: Summary, name: str) -> SetScores:
     return next(model.sets[name] for model in summary.models.values() if name in model.sets)
 
 
+def questions_in(summary: Summary, name: str) -> int:
+    """The number of questions of a set; several adapters of a model answer each of them."""
+    return min(model.sets[name].n for model in summary.models.values() if name in model.sets)
+
+
 def smallest_p(works: int) -> float:
     """The smallest p-value that a sign-flip test by work can give, 2^(1 - works)."""
     return 2.0 ** (1 - works)
@@ -74,17 +79,20 @@ def unit_of(name: str) -> Literal["works", "subjects"]:
 
 
 def cautions(summary: Summary | None, texts: Texts) -> list[str]:
-    """A sentence for each set whose figures rest on few works."""
-    found = few_works(summary) if summary else {}
-    return [
+    """One sentence on the sets whose figures rest on few works, if there are any."""
+    sets = [
         texts(
-            "headline.few_works",
+            "headline.few_works_set",
             set=texts.name("sets", name),
             works=texts.count(unit_of(name), works),
             p=f"{smallest_p(works):.3g}",
         )
-        for name, works in found.items()
+        for name, works in (few_works(summary) if summary else {}).items()
     ]
+    if not sets:
+        return []
+    separator = "、" if texts("lang") == "ja" else ", "
+    return [texts("headline.few_works", sets=separator.join(sets))]
 
 
 def findings(summary: Summary | None, texts: Texts) -> list[str]:
@@ -99,7 +107,7 @@ def findings(summary: Summary | None, texts: Texts) -> list[str]:
     differences = summary.differences.get(f"{after}-{before}", {})
     kinds = zip(("learned", "lost"), learned_and_lost_sets(summary), strict=True)
     return [
-        _sentence(kind, name, summary.models[after].sets[name], differences[name], pair, texts)
+        _sentence(kind, name, summary, differences[name], pair, texts)
         for kind, name in kinds
         if name is not None and name in differences
     ]
@@ -108,17 +116,18 @@ def findings(summary: Summary | None, texts: Texts) -> list[str]:
 def _sentence(
     kind: str,
     name: str,
-    scores: SetScores,
+    summary: Summary,
     difference: Difference,
     models: tuple[str, str],
     texts: Texts,
 ) -> str:
+    scores = summary.models[models[1]].sets[name]
     change, interval = difference.accuracy, difference.ci95
     values: dict[str, object] = {
         "model": texts.name("models", models[1]),
         "base": texts.name("models", models[0]),
         "set": texts.name("sets", name),
-        "questions": texts.count("questions", scores.n),
+        "questions": texts.count("questions", questions_in(summary, name)),
         "works": texts.count(unit_of(name), scores.works),
         "after": percent(scores.accuracy),
     }

@@ -176,7 +176,7 @@ def _method(run: TrainingRun) -> dict[str, str]:
         "エポック数": part(run.config, "trainer").get("max_epochs"),
         "更新回数": step.get("optimizer_steps"),
         "ブロック長": data.get("block_size"),
-        "1周するデータ": _ROLES.get(str(data.get("epoch")), data.get("epoch")),
+        "エポックの基準とするデータ": _ROLES.get(str(data.get("epoch")), data.get("epoch")),
         "混合比": "、".join(
             f"{_ROLES.get(name, name)} {100 * share:.0f}%"
             for name, share in shares.items()

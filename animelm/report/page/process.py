@@ -129,12 +129,9 @@ def _maps(
         for label, values in maps.items()
         for layer, row in enumerate(values)
     ]
-    moved = [
-        f"{label}: {texts('routers.distance')} {np.abs(maps[label]).sum(1).mean() / 2:.1f}%"
-        for label in signed
-    ]
-    stop = "。" if texts("lang") == "ja" else ". "
-    note += "".join(f"{sentence}{stop}" for sentence in moved)
+    for label in signed:
+        moved = np.abs(maps[label]).sum(1).mean() / 2
+        note += texts("routers.distance", map=label, value=f"{moved:.1f}")
     return Exhibit(name, title, note, PageTable(head, rows), router_maps(maps, signed, labels))
 
 

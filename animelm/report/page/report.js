@@ -165,7 +165,7 @@
   }
 
   let waiting = 0;
-  search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(show, 120); });
+  search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(show, 40); });
   allModels.addEventListener("change", draw);
   element("filters").addEventListener("submit", (event) => { event.preventDefault(); show(); });
   element("previous").addEventListener("click", () => { page -= 1; draw(); });

@@ -138,7 +138,7 @@ def _tasks(summary: Summary) -> list[str]:
                 f"記事のみを学習した作品の評価は{read.works}作品に基づくため、信頼区間が広い。"
                 "評価対象の作品数を増やす。"
             )
-    if len(summary.seeds) == 1:
+    if len(summary.seeds) == 1 and all(each.spread is None for each in after.sets.values()):
         tasks.append("シードが1つであるため、複数のシードで実験し、結果のばらつきを確認する。")
     return tasks
 

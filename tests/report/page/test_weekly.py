@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -32,6 +33,27 @@ def test_the_weekly_report_has_the_groups_form(week: Path) -> None:
     # 6 works are few, the loss is beyond its interval, and there is one seed.
     tasks = text.partition("## 今後の課題")[2]
     assert "66.7ポイント低下した" in tasks and "6作品に基づく" in tasks and "シードが1つ" in tasks
+
+
+def test_the_first_table_has_the_figures_of_the_summary(week: Path, comparison: Path) -> None:
+    text = week.read_text(encoding="utf-8").replace("\\", "")
+    models = json.loads((comparison / "summary.json").read_text(encoding="utf-8"))["models"]
+    for name, title in (
+        ("anime_only_read", "アニメ(記事のみ学習) | 24問、6作品"),
+        ("general_unrehearsed", "一般知識(リプレイ対象外) | 24問、6主題"),
+    ):
+        scores = [models[model][name] for model in ("base", "sft")]
+        cells = [
+            f"{100 * each['accuracy']:.1f}% [{100 * low:.1f}, {100 * high:.1f}]"
+            for each in scores
+            for low, high in [each["ci95"]]
+        ]
+        control = f"{100 * scores[0]['control_accuracy']:.1f}%"
+        assert f"| {title} | {' | '.join(cells)} | {control} |" in text
+    counts = json.loads((comparison / "summary.json").read_text(encoding="utf-8"))
+    gained = counts["differences"]["sft-base"]["anime_only_read"]["outcomes"]
+    row = f"| CPT + SFT − ベース | アニメ(記事のみ学習) | {' | '.join(map(str, gained.values()))} |"
+    assert row in text
 
 
 def test_a_fit_alone_is_reported_without_a_word_on_a_comparison(

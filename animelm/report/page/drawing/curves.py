@@ -91,7 +91,7 @@ def router_maps(
     Args:
         maps: [layers, experts] in percent, by title.
         signed: titles of the maps of differences, which are colored around 0.
-        labels: words for the expert, the layer and the unit of the color bars.
+        labels: words for the expert and the layer, and the unit.
     """
     with matplotlib.rc_context({**STYLE, "axes.grid": False}):
         layers = next(iter(maps.values())).shape[0]
@@ -116,13 +116,12 @@ def router_maps(
                 colors = {"cmap": "cividis", "vmin": 0.0, "vmax": highest or 1.0}
             mesh = axes.pcolormesh(values, edgecolors="none", linewidth=0, **colors)
             axes.set_ylim(layers, 0)
-            axes.set_title(title, loc="left")
+            axes.set_title(f"{title} ({labels[2]})", loc="left")
             axes.set_xlabel(labels[0], labelpad=2)
             axes.set_ylabel(labels[1])
             for axis, count in ((axes.xaxis, values.shape[1]), (axes.yaxis, layers)):
                 every = -(-count // 8)
                 axis.set_ticks(np.arange(0, count, every) + 0.5, range(0, count, every))
             bar = figure.colorbar(mesh, ax=axes, pad=0.03, aspect=12)
-            bar.ax.set_title(labels[2], loc="left", fontsize=8)
             bar.outline.set_edgecolor(INK)
         return figure
