@@ -12,7 +12,7 @@ TORCH := $(shell head -n 1 constraints.txt)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo reproduce test faults check reference kernels base sample clean
+.PHONY: help setup demo reproduce test faults check kernels base reference sample clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -87,9 +87,8 @@ def add_callback_arguments(parser: LightningArgumentParser) -> None:
 
 def word_sections(parser: LightningArgumentParser) -> None:
     """Gives the sections of ``--help`` their titles, and says what ``--ckpt_path`` takes."""
-    for key, title in _TITLES.items():
-        if key in parser.groups:
-            parser.groups[key].title = title
+    for key, group in (parser.groups or {}).items():
+        group.title = _TITLES.get(key, group.title)
     for action in parser._actions:
         if action.dest == "ckpt_path":
             action.help = _CHECKPOINT
