@@ -99,7 +99,7 @@ class _Experiment:
 def run(command: str, arguments: list[str]) -> None:
     """Parses the options of ``demo`` or ``reproduce`` and runs it."""
     function = demo if command == "demo" else reproduce
-    auto_cli(function, args=arguments, prog=f"python -m animelm {command}")
+    auto_cli(function, args=arguments, prog=f"python -m animelm {command}", exit_on_error=False)
 
 
 def demo(output: Path = Path("runs/demo"), seed: int = 0) -> None:

@@ -14,8 +14,9 @@ from animelm.errors import UserError
 from animelm.train.callbacks.stop_on_signal import StopOnSignal
 from animelm.train.checkpoints.files import read_checkpoint, require_state_to_go_on
 
-# Keywords that Lightning resolves itself: in the new run's own folder, which is empty, or where
-# animelm writes nothing.
+_LAST = "last"
+# Keywords that Lightning would resolve itself: in the new run's own folder, which is empty, or
+# where animelm writes nothing.
 _KEYWORDS = re.compile(r"(best|last|hpc|registry(:.*)?)\Z", re.IGNORECASE)
 _PATTERN = "version_*/checkpoints/*.ckpt"
 
@@ -56,16 +57,19 @@ def check_checkpoint(name: str, output: Path, trains: bool = True) -> ResumePoin
     """Checks that a run can resume from a checkpoint, before the base is loaded.
 
     Args:
-        name: value of ``--ckpt_path``.
+        name: value of ``--ckpt_path``; last means the newest checkpoint in ``output``.
         output: the run's folder, in which earlier checkpoints are searched.
         trains: whether the run goes on training, or only takes the weights.
 
     Raises:
-        UserError: it is one of Lightning's keywords, no file, or no intact checkpoint.
+        UserError: it is another of Lightning's keywords, no file, or no intact checkpoint.
     """
-    path = Path(name)
-    if _KEYWORDS.match(name):
-        raise UserError(f"--ckpt_path {name}: expected the path of a checkpoint; {_newest(output)}")
+    latest = _latest(list(output.glob(_PATTERN))) if name.lower() == _LAST else None
+    path = latest or Path(name)
+    if latest is None and _KEYWORDS.match(name):
+        raise UserError(
+            f"--ckpt_path {name}: expected the path of a checkpoint, or last; {_newest(output)}"
+        )
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "no such file"
         raise UserError(

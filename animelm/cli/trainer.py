@@ -16,7 +16,16 @@ from animelm.cli import COMMANDS
 from animelm.cli.configs import find_configs
 from animelm.cli.given_settings import check_given_settings, given_settings
 from animelm.cli.resume import ResumePoint, check_checkpoint, how_to_resume
+from animelm.cli.runs.arguments import (
+    OWN_PACKAGES,
+    add_callback_arguments,
+    add_run_arguments,
+    asks_for_help,
+    data_module_class,
+    word_sections,
+)
 from animelm.cli.runs.earlier import no_empty_log, require_no_adapter
+from animelm.cli.runs.mistakes import lightnings_refusals, require_other_batches
 from animelm.cli.runs.next_commands import say_result
 from animelm.cli.runs.output import given_output
 from animelm.data.datamodules import DomainDataModule
@@ -27,8 +36,6 @@ from animelm.report.validation import print_validation
 from animelm.terminal import say
 from animelm.train.adapter_record import adopted_split
 from animelm.train.callbacks.defaults import (
-    CheckpointSettings,
-    Periods,
     with_default_callbacks,
 )
 from animelm.train.loggers.tensorboard import RunTensorBoard
@@ -45,8 +52,6 @@ _TRAINER_DEFAULTS = {
     # what is trained and how much memory it takes.
     "enable_model_summary": False,
 }
-# A config may name the classes of these packages.
-_OWN_PACKAGES = ("animelm", "lightning", "torch")
 # In the messages of gloo and NCCL, which are plain RuntimeErrors.
 _LOST_PROCESS = re.compile(r"gloo|nccl|connection (closed|reset)|timed out|timeout", re.IGNORECASE)
 
@@ -78,16 +83,21 @@ class TrainerCLI(LightningCLI):
         parser_kwargs: dict[str, Any] = {"prog": "python -m animelm", "exit_on_error": False}
         for name in self.subcommands():
             text = f"{COMMANDS[name][1]}. Every option can also be set in the --config file."
-            parser_kwargs[name] = {"description": text}
+            usage = f"python -m animelm {name} [--config FILE] [OPTIONS]"
+            parser_kwargs[name] = {"description": text, "usage": usage}
         packages = check_given_settings(arguments)
-        self._output = given_output(given_settings(arguments))
+        settings = list(given_settings(arguments))
+        self._output = given_output(settings)
+        listed = asks_for_help(arguments)
         # A class in a config is code. The parser refuses others, where they are defined as well.
         set_parsing_settings(
-            import_path_denylist=["*"], import_path_allowlist=[*_OWN_PACKAGES, *packages]
+            import_path_denylist=["*"], import_path_allowlist=[*OWN_PACKAGES, *packages]
         )
         super().__init__(
             AdaptedLM,
-            args=arguments,
+            # To be listed, the options of a data module need its class, which a config names.
+            data_module_class(settings) if listed else None,
+            args=[*arguments[:run], "--help"] if listed else arguments,
             run=run,
             auto_configure_optimizers=False,
             save_config_kwargs={"overwrite": True},
@@ -96,34 +106,27 @@ class TrainerCLI(LightningCLI):
             trainer_defaults=_TRAINER_DEFAULTS,
         )
 
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds the run's folder and the default callbacks' settings; links the base of the data."""
-        parser.link_arguments("model.base", "data.init_args.base")
-        parser.add_argument(
-            "--output",
-            type=Path | None,
-            help="Folder of the run: its adapter, logs and checkpoints. validate, test and predict "
-            "load the adapter in it. The same as trainer.default_root_dir; the one that is given "
-            "last counts.",
-        )
-        parser.add_argument(
-            "--overwrite",
-            action="store_true",
-            help="Let fit replace the adapter of an earlier run in the folder.",
-        )
-        parser.add_class_arguments(Periods, "every_n_steps")
-        parser.add_class_arguments(CheckpointSettings, "checkpoints")
-        parser.add_argument(
-            "--include",
-            type=list[str] | str | None,
-            help="Only in a config file: name of a config, or names, on which it is layered.",
-        )
-        parser.add_argument(
-            "--allow_classes_from",
-            type=list[str] | str | None,
-            help="Only on the command line: further packages whose classes a config may name with "
-            f"class_path, beside {', '.join(_OWN_PACKAGES)}. Naming a class runs its code.",
-        )
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the settings of run, model, data and trainer, in this order."""
+        add_run_arguments(parser)
+        parser.add_lightning_class_args(AdaptedLM, "model")
+        if self.datamodule_class is None:
+            data = {"subclass_mode": True, "required": False}
+            parser.add_lightning_class_args(L.LightningDataModule, "data", **data)
+            parser.link_arguments("model.base", "data.init_args.base")
+        else:
+            parser.add_lightning_class_args(self.datamodule_class, "data", subclass_mode=False)
+            parser.link_arguments("model.base", "data.base")
+        add_callback_arguments(parser)
+        parser.add_lightning_class_args(L.Trainer, "trainer")
+        defaults = {f"trainer.{name}": value for name, value in _TRAINER_DEFAULTS.items()}
+        parser.set_defaults(defaults)
+
+    def setup_parser(self, *arguments: Any) -> None:
+        """The parser, with titles of its sections."""
+        super().setup_parser(*arguments)
+        for parser in getattr(self, "_subcommand_parsers", {}).values():
+            word_sections(parser)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """The trainer, with the default callbacks and a logger in the output folder.
@@ -177,6 +180,7 @@ class TrainerCLI(LightningCLI):
             output = self._get(self.config, "trainer.default_root_dir") or "."
             trains = self.subcommand == "fit"
             self._resumed = check_checkpoint(str(path), Path(output), trains)
+            own["ckpt_path"] = str(self._resumed.checkpoint)
 
     def _name_output(self, own: Namespace) -> None:
         """Gives the run's folder to the trainer, and the adapter in it to what evaluates."""
@@ -202,6 +206,7 @@ class TrainerCLI(LightningCLI):
             self.datamodule.adopt_split(adopted_split(self.model.settings, trains))
         output = Path(self.trainer.default_root_dir)
         make_folder(output, "--output")
+        require_other_batches(self.trainer)
         if self.subcommand == "fit" and not self._overwrite:
             goes_on = self._resumed is not None and self._resumed.lies_in(output)
             if not goes_on:
@@ -224,6 +229,7 @@ class TrainerCLI(LightningCLI):
             with (
                 self._output_lock(subcommand),
                 no_empty_log(self.trainer, subcommand),
+                lightnings_refusals(),
                 self._signals,
             ):
                 super()._run_subcommand(subcommand)

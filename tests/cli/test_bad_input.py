@@ -170,7 +170,16 @@ def test_an_option_that_is_not_understood(
         ("--trainer.max_epochs=-1", "set trainer.max_epochs or max_steps"),
         ("--trainer.precision=1", "--trainer.precision:"),
         ("--ckpt_path=nowhere.ckpt", "--ckpt_path nowhere.ckpt: no such file"),
-        ("--ckpt_path=last", "--ckpt_path last: expected the path of a checkpoint; there is none"),
+        (
+            "--ckpt_path=last",
+            "--ckpt_path last: expected the path of a checkpoint, or last; there is none",
+        ),
+        ("--trainer.overfit_batches=1", "overfit_batches: our loaders show other documents"),
+        ("--trainer.val_check_interval=1000000", "is 1000000, but an epoch has "),
+        ("--trainer.logger=CometLogger", "CometLogger needs the package comet-ml, which is not"),
+        ("--data.foldr=x", "did you mean --data.folder?"),
+        ("--data.shares.qestions=0", "did you mean --data.shares.questions?"),
+        ("--model.lora.rnak=1", "did you mean --model.lora.rank?"),
         ("--trainer.accumulate_grad_batches=0", "accumulate_grad_batches is 0; expected 1 or more"),
     ],
 )

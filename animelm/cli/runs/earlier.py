@@ -49,7 +49,8 @@ def no_empty_log(trainer: L.Trainer, subcommand: str) -> Iterator[None]:
 
 def _missing_folders(trainer: L.Trainer) -> list[Path]:
     """The log folders that are not there yet, then those that hold them."""
-    logs = [Path(each.log_dir) for each in trainer.loggers if getattr(each, "log_dir", None)]
+    found = [getattr(logger, "log_dir", None) for logger in trainer.loggers]
+    logs = [Path(folder) for folder in found if folder]
     return [folder for log in logs for folder in (log, log.parent) if not folder.exists()]
 
 

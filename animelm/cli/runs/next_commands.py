@@ -67,13 +67,10 @@ def next_commands(
     typed = f"--compute_type={settings.compute.dtype}"
     evaluated = settings.adapter.evaluate
     own = evaluated is not None and evaluated.resolve() == adapter.resolve()
-    commands = [
-        [
-            "validate",
-            *without_options(given, _OF_FIT),
-            *([] if own else [f"--model.adapter.evaluate={adapter}"]),
-        ]
-    ]
+    commands = []
+    if getattr(datamodule, "validation_names", True):
+        named = [] if own else [f"--model.adapter.evaluate={adapter}"]
+        commands.append(["validate", *without_options(given, _OF_FIT), *named])
     if isinstance(datamodule, DomainDataModule) and datamodule.paths.questions:
         compared = [*weights, typed, *_adapters(model, adapter), *_data(datamodule)]
         longest = f"--max_new_tokens={model.generation.max_new_tokens}"

@@ -206,7 +206,11 @@ def test_a_file_that_is_not_utf8_is_reported_with_the_offset(tmp_path):
         ("[1]", "JSON object"),
         ('{"質問": "a"}', "the keys here are '質問'"),
         ('{"質問": "a", "出力": ""}', '"出力" must be a non-empty text'),
-        ('{"質問": 1, "出力": "b"}', '"質問" must be a non-empty text'),
+        (
+            '{"質問": 1, "出力": "b"}',
+            '"質問" must be a non-empty text, and is the number 1; write "1"',
+        ),
+        ('{"質問": "a", "出力": true}', 'is the boolean true; write "true"'),
         ("[" * 100_000, "not valid JSON"),
     ],
 )

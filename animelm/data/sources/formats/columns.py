@@ -1,5 +1,6 @@
 """Which columns hold the question, its answer, and what is known of them."""
 
+import json
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
@@ -214,7 +215,7 @@ def _thinking(values: Mapping[str, Any], where: str, answers: int) -> tuple[str,
 def _text(values: Mapping[str, Any], name: str, where: str) -> str:
     value = values.get(name)
     if not isinstance(value, str) or not value.strip():
-        raise UserError(f'{where}: "{name}" must be a non-empty text')
+        raise UserError(f'{where}: "{name}" must be a non-empty text{_not_quoted(value)}')
     return value.strip()
 
 
@@ -235,8 +236,19 @@ def _texts(values: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
         or not items
         or not all(isinstance(item, str) and item.strip() for item in items)
     ):
-        raise UserError(f'{where}: "{name}" must be a list of one or more texts')
+        given = items if isinstance(items, list) else [items]
+        unquoted = next(filter(None, map(_not_quoted, given)), "")
+        raise UserError(f'{where}: "{name}" must be a list of one or more texts{unquoted}')
     return tuple(items)
+
+
+def _not_quoted(value: object) -> str:
+    """What to do about a value that would be a text in quotation marks."""
+    if not isinstance(value, int | float):
+        return ""
+    kind = "boolean" if isinstance(value, bool) else "number"
+    written = json.dumps(value)
+    return f', and is the {kind} {written}; write "{written}"'
 
 
 def _key(name: str) -> str:
