@@ -1,7 +1,7 @@
 """Losses and answers of a validation pass on the held-out sets."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -105,6 +105,11 @@ class HeldOutResults:
         # MPS has no float64.
         dtype = torch.float32 if self._device.type == "mps" else torch.float64
         return torch.tensor(values, dtype=dtype, device=self._device)
+
+
+def charted(figures: Mapping[str, float]) -> dict[str, float]:
+    """The figures of a validation without those that are the same in all validations of a fit."""
+    return {name: value for name, value in figures.items() if not name.endswith("/questions")}
 
 
 def learned_and_lost(
