@@ -19,7 +19,7 @@ from animelm.evaluate.scoring import Distractors
 from animelm.model.architecture import CausalLM
 from animelm.train.loggers.run_log import RunLog
 from animelm.train.settings import GenerationSettings
-from animelm.train.validation import HeldOutResults, charted, learned_and_lost
+from animelm.train.validation import LEARNED, LOST, HeldOutResults, charted, learned_and_lost
 
 
 class HeldOutSteps(L.LightningModule):
@@ -88,7 +88,7 @@ class HeldOutSteps(L.LightningModule):
             figures |= learned_and_lost(self.base_results, results, sets, self._sum_counts)
         fits = self.trainer.state.fn == TrainerFn.FITTING
         for name, value in figures.items():
-            shown = name.startswith("accuracy/")
+            shown = name.startswith("accuracy/") and not name.startswith((LEARNED, LOST))
             # All processes have the same figures; sync_dist only keeps Lightning from warning.
             self.log(name, value, prog_bar=shown, logger=not fits, sync_dist=True)
         if fits and self.trainer.is_global_zero and not self.trainer.sanity_checking:

@@ -16,6 +16,9 @@ from animelm.evaluate.scoring import Distractors
 
 _LARGEST_EXPONENT = 700.0  # exp of more overflows
 
+# TensorBoard opens the first two groups by name: the accuracies, with these, and train/….
+LEARNED, LOST = "accuracy/learned/", "accuracy/lost/"
+
 SumOverProcesses = Callable[[Tensor], Tensor]
 
 
@@ -67,7 +70,6 @@ class HeldOutResults:
         figures: dict[str, float] = {}
         for name, answers in self._answers.items():
             found = self._score(f"validation/{name}", answers, distractors, total)
-            # TensorBoard sorts by name, and this is what one looks for first.
             found[f"accuracy/{name}"] = found.pop(f"validation/{name}/accuracy")
             figures |= found
             for direction in DIRECTIONS:
@@ -120,10 +122,10 @@ def learned_and_lost(
 ) -> dict[str, float]:
     """What was learned and lost since the base, as shares of the questions of each set.
 
-    ``learned/<set>``: questions that the base answered wrongly and the model rightly.
-    ``lost/<set>``: those that the base answered rightly and the model wrongly. The accuracy is the
-    base's, plus the one, minus the other. Where the base knew nothing, nothing can be lost, and
-    where it knew everything, nothing be learned: there is no such figure.
+    ``accuracy/learned/<set>``: questions that the base answered wrongly and the model rightly.
+    ``accuracy/lost/<set>``: those that the base answered rightly and the model wrongly. The
+    accuracy is the base's, plus the one, minus the other. Where the base knew nothing, nothing can
+    be lost, and where it knew everything, nothing be learned: there is no such figure.
 
     Args:
         base: answers of the base; questions that it was not asked are left out.
@@ -141,7 +143,7 @@ def learned_and_lost(
         gained, kept, lost, never = total([*counts.values()])
         questions = gained + kept + lost + never
         if gained + never:
-            figures[f"learned/{name}"] = gained / questions
+            figures[f"{LEARNED}{name}"] = gained / questions
         if kept + lost:
-            figures[f"lost/{name}"] = lost / questions
+            figures[f"{LOST}{name}"] = lost / questions
     return figures

@@ -4,6 +4,8 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# TensorBoard breaks words anywhere in a column whose texts are short.
+_MARGIN = "&nbsp;" * 6
 Cell = str | Sequence[str]
 _ESCAPES = {ord(sign): f"&#{ord(sign)};" for sign in string.punctuation}
 
@@ -29,7 +31,8 @@ class LogTable:
 
     def markdown(self) -> str:
         """A Markdown table in which no text is read as HTML or Markdown."""
-        lines = [[escape(name) for name in self.columns], ["---"] * len(self.columns)]
+        names = [f"{_MARGIN}{escape(name)}{_MARGIN}" for name in self.columns]
+        lines = [names, ["---"] * len(names)]
         for row in self.rows:
             cells = ([cell] if isinstance(cell, str) else cell for cell in row)
             lines.append(["<br>".join(map(escape, texts)) for texts in cells])

@@ -50,7 +50,8 @@ def test_several_texts_of_a_cell_are_lines():
 
 
 def test_a_column_s_name_is_text_too():
-    assert LogTable(["<b>"], []).markdown() == "| &#60;b&#62; |\n| --- |\n"
+    [head, _] = LogTable(["<b>"], []).markdown().splitlines()
+    assert head.replace("&nbsp;", "") == "| &#60;b&#62; |"
 
 
 def test_invisible_signs_become_visible():
