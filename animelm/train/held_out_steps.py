@@ -19,7 +19,7 @@ from animelm.evaluate.scoring import Distractors
 from animelm.model.architecture import CausalLM
 from animelm.train.loggers.run_log import RunLog
 from animelm.train.settings import GenerationSettings
-from animelm.train.validation import HeldOutResults, learned_and_lost
+from animelm.train.validation import LEARNED, LOST, HeldOutResults, charted, learned_and_lost
 
 
 class HeldOutSteps(L.LightningModule):
@@ -86,19 +86,15 @@ class HeldOutSteps(L.LightningModule):
         if self.base_results:
             sets = self._held_out.question_sets
             figures |= learned_and_lost(self.base_results, results, sets, self._sum_counts)
-        for name, value in figures.items():
-            shown = name.startswith("accuracy/")
-            # All processes have the same figures; sync_dist only keeps Lightning from warning.
-            self.log(name, value, prog_bar=shown, logger=False, sync_dist=True)
-        # Lightning would log them at the step before, of which nothing else is shown.
-        if self.trainer.is_global_zero and not self.trainer.sanity_checking:
-            RunLog(self.trainer.loggers).figures(self._charted(figures), self.global_step)
-        self.validation_results, self.validation_figures = results, figures
-
-    def _charted(self, figures: dict[str, float]) -> dict[str, float]:
         fits = self.trainer.state.fn == TrainerFn.FITTING
-        # The number of questions is the same in all validations of a fit: a flat chart.
-        return {n: value for n, value in figures.items() if not (fits and n.endswith("/questions"))}
+        for name, value in figures.items():
+            shown = name.startswith("accuracy/") and not name.startswith((LEARNED, LOST))
+            # All processes have the same figures; sync_dist only keeps Lightning from warning.
+            self.log(name, value, prog_bar=shown, logger=not fits, sync_dist=True)
+        if fits and self.trainer.is_global_zero and not self.trainer.sanity_checking:
+            # Lightning would log them at the step before, where no picture and no table is.
+            RunLog(self.trainer.loggers).figures(charted(figures), self.global_step)
+        self.validation_results, self.validation_figures = results, figures
 
     def answers(self, batch: QuestionBatch) -> list[Answer]:
         """Generates answers to a batch of questions."""

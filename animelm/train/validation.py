@@ -1,7 +1,7 @@
 """Losses and answers of a validation pass on the held-out sets."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from animelm.evaluate.results import Result, make_result
 from animelm.evaluate.scoring import Distractors
 
 _LARGEST_EXPONENT = 700.0  # exp of more overflows
+
+# TensorBoard opens the first two groups by name: the accuracies, with these, and train/….
+LEARNED, LOST = "accuracy/learned/", "accuracy/lost/"
 
 SumOverProcesses = Callable[[Tensor], Tensor]
 
@@ -67,7 +70,6 @@ class HeldOutResults:
         figures: dict[str, float] = {}
         for name, answers in self._answers.items():
             found = self._score(f"validation/{name}", answers, distractors, total)
-            # TensorBoard sorts by name, and this is what one looks for first.
             found[f"accuracy/{name}"] = found.pop(f"validation/{name}/accuracy")
             figures |= found
             for direction in DIRECTIONS:
@@ -107,6 +109,11 @@ class HeldOutResults:
         return torch.tensor(values, dtype=dtype, device=self._device)
 
 
+def charted(figures: Mapping[str, float]) -> dict[str, float]:
+    """The figures of a validation without those that are the same in all validations of a fit."""
+    return {name: value for name, value in figures.items() if not name.endswith("/questions")}
+
+
 def learned_and_lost(
     base: Iterable[Result],
     now: Sequence[Result],
@@ -115,10 +122,10 @@ def learned_and_lost(
 ) -> dict[str, float]:
     """What was learned and lost since the base, as shares of the questions of each set.
 
-    ``learned/<set>``: questions that the base answered wrongly and the model rightly.
-    ``lost/<set>``: those that the base answered rightly and the model wrongly. The accuracy is the
-    base's, plus the one, minus the other. Where the base knew nothing, nothing can be lost, and
-    where it knew everything, nothing be learned: there is no such figure.
+    ``accuracy/learned/<set>``: questions that the base answered wrongly and the model rightly.
+    ``accuracy/lost/<set>``: those that the base answered rightly and the model wrongly. The
+    accuracy is the base's, plus the one, minus the other. Where the base knew nothing, nothing can
+    be lost, and where it knew everything, nothing be learned: there is no such figure.
 
     Args:
         base: answers of the base; questions that it was not asked are left out.
@@ -136,7 +143,7 @@ def learned_and_lost(
         gained, kept, lost, never = total([*counts.values()])
         questions = gained + kept + lost + never
         if gained + never:
-            figures[f"learned/{name}"] = gained / questions
+            figures[f"{LEARNED}{name}"] = gained / questions
         if kept + lost:
-            figures[f"lost/{name}"] = lost / questions
+            figures[f"{LOST}{name}"] = lost / questions
     return figures

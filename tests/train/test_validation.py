@@ -153,18 +153,21 @@ def figures_of(base: str, now: str, total: Callable = lambda counts: counts) -> 
 
 def test_learned_and_lost_are_shares_of_all_questions_of_a_set() -> None:
     figures = figures_of("0000111111", "0011011110")
-    assert figures == {"learned/general": 0.2, "lost/general": 0.2}
+    assert figures == {"accuracy/learned/general": 0.2, "accuracy/lost/general": 0.2}
     # The same accuracy hides them.
-    assert figures_of("01", "10") == {"learned/general": 0.5, "lost/general": 0.5}
+    assert figures_of("01", "10") == {"accuracy/learned/general": 0.5, "accuracy/lost/general": 0.5}
 
 
 def test_where_nothing_can_be_learned_or_lost_there_is_no_figure() -> None:
-    assert figures_of("000", "001") == {"learned/general": pytest.approx(1 / 3)}
-    assert figures_of("111", "001") == {"lost/general": pytest.approx(2 / 3)}
+    assert figures_of("000", "001") == {"accuracy/learned/general": pytest.approx(1 / 3)}
+    assert figures_of("111", "001") == {"accuracy/lost/general": pytest.approx(2 / 3)}
 
 
 def test_what_the_base_was_not_asked_is_left_out() -> None:
-    assert figures_of("10", "0110") == {"learned/general": 0.5, "lost/general": 0.5}
+    assert figures_of("10", "0110") == {
+        "accuracy/learned/general": 0.5,
+        "accuracy/lost/general": 0.5,
+    }
     assert learned_and_lost([], scored("01"), ["general"], lambda counts: counts) == {}
 
 
@@ -174,5 +177,7 @@ def test_counts_of_all_processes_are_summed() -> None:
     both = figures_of(
         "01", "11", lambda counts: [a + b for a, b in zip(counts, other, strict=True)]
     )
-    assert both == {"learned/general": 0.25, "lost/general": 0.25}
-    assert learned_and_lost([], [], ["general"], lambda counts: other) == {"lost/general": 0.5}
+    assert both == {"accuracy/learned/general": 0.25, "accuracy/lost/general": 0.25}
+    assert learned_and_lost([], [], ["general"], lambda counts: other) == {
+        "accuracy/lost/general": 0.5
+    }

@@ -69,7 +69,7 @@ def answers_table(
             row.append(_answer(earlier, longest_text) if earlier else "")
         row += [_answer(result, longest_text), _outcome(earlier, result)]
         rows.append(row)
-    return LogTable(columns, rows)
+    return LogTable(columns, rows, ends_in_remark=True)
 
 
 def _answer(result: Result, longest: int) -> str:

@@ -15,10 +15,13 @@ class LogTable:
     Attributes:
         columns: their names.
         rows: a cell for each column; a cell of several texts has several lines.
+        ends_in_remark: whether the last column holds a word or two on the one before it. In
+            Markdown they stand above its texts: TensorBoard breaks words in narrow columns.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    ends_in_remark: bool = False
 
     def texts(self) -> list[list[str]]:
         """The rows, with one text for each cell."""
@@ -29,9 +32,13 @@ class LogTable:
 
     def markdown(self) -> str:
         """A Markdown table in which no text is read as HTML or Markdown."""
-        lines = [[escape(name) for name in self.columns], ["---"] * len(self.columns)]
+        names = [*map(escape, self.columns)]
+        shown = len(names) - self.ends_in_remark
+        lines = [names[:shown], ["---"] * shown]
         for row in self.rows:
-            cells = ([cell] if isinstance(cell, str) else cell for cell in row)
+            cells = [[cell] if isinstance(cell, str) else [*cell] for cell in row]
+            if self.ends_in_remark:
+                cells[-2:] = [[*cells[-1], *cells[-2]]]
             lines.append(["<br>".join(map(escape, texts)) for texts in cells])
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -53,5 +53,12 @@ def test_a_column_s_name_is_text_too():
     assert LogTable(["<b>"], []).markdown() == "| &#60;b&#62; |\n| --- |\n"
 
 
+def test_a_remark_stands_above_what_it_is_on_in_markdown_and_in_a_column_of_its_own_elsewhere():
+    table = LogTable(["q", "answer", "outcome"], [["問", "答", "never known"]], ends_in_remark=True)
+    assert cells(table) == [["問", "never known<br>答"]]
+    assert table.markdown().splitlines()[0] == "| q | answer |"
+    assert table.texts() == [["問", "答", "never known"]]
+
+
 def test_invisible_signs_become_visible():
     assert escape("a\u202eb\x00c") == "a\ufffdb\ufffdc"

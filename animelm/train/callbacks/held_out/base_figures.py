@@ -12,7 +12,7 @@ from animelm.train.callbacks.without_adapters import without_adapters
 from animelm.train.checkpoints.resume import gather_from_processes
 from animelm.train.held_out_steps import HeldOutSteps
 from animelm.train.loggers.run_log import RunLog
-from animelm.train.validation import learned_and_lost
+from animelm.train.validation import charted, learned_and_lost
 
 
 class BaseFigures(Callback):
@@ -44,9 +44,7 @@ class BaseFigures(Callback):
         unchanged = learned_and_lost(self._results, self._results, sets, lambda counts: counts)
         pl_module.validation_figures |= unchanged
         if trainer.is_global_zero:
-            figures = pl_module.validation_figures.items()
-            charted = {name: v for name, v in figures if not name.endswith("/questions")}
-            RunLog(trainer.loggers).figures(charted, 0)
+            RunLog(trainer.loggers).figures(charted(pl_module.validation_figures), 0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if isinstance(pl_module, HeldOutSteps):

@@ -24,9 +24,9 @@ _SHOWN = 5  # validations beside the base
 class LearnedAndLost(Callback):
     """Logs the report's pictures of accuracy after each validation of a fit.
 
-    ``learned_and_lost/trade_off``: accuracy on what is learned against accuracy on what is to be
-    kept, a mark for the base and for each of the last validations. ``learned_and_lost/sets``:
-    accuracy of each held-out set. Both have 95 % intervals by work.
+    ``accuracy/trade_off``: accuracy on what is learned against accuracy on what is to be kept, a
+    mark for the base and for each of the last validations. ``accuracy/sets``: accuracy of each
+    held-out set. Both have 95 % intervals by work.
 
     Args:
         language: of the words in the pictures.
@@ -58,7 +58,7 @@ class LearnedAndLost(Callback):
         for exhibit in _exhibits(models, self._texts):
             if exhibit.figure is not None:
                 pixels = to_pixels(exhibit.figure, exhibit.title, _PIXELS_PER_INCH)
-                log.picture(f"learned_and_lost/{exhibit.name.replace('-', '_')}", pixels, step)
+                log.picture(f"accuracy/{exhibit.name.replace('-', '_')}", pixels, step)
 
 
 def _exhibits(models: Mapping[str, Sequence[Result]], texts: Texts) -> list[Exhibit]:

@@ -9,13 +9,14 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from animelm.train.held_out_steps import HeldOutSteps
 from animelm.train.loggers.run_log import RunLog
+from animelm.train.validation import LEARNED, LOST
 
-_COMPARED = ("accuracy/", "learned/", "lost/", "validation/.*/perplexity")
+_COMPARED = ("accuracy/", "validation/.*/perplexity")
 _LAYOUT = {
     "Learned and lost": {
-        "accuracy": ["accuracy/.*"],
-        "learned since the base": ["learned/.*"],
-        "lost since the base": ["lost/.*"],
+        "accuracy": ["accuracy/(?!learned/|lost/).*"],
+        "learned since the base": [f"{LEARNED}.*"],
+        "lost since the base": [f"{LOST}.*"],
         "perplexity of held-out articles": ["validation/.*/perplexity"],
     },
     "Training": {

@@ -24,17 +24,17 @@ def test_step_0_is_the_base_and_later_steps_tell_what_was_learned_and_lost(tmp_p
     fit(tmp_path, [BaseFigures()], logger=logger)
     found = scalars(logger)
     assert found["accuracy/anime_only_read"] == [(0, 0), (1, 1), (2, 1)]
-    assert found["learned/anime_only_read"] == [(0, 0), (1, 1), (2, 1)]
+    assert found["accuracy/learned/anime_only_read"] == [(0, 0), (1, 1), (2, 1)]
     assert found["accuracy/general_rehearsed"] == [(0, 1), (1, 0.75), (2, 0.75)]
-    assert found["lost/general_rehearsed"] == [(0, 0), (1, 0.25), (2, 0.25)]
+    assert found["accuracy/lost/general_rehearsed"] == [(0, 0), (1, 0.25), (2, 0.25)]
 
 
 def test_what_cannot_change_has_no_chart(tmp_path):
     logger = TensorBoardLogger(tmp_path, name="")
     fit(tmp_path, [BaseFigures()], logger=logger)
     found = scalars(logger)
-    assert "lost/anime_only_read" not in found, "the base knew nothing"
-    assert "learned/general_rehearsed" not in found, "the base knew everything"
+    assert "accuracy/lost/anime_only_read" not in found, "the base knew nothing"
+    assert "accuracy/learned/general_rehearsed" not in found, "the base knew everything"
     assert not any(name.endswith("/questions") for name in found)
 
 
@@ -52,7 +52,7 @@ def test_without_a_whole_validation_before_training_nothing_is_said_of_the_base(
     fit(tmp_path, [BaseFigures()], logger=logger, num_sanity_val_steps=steps)
     found = scalars(logger)
     assert [step for step, _ in found["accuracy/anime_only_read"]] == [1, 2]
-    assert not any(name.startswith(("learned/", "lost/")) for name in found)
+    assert not any(name.startswith(("accuracy/learned/", "accuracy/lost/")) for name in found)
 
 
 def test_a_resumed_run_knows_the_base_from_its_checkpoint(tmp_path):
@@ -65,7 +65,7 @@ def test_a_resumed_run_knows_the_base_from_its_checkpoint(tmp_path):
     resumed = BaseFigures()
     resumed.load_state_dict(state)
     _, module = fit(tmp_path, [resumed], num_sanity_val_steps=0)
-    assert module.validation_figures["lost/general_rehearsed"] == 0.25
+    assert module.validation_figures["accuracy/lost/general_rehearsed"] == 0.25
 
 
 def test_a_base_that_cannot_be_asked_leaves_the_adapters_enabled(tmp_path):

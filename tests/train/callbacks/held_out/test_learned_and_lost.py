@@ -19,8 +19,8 @@ def test_each_validation_gets_the_report_s_pictures(tmp_path):
     logger = TensorBoardLogger(tmp_path, name="")
     fit(tmp_path, [BaseFigures(), LearnedAndLost()], logger=logger)
     assert images(logger) == {
-        "learned_and_lost/trade_off": [1, 2],
-        "learned_and_lost/sets": [1, 2],
+        "accuracy/trade_off": [1, 2],
+        "accuracy/sets": [1, 2],
     }
 
 
