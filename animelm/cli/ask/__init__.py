@@ -13,7 +13,6 @@ from animelm.cli.ask.input import piped_lines, question_of, typed_lines
 from animelm.cli.configs import find_configs
 from animelm.errors import UserError
 from animelm.evaluate.ask import AskedModels, AskSettings
-from animelm.evaluate.harmony import Reply
 from animelm.reading import require_characters
 from animelm.report.replies import ReplyScreen
 from animelm.terminal import Terminal, printable, say, say_json
@@ -146,14 +145,8 @@ def _answer(models: AskedModels, show: Show, question: str) -> None:
 
 
 def _print_json(models: AskedModels, question: str) -> None:
-    answers = [
-        {"model": name, **asdict(models.answer(name, question, _unseen))} for name in models.names
-    ]
+    answers = [{"model": name, **asdict(models.answer(name, question))} for name in models.names]
     say_json({"question": question, "answers": answers})
-
-
-def _unseen(reply: Reply) -> None:
-    """JSON contains complete replies only."""
 
 
 def _show_with_question(models: AskedModels, question: str) -> None:
