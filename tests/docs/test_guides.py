@@ -21,7 +21,7 @@ LLM_JP = "llm-jp/llm-jp-3-7.2b-instruct3"
 PAGES = Path(__file__).parents[2] / "docs"
 SMALL = {
     "fit": [
-        "--trainer.limit_train_batches=1",
+        "--trainer.max_steps=1",
         "--trainer.max_epochs=1",
         "--trainer.accelerator=cpu",
         "--trainer.accumulate_grad_batches=1",
