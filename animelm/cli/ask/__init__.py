@@ -10,6 +10,7 @@ from typing import cast
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from animelm.cli.ask.input import piped_lines, question_of, typed_lines
+from animelm.cli.ask.stream import ReplyStream
 from animelm.cli.configs import find_configs
 from animelm.errors import UserError
 from animelm.evaluate.ask import AskedModels, AskSettings
@@ -107,7 +108,7 @@ def _answer_typed(models: AskedModels, show: Show) -> None:
         except UserError as error:
             say(f"error: {error}", sys.stderr)
         except KeyboardInterrupt:
-            say("(stopped)")
+            say("\n(stopped)")
 
 
 def _answer_piped(models: AskedModels, show: Show) -> None:
@@ -155,6 +156,10 @@ def _show_with_question(models: AskedModels, question: str) -> None:
 
 
 def _show(models: AskedModels, question: str) -> None:
+    if len(models.names) == 1:
+        stream, [name] = ReplyStream(), models.names
+        stream.finish(models.answer(name, question, stream.show))
+        return
     with ReplyScreen(models.names) as screen:
         for name in models.names:
             screen.finish(name, models.answer(name, question, screen.growing(name)))
