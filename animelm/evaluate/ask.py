@@ -142,13 +142,16 @@ class AskedModels:
             models = {**dict.fromkeys(self.names, adapted), **models}
         return models
 
-    def answer(self, name: str, question: str, show: Callable[[Reply], object]) -> Reply:
+    def answer(
+        self, name: str, question: str, show: Callable[[Reply], object] | None = None
+    ) -> Reply:
         """Generates the reply of one model.
 
         Args:
             name: of the model.
             question: the question; in a conversation it follows the earlier ones.
-            show: called with the reply after each token, in whole characters.
+            show: called with the reply after each token, in whole characters; None where only the
+                complete reply is wanted.
 
         Raises:
             UserError: the question is longer than the base's context.
@@ -165,7 +168,7 @@ class AskedModels:
                 self._prompt(turns, answer_from, model.config.max_position_embeddings),
                 settings.max_new_tokens,
                 settings.max_thinking_tokens,
-                lambda reply: show(_whole_characters(reply)),
+                lambda reply: show(_whole_characters(reply)) if show else None,
                 settings.sampling(),
             )
         reply = reply if reply.reached_end else _whole_characters(reply)

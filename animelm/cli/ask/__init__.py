@@ -10,10 +10,10 @@ from typing import cast
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from animelm.cli.ask.input import piped_lines, question_of, typed_lines
+from animelm.cli.ask.stream import ReplyStream
 from animelm.cli.configs import find_configs
 from animelm.errors import UserError
 from animelm.evaluate.ask import AskedModels, AskSettings
-from animelm.evaluate.harmony import Reply
 from animelm.reading import require_characters
 from animelm.report.replies import ReplyScreen
 from animelm.terminal import Terminal, printable, say, say_json
@@ -108,7 +108,7 @@ def _answer_typed(models: AskedModels, show: Show) -> None:
         except UserError as error:
             say(f"error: {error}", sys.stderr)
         except KeyboardInterrupt:
-            say("(stopped)")
+            say("\n(stopped)")
 
 
 def _answer_piped(models: AskedModels, show: Show) -> None:
@@ -146,14 +146,8 @@ def _answer(models: AskedModels, show: Show, question: str) -> None:
 
 
 def _print_json(models: AskedModels, question: str) -> None:
-    answers = [
-        {"model": name, **asdict(models.answer(name, question, _unseen))} for name in models.names
-    ]
+    answers = [{"model": name, **asdict(models.answer(name, question))} for name in models.names]
     say_json({"question": question, "answers": answers})
-
-
-def _unseen(reply: Reply) -> None:
-    """JSON contains complete replies only."""
 
 
 def _show_with_question(models: AskedModels, question: str) -> None:
@@ -162,6 +156,10 @@ def _show_with_question(models: AskedModels, question: str) -> None:
 
 
 def _show(models: AskedModels, question: str) -> None:
+    if len(models.names) == 1:
+        stream, [name] = ReplyStream(), models.names
+        stream.finish(models.answer(name, question, stream.show))
+        return
     with ReplyScreen(models.names) as screen:
         for name in models.names:
             screen.finish(name, models.answer(name, question, screen.growing(name)))

@@ -26,7 +26,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise UserError(f"temperature is {self.temperature}; expected 0 or more")
+            raise UserError(f"temperature is {self.temperature}; expected more than 0")
         if not 0 < self.top_p <= 1:
             raise UserError(f"top_p is {self.top_p}; expected more than 0, and 1 at most")
         if self.seed is not None and not 0 <= self.seed < 2**63:
