@@ -22,6 +22,7 @@ from animelm.cli.runs.arguments import (
     add_run_arguments,
     asks_for_help,
     data_module_class,
+    keep_whole_numbers,
     word_sections,
 )
 from animelm.cli.runs.earlier import no_empty_log, require_no_adapter
@@ -119,6 +120,7 @@ class TrainerCLI(LightningCLI):
             parser.link_arguments("model.base", "data.base")
         add_callback_arguments(parser)
         parser.add_lightning_class_args(L.Trainer, "trainer")
+        keep_whole_numbers(parser)
         defaults = {f"trainer.{name}": value for name, value in _TRAINER_DEFAULTS.items()}
         parser.set_defaults(defaults)
 

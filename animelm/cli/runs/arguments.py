@@ -1,7 +1,10 @@
 """The options of fit, validate, test and predict beside those of model, data and trainer."""
 
+import operator
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
+from typing import get_args
 
 import lightning as L
 from jsonargparse import SUPPRESS
@@ -83,6 +86,17 @@ def add_callback_arguments(parser: LightningArgumentParser) -> None:
     """Adds the options of the default callbacks."""
     parser.add_class_arguments(Periods, "every_n_steps")
     parser.add_class_arguments(CheckpointSettings, "checkpoints")
+
+
+def keep_whole_numbers(parser: LightningArgumentParser) -> None:
+    """Reads 1 as the number 1 where a share of 1.0 is possible too, such as for batches."""
+    for action in parser._actions:
+        kinds = get_args(getattr(action, "_typehint", None))
+        if int in kinds and float in kinds:
+            # The kinds are tried in this order. typing.Union would give the order in which any
+            # library first wrote the same kinds, since it takes them for equal.
+            first = sorted(kinds, key=lambda kind: kind is not int)
+            action._typehint = reduce(operator.or_, first)  # type: ignore[attr-defined]
 
 
 def word_sections(parser: LightningArgumentParser) -> None:
