@@ -8,7 +8,8 @@ operations that reach the device, without views and allocations. One layer's are
 between a model of two layers and one of a single layer, in bf16. With a grouped engine the layers
 are those of a GPU (fused, with the experts' weights side by side): operators of our own, which are
 one Triton kernel each there, count as one, and PyTorch's flash attention is emulated. The loop is
-counted with the layers of a CPU. The experts' own are counted on the module alone.
+counted with the layers of a CPU. The experts' own are counted on the module alone; clipping,
+optimizer step and zeroing on adapters of the 20B's size.
 
 The last line is JSON: for each engine the most that any of the four settings takes.
 """
@@ -17,21 +18,24 @@ import argparse
 import json
 import tempfile
 from collections import Counter
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
+from gpu_parts.model import real_config
 from measuring.flash_attention import emulated_flash_attention
 from measuring.operations import CountOperations, Operations
 from peft import PeftModel
 from rich.console import Console
 from rich.table import Table
+from torch.nn import Parameter
 from torch.nn.utils import clip_grad_norm_
 from transformers import GptOssConfig
 
 from animelm.model.activation_checkpointing import recompute_activations
-from animelm.model.architecture import new_model
+from animelm.model.architecture import empty_model, new_model
 from animelm.model.attention.documents import packed_hidden_states
 from animelm.model.checkpoint.load import load_base
 from animelm.model.fused.layers import fuse_layers
@@ -82,22 +86,40 @@ def small_model(folder: Path, experts: int, layers: int) -> PeftModel:
     return add_adapter(load_base(str(place), "nf4", torch.bfloat16), LORA).train()
 
 
-def count_step(model: PeftModel) -> tuple[Operations, Operations]:
-    """Counts forward and backward pass; and clipping, optimizer step and zeroing."""
+def count_step(model: PeftModel) -> Operations:
+    """Counts forward and backward pass."""
     causal = model.get_base_model()
     tokens = torch.arange(TOKENS).remainder(500)[None]
     positions = torch.arange(TOKENS)[None]
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = build_optimizer(trained, OptimizerSettings())
-    for _ in range(2):  # the first step also fills caches and makes the optimizer's states
+    for _ in range(2):  # the first step also fills caches
         with emulated_flash_attention(), CountOperations(PARTS) as step:
             states = packed_hidden_states(model, tokens, positions)
             chunked_cross_entropy(states, causal.lm_head.weight, tokens).backward()
+        model.zero_grad()
+    return step
+
+
+@cache
+def count_update(experts: int, layers: int) -> int:
+    """Counts clipping, optimizer step and zeroing for adapters of the 20B's widths.
+
+    They are counted at full size, because the optimizer joins small tensors. An operation on many
+    tensors at once counts as one; a GPU launches a kernel for about a hundred of them.
+    """
+    config = real_config(layers)
+    config.num_local_experts = experts
+    with torch.device("meta"):
+        adapters = add_adapter(empty_model(config, "mxfp4"), LORA)
+    trained = [Parameter(torch.zeros(p.shape)) for p in adapters.parameters() if p.requires_grad]
+    optimizer = build_optimizer(trained, OptimizerSettings())
+    for _ in range(2):  # the first step also makes the optimizer's states
+        for parameter in trained:
+            parameter.grad = torch.zeros_like(parameter)
         with CountOperations() as update:
             clip_grad_norm_(trained, 1.0)
             optimizer.step()
             optimizer.zero_grad()
-    return step, update
+    return update.total
 
 
 def count_experts(model: PeftModel) -> Operations:
@@ -124,11 +146,11 @@ def measure(model: PeftModel, engine: EngineName, checkpointing: bool) -> dict[s
     if checkpointing:
         adapters = AdapterShape.of(LORA, audit_targets(model, LORA.target_modules))
         recompute_activations(causal, adapters)
-    step, update = count_step(model)
+    step = count_step(model)
     experts = count_experts(model)
     return {
         "step": step.total,
-        "optimizer": update.total,
+        "optimizer": count_update(causal.config.num_local_experts, causal.config.num_hidden_layers),
         "syncs": step.host_syncs.total(),
         "experts": experts.total,
         "parts": step.parts,

@@ -33,7 +33,7 @@ def selected(stack: Tensor, chosen: Tensor | None) -> Tensor:
 
 @torch.no_grad()
 def lay_side_by_side(parameters: Sequence[nn.Parameter]) -> None:
-    """Moves frozen parameters of one shape into one storage, so that ``stacked`` need not copy."""
+    """Moves parameters of one shape into one storage, so that ``stacked`` need not copy."""
     together = torch.stack([parameter.data for parameter in parameters])
     for parameter, part in zip(parameters, together.unbind(), strict=True):
         parameter.data = part

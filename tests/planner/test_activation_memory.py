@@ -16,7 +16,12 @@ from animelm.model.checkpoint.load import load_base
 from animelm.model.compile import compile_norms
 from animelm.model.fused.layers import fuse_layers
 from animelm.model.kept_activations import AdapterShape, BatchShape
-from animelm.model.lora.adapters import LoraSettings, add_adapter
+from animelm.model.lora.adapters import (
+    LoraSettings,
+    add_adapter,
+    save_adapter,
+    stack_adapter,
+)
 from animelm.model.lora.targets import DEFAULT_TARGETS, audit_targets
 from animelm.model.moe.experts import use_expert_engine
 from animelm.model.moe.grouped.products import GroupedMM
@@ -104,6 +109,23 @@ def test_what_is_kept_is_what_autograd_keeps(
     with emulated_flash_attention():
         kept = kept_by_autograd(model.train(), shape)
     assert estimate.kept == pytest.approx(kept, rel=0.02)
+
+
+@pytest.mark.parametrize("shape", [PLAIN, replace(PLAIN, checkpointing=True)], ids=["", "again"])
+@pytest.mark.parametrize("config", [GPT_OSS, LLAMA], ids=["gpt-oss", "llama"])
+def test_a_frozen_adapter_below_the_trained_one_keeps_nothing(
+    config: Config, shape: BatchShape, tmp_path
+) -> None:
+    torch.manual_seed(0)
+    new_model(config).save_pretrained(tmp_path)
+    lora = LoraSettings(8, 16, 0.05)
+    save_adapter(add_adapter(load_base(str(tmp_path), "nf4"), lora), tmp_path / "below")
+    model = stack_adapter(load_base(str(tmp_path), "nf4", shape.dtype), tmp_path / "below", lora)
+    adapters = AdapterShape.of(lora, audit_targets(model, lora.target_modules))
+    if shape.checkpointing:
+        recompute_activations(model.get_base_model(), adapters)
+    estimate = activations(config, adapters, shape, quantized=True)
+    assert estimate.kept == pytest.approx(kept_by_autograd(model.train(), shape), rel=0.02)
 
 
 def test_the_logits_of_one_chunk_exist_at_a_time() -> None:

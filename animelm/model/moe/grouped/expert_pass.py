@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from animelm.model.moe.expert_pass import ExpertLayers, draw_seed
+from animelm.model.moe.grouped.gradients import accumulate
 from animelm.model.moe.grouped.operators import combine, gated_unit, gated_unit_backward
 from animelm.model.moe.grouped.projection import GroupedEngine, GroupedProjection, are_alike
 from animelm.model.moe.grouped.routing import DeviceRouting
@@ -68,7 +69,9 @@ class _GroupedPass(torch.autograd.Function):
             layer, ctx.swiglu, x, state, grad_y, weights, routing.order
         )
         # By expert, each with the gradients of its A and B.
-        parameter_grads = [grad for expert in zip(*grads, strict=True) for grad in expert]
+        kinds = zip(*(expert.parameters for expert in ctx.experts), strict=True)
+        returned = [accumulate(kind, new) for kind, new in zip(kinds, grads, strict=True)]
+        parameter_grads = [grad for expert in zip(*returned, strict=True) for grad in expert]
         grad_hidden = routing.combine(grad_x, None)
         return grad_hidden, grad_weights, None, None, None, None, None, *parameter_grads
 
@@ -81,10 +84,10 @@ def _backward(
     grad_y: Tensor,
     weights: Tensor,
     order: Tensor,
-) -> tuple[Tensor, Tensor, list[tuple[Tensor, ...]]]:
-    """Gradients of x [N, C], of the routing weights [T, K], and of every expert's adapters.
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Gradients of x [N, C], of the routing weights [T, K], and of all experts' adapters.
 
-    The last are four tuples with a tensor for each expert: of gate_up's A and B, and of down's.
+    The last are four stacks: of gate_up's A and B, and of down's.
 
     Args:
         layer, swiglu: as in the forward pass.

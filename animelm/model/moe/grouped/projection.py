@@ -202,19 +202,20 @@ class GroupedProjection:
 
     def adapter_gradients(
         self, masked_x: Tensor, hidden: Tensor, grad_y: Tensor, grad_hidden: Tensor
-    ) -> list[tuple[Tensor, ...]]:
-        """Gradients of every expert's A, and of every expert's B, in the parameters' type."""
+    ) -> list[Tensor]:
+        """Gradients of A [E, R, I] and of B [E, O, R] in the parameters' type."""
         if self.lora is None:
             return []
-        grads = adapter_gradients(
-            self.products.outer(grad_hidden, masked_x, self.groups),
-            self.products.outer(grad_y, hidden, self.groups),
-            *self.groups,
-            len(self.lora.lora_a),
-            self.lora.scaling,
-            self.lora.lora_a.dtype,
+        return list(
+            adapter_gradients(
+                self.products.outer(grad_hidden, masked_x, self.groups),
+                self.products.outer(grad_y, hidden, self.groups),
+                *self.groups,
+                len(self.lora.lora_a),
+                self.lora.scaling,
+                self.lora.lora_a.dtype,
+            )
         )
-        return [grad.unbind() for grad in grads]
 
     def _add(self, y: Tensor, x: Tensor, weights: Tensor) -> None:
         self.products.add_rows(y, x, weights, self.groups)
