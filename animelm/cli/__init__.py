@@ -1,8 +1,11 @@
 """The command line, which imports every other package."""
 
 import importlib
+import os
 import signal
 import sys
+from contextlib import suppress
+from difflib import get_close_matches
 from types import ModuleType
 
 from animelm import __version__
@@ -10,7 +13,7 @@ from animelm.cli.parsing import errors_in_one_message
 from animelm.cli.quiet import quiet_libraries
 from animelm.errors import UserError
 from animelm.reading import require_bounded_option
-from animelm.terminal import plain_messages, say
+from animelm.terminal import plain_messages, say, show_every_character
 
 # Command, module that runs it, description. A module is imported only when its command is run, so
 # that `--help` is quick.
@@ -40,6 +43,10 @@ COMMANDS = {
         "animelm.cli.report",
         "Write what a fit or a comparison found as one page, or as a weekly report",
     ),
+    "harness": (
+        "animelm.cli.harness",
+        "Score models on tasks of lm-evaluation-harness (the extra lm-eval)",
+    ),
     "ask": ("animelm.cli.ask", "Ask a model a question, or base and adapter side by side"),
     "export": (
         "animelm.cli.export",
@@ -52,15 +59,23 @@ COMMANDS = {
     "reproduce": (_EXPERIMENT, "The same on the whole sample, in hours"),
     "questions": (
         "animelm.cli.questions",
-        "Check a file of questions: its facts, works, short keys and split",
+        "questions check: a file's facts, works, short keys and split",
     ),
-    "corpus": ("animelm.cli.corpus", "Turn a Wikipedia dump into Markdown articles"),
+    "corpus": (
+        "animelm.cli.corpus",
+        "corpus build: a Wikipedia dump to Markdown articles; corpus stats: what they are",
+    ),
+    "completion": (
+        "animelm.cli.reference.completion",
+        "Print a script that completes commands and options in bash, zsh or fish",
+    ),
     "sample": ("animelm.cli.sample", "Write articles and questions from the tables of facts"),
     "base": (
         "animelm.cli.base",
         "Train the embedded base: corpus, tokenizer, all weights",
     ),
 }
+_WITH_SUBCOMMANDS = ("corpus", "questions")
 _LONGEST_MESSAGE = 3000  # characters
 _EXAMPLES = """\
 A --config name that is not in the working directory is looked up in configs/.
@@ -82,22 +97,25 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 on success; 2 after a user error, with one message on the error stream;
-        130 after Ctrl-C, 143 after SIGTERM.
+        130 after Ctrl-C, 143 after SIGTERM, 141 if nobody reads what is printed.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments == ["--version"]:
-        say(f"animelm {__version__}")
-        return 0
-    if not arguments or arguments[0] in ("-h", "--help"):
-        say(_overview())
-        return 0 if arguments else 2
-    command, *options = arguments
+    show_every_character()
+    command, *options = arguments or ["--help"]
     try:
+        if arguments == ["--version"]:
+            say(f"animelm {__version__}")
+            return 0
+        if command in ("-h", "--help"):
+            say(_overview())
+            return 0 if arguments else 2
         for option in options:
             require_bounded_option(option)
         _run(command, options)
     except UserError as error:
         return _failed(str(error))
+    except BrokenPipeError:
+        return _reader_has_gone()
     except OSError as error:
         # The disk is full or the like, at a place that has no message of its own. Errors of
         # libraries without a number of the system are bugs, whose traceback is needed.
@@ -112,17 +130,33 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _reader_has_gone() -> int:
+    """The status of a program that prints into ``| head``; what is left to print goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os.dup2(nowhere, sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
+
+
 def _failed(message: str) -> int:
     whole = len(message) <= _LONGEST_MESSAGE
-    say(f"error: {message if whole else message[:_LONGEST_MESSAGE] + ' …'}", sys.stderr)
+    with suppress(OSError):  # the status says it as well
+        say(f"error: {message if whole else message[:_LONGEST_MESSAGE] + ' …'}", sys.stderr)
     return 2
 
 
 def _run(command: str, options: list[str]) -> None:
     if command not in COMMANDS:
-        raise UserError(f"no command {command!r}; expected one of {', '.join(COMMANDS)}")
-    with plain_messages(), quiet_libraries(), errors_in_one_message(command):
-        _module(command).run(command, options)
+        meant = get_close_matches(command, COMMANDS, n=1)
+        nearest = f"did you mean {meant[0]}? There are" if meant else "expected one of"
+        raise UserError(f"no command {command!r}; {nearest} {', '.join(COMMANDS)}")
+    words = " ".join([command, *options[:1]]) if command in _WITH_SUBCOMMANDS else command
+    with quiet_libraries(), errors_in_one_message(words):
+        module = _module(command)
+        with plain_messages():  # after the imports: Lightning's changes how warnings are printed
+            module.run(command, options)
 
 
 def _module(command: str) -> ModuleType:

@@ -1,5 +1,6 @@
 """plan: estimates the memory and length of a config's run before anything is loaded."""
 
+import argparse
 import math
 import os
 import re
@@ -30,12 +31,13 @@ from animelm.shipped import find_shipped
 from animelm.terminal import say_json
 from animelm.train.strategies import FullyShardedStrategy
 
+_LARGEST_DEVICE = 2.0**60  # bytes
 _UNITS = {"GB": 10**9, "GIB": 2**30, "MB": 10**6, "MIB": 2**20, "B": 1, "": 1}
 _DEVICE = re.compile(r"(?:(\d+(?:\.\d+)?)\s*([GM]i?B|B)?)?\s*\b(cpu|gpu)?", re.IGNORECASE)
 
 
-def run(command: str, arguments: list[str]) -> None:
-    """Prints the plan of a run, as tables or as JSON."""
+def make_parser(command: str) -> argparse.ArgumentParser:
+    """The parser of the options that ``fit`` does not have."""
     parser = config_parser(
         command,
         "Estimates a run's memory and length: bytes by part, the peaks while loading and training, "
@@ -54,6 +56,12 @@ def run(command: str, arguments: list[str]) -> None:
         type=float,
         help="speed to estimate the hours from: train/tokens_per_second of a run like this one",
     )
+    return parser
+
+
+def run(command: str, arguments: list[str]) -> None:
+    """Prints the plan of a run, as tables or as JSON."""
+    parser = make_parser(command)
     options, rest = parser.parse_known_args(arguments)
     configs = [f"--config={name}" for name in options.config]
     try:
@@ -104,7 +112,10 @@ def parse_device(text: str) -> Device:
     number, unit, kind = match[1], (match[2] or "").upper(), (match[3] or "gpu").lower()
     kind = "cpu" if kind == "cpu" else "cuda"
     if number:
-        return Device(kind, round(float(number) * _UNITS[unit]))
+        size = float(number) * _UNITS[unit]
+        if size > _LARGEST_DEVICE:
+            raise UserError(f"--device {text[:80]!r}: larger than any device")
+        return Device(kind, round(size))
     return Device(kind, _memory_here(kind))
 
 

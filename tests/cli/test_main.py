@@ -1,5 +1,6 @@
 """The first page, every command's help, and what a wrong command says."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,14 @@ from animelm.cli import COMMANDS
 # What the help of a command must teach.
 TAUGHT = {
     "questions": ["check", "facts, works, short keys and split"],
-    "fit": ("--model.lora.target_modules", "--data CONFIG", "--trainer.max_steps", "LoRA"),
+    "fit": (
+        "--model.lora.target_modules",
+        "--data.folder",
+        "--data.shares.questions",
+        "--output",
+        "--trainer.max_steps",
+        "LoRA",
+    ),
     "validate": ("--model.adapter.evaluate", "--ckpt_path"),
     "test": ("--model.adapter.evaluate",),
     "predict": ("--model.adapter.evaluate",),
@@ -20,10 +28,12 @@ TAUGHT = {
     "plan": ("--device", "16 GB GPU", "Every option of `fit`"),
     "compare": ("--cpt_adapter", "--sft_adapter", "95 % intervals"),
     "report": ("--language", "--format", "fit, compare, demo or reproduce"),
+    "harness": ("--tasks", "--task_folder", "pip install 'animelm[lm-eval]'"),
     "ask": ("--answer_from", "so that gpt-oss can think first", "until Ctrl-D"),
     "demo": ("--output",),
     "reproduce": ("--output", "--works"),
     "export": ("--adapter", "--to", "--verify"),
+    "completion": ("bash", "zsh"),
     "corpus": ("build", "stats", "SUBCOMMAND --help"),
     "sample": ("--out", "--works"),
     "base": ("--plain_text",),
@@ -66,6 +76,15 @@ def test_the_version_is_that_of_the_package(call) -> None:
     assert called.out == "animelm 0.1.0\n"
 
 
+def test_a_misspelt_command_is_told_the_nearest_one(call) -> None:
+    assert "no command 'compar'; did you mean compare? There are fit," in call("compar").err
+
+
+def test_a_misspelt_option_of_a_subcommand_is_told_the_nearest_one(call) -> None:
+    message = call("corpus", "build", "--dump=x", "--categry=x").err
+    assert "did you mean --category?\n`python -m animelm corpus build --help`" in message
+
+
 def test_no_command_at_all_shows_the_first_page_and_fails(call) -> None:
     called = call()
     assert called.status == 2
@@ -90,3 +109,21 @@ def test_a_python_without_a_package_is_told_what_to_do(call, monkeypatch) -> Non
     assert called.status == 2
     assert "has no package torch. `make setup`" in called.err
     assert "Traceback" not in called.err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["corpus", "--help"]])
+def test_a_reader_that_has_gone_ends_a_command_without_a_word(
+    project_root: Path, arguments: list[str]
+) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    ran = subprocess.run(
+        [sys.executable, "-m", "animelm", *arguments],
+        cwd=project_root,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (ran.returncode, ran.stderr) == (141, "")

@@ -19,10 +19,10 @@ from torch import Tensor
 from transformers import GptOssForCausalLM, LlamaForCausalLM, PreTrainedModel
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.models.gpt_oss import modeling_gpt_oss
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssAttention, repeat_kv
 from transformers.models.llama import modeling_llama
 
+from animelm.model.attention.cached import cached_attention
 from animelm.model.attention.tiled import DocumentSpan, tiled_attention
 
 DOCUMENT_ATTENTION = "document"
@@ -263,14 +263,11 @@ def document_attention_forward(
 ) -> tuple[Tensor, Tensor | None]:
     """Attention function with the signature that transformers expects (query [B, H, S, D]).
 
-    Without a ``document_layout`` (in generation) the model's own eager attention runs.
+    Without a ``document_layout`` (in generation) new tokens attend to cached ones.
     """
     sinks = getattr(module, "sinks", None)
     if document_layout is None:
-        stock = modeling_gpt_oss if sinks is not None else modeling_llama
-        return stock.eager_attention_forward(
-            module, query, key, value, attention_mask, scaling, **kwargs
-        )
+        return cached_attention(query, key, value, attention_mask, sinks, scaling), None
     batch, _, length, dimension = query.shape
     if sinks is not None and uses_tiled_attention(query.device.type, query.dtype):
         spans = document_layout.spans

@@ -17,6 +17,7 @@ from transformers import GptOssConfig
 from animelm.model.moe.expert_pass import ExpertLayers, expert_pass
 from animelm.model.moe.grouped.expert_pass import fits_grouped_pass, grouped_expert_pass
 from animelm.model.moe.grouped.projection import GroupedEngine
+from animelm.model.moe.inference import KeptExperts
 from animelm.model.moe.projection import adapted_linear
 from animelm.model.moe.routing import Routing
 from animelm.model.moe.swiglu import SwiGLU
@@ -44,9 +45,12 @@ class Experts(nn.Module):
     Attributes:
         engine: grouped products; None: the loop over experts.
         recompute: whether a training step computes gate and up again instead of storing them.
+        kept: weights that are kept between passes without gradients, for each compute type; None:
+            weights are dequantized in every pass.
     """
 
     engine: GroupedEngine | None = None
+    kept: dict[torch.dtype, KeptExperts] | None = None
 
     def __init__(self, config: GptOssConfig, quantization: Quantization) -> None:
         super().__init__()
@@ -69,6 +73,11 @@ class Experts(nn.Module):
         adapted_layers = self._layers()
         if adapted_layers is None:
             return self._through_modules(hidden_states, router_indices, routing_weights)
+        if self.kept is not None and self.engine is None and not torch.is_grad_enabled():
+            dtype = hidden_states.dtype
+            if dtype not in self.kept:
+                self.kept[dtype] = KeptExperts(adapted_layers, self.swiglu, dtype)
+            return self.kept[dtype](hidden_states, router_indices, routing_weights)
         # Without gradients there is no backward pass to store anything for.
         recompute = (self.recompute and self.training) or not torch.is_grad_enabled()
         arguments = (hidden_states, routing_weights, router_indices, adapted_layers, self.swiglu)

@@ -18,6 +18,7 @@ from animelm.model.lora.adapters import LoraSettings, add_adapter
 from animelm.model.moe.experts import use_expert_engine
 from animelm.model.moe.grouped.products import GroupedMM
 from animelm.model.moe.grouped.projection import GroupedEngine
+from animelm.model.moe.grouped.triton_products import TritonProducts
 
 FLOAT32 = 1e-5
 
@@ -84,13 +85,17 @@ def test_what_keeps_a_model_from_fused_layers_is_named(
         assert problem_with_fused_layers(stock_model, CPU, torch.bfloat16) is None
 
 
+@pytest.mark.parametrize("engine", ["grouped_mm", "triton"])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_a_layer_takes_150_operations_and_the_host_waits_for_none(
-    checkpoint, checkpointing: bool
+    checkpoint, checkpointing: bool, engine: str, request: pytest.FixtureRequest
 ) -> None:
+    if engine == "triton":
+        request.getfixturevalue("interpreted_triton")
     base = load_base(str(checkpoint), "nf4", torch.bfloat16)
     model = add_adapter(base, LoraSettings(rank=8, dropout=0.05)).train()
-    use_expert_engine(model, GroupedEngine(GroupedMM()))
+    products = GroupedMM() if engine == "grouped_mm" else TritonProducts()
+    use_expert_engine(model, GroupedEngine(products))
     fuse_layers(model)
     for layer in base.model.layers:
         layer.mlp.experts.lay_weights_side_by_side()

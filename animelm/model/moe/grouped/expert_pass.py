@@ -138,7 +138,8 @@ def _few_tokens(
     choices = torch.arange(indices.numel() + 1, dtype=torch.int32, device=hidden.device)
     groups = Groups(choices[:-1], choices[1:])
     layer = _Layer(experts, hidden.dtype, engine, groups, draw_seed(experts[0]), indices.flatten())
-    x = hidden[:, None].expand(-1, indices.shape[1], -1).reshape(-1, hidden.shape[1])
+    repeated = hidden[:, None].expand(-1, indices.shape[1], -1)
+    x = repeated.reshape(-1, hidden.shape[1]).contiguous()  # a single token's rows are no copy yet
     gate_up, _ = layer.gate_up.forward(x)
     rows, _ = layer.down.forward(gated_unit(gate_up, swiglu.alpha, swiglu.limit))
     summed: Tensor = combine(rows, choices[:-1].long().view_as(indices), weights)
