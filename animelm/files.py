@@ -75,7 +75,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     If the block raises, the file is removed and ``path`` is unchanged. The content is on the disk
     before it gets its name, so a power failure leaves no empty file, and the name is on the disk
     when the block has ended.
+
+    Raises:
+        UserError: ``path`` is a folder, pipe or device, which must not be replaced.
     """
+    _require_replaceable(path)
     partial = _partial(path)
     try:
         with hold(partial):
@@ -124,6 +128,15 @@ def whole_folder(path: Path, keep_existing: bool = False) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def _require_replaceable(path: Path) -> None:
+    """Refuses what is no file, and names such as /dev/stdout, in whose place one would be put."""
+    folder = Path(os.path.realpath(path.parent))
+    is_of_system = folder == Path("/dev") or folder.parts[:2] in (("/", "proc"), ("/", "sys"))
+    if is_of_system or (path.exists() and not path.is_file()):
+        kind = "is a folder" if path.is_dir() else "is a pipe or device"
+        raise UserError(f"{path}: {kind}; expected the name of a file to write")
+
+
 def give_usual_permissions(path: Path) -> None:
     """Gives a file the permissions of any new file in its folder.
 
@@ -142,7 +155,9 @@ def link_whole(source: Path, path: Path) -> None:
 
     Raises:
         OSError: it cannot be written.
+        UserError: as ``whole_file``.
     """
+    _require_replaceable(path)
     partial = _partial(path)
     try:
         try:

@@ -38,6 +38,8 @@ def folder_lock(folder: Path, setting: str) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{setting} {folder}: cannot be made: {error.strerror}") from error
+    if path.exists() and not path.is_file():
+        raise UserError(f"{setting} {folder}: {LOCK} in it is no file; remove it")
     try:
         descriptor = _locked(path)
     except OSError as error:

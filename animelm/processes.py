@@ -89,6 +89,23 @@ def _exit_after_sigterm(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
 
 
+@contextmanager
+def bounded_memory(growth: int) -> Iterator[None]:
+    """Within the block this process can take a number of bytes more; then allocating fails.
+
+    Nothing is bounded on systems that do not say how much a process has.
+    """
+    used, (soft, hard) = _address_space(), resource.getrlimit(resource.RLIMIT_AS)
+    if used is None or 0 <= soft < used + growth:
+        yield
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (used + growth, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
 def call_bounded(
     function: Callable[..., _Result], *arguments: Any, seconds: int, memory: int, what: str
 ) -> _Result:

@@ -5,8 +5,11 @@ is printed goes through ``say``, ``say_json`` or ``Terminal``, and what librarie
 ``plain_messages``.
 """
 
+import errno
+import io
 import json
 import logging
+import os
 import re
 import sys
 import warnings
@@ -54,8 +57,19 @@ def say_json(values: Any, indent: int | None = None) -> None:
     print(escaped, flush=True)
 
 
+def show_every_character() -> None:
+    """Makes both output streams show ``?`` for what their encoding lacks, instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 class Terminal(Console):
     """A console whose texts cannot control the terminal; its own styles still can."""
+
+    def on_broken_pipe(self) -> None:
+        """Raises the error, instead of an exit without a message."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

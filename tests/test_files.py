@@ -1,4 +1,5 @@
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from animelm.errors import UserError
 from animelm.files import (
     default_cache,
     give_usual_permissions,
+    link_whole,
     make_folder,
     recover_folder,
     whole_folder,
@@ -115,3 +117,59 @@ def test_a_folder_is_recovered_from_a_process_killed_between_its_two_moves(tmp_p
     recover_folder(path)
     assert (path / "file").read_text() == ".x[1].previous"
     assert sorted(tmp_path.iterdir()) == [tmp_path / ".y.0.partial", path]
+
+
+def test_content_and_name_are_on_the_disk_before_anything_counts_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Power may fail at any moment: the file first, then its name, then the folder."""
+    events: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        mode = os.fstat(descriptor).st_mode
+        events.append("folder" if stat.S_ISDIR(mode) else "file")
+        fsync(descriptor)
+
+    def noted_replace(source: Path, target: Path) -> None:
+        events.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    write_whole(tmp_path / "file", b"x")
+    assert events == ["file", "rename", "folder"]
+    events.clear()
+    with whole_folder(tmp_path / "a") as folder:
+        (folder / "x").write_bytes(b"x")
+        (folder / "below").mkdir()
+        (folder / "below" / "y").write_bytes(b"y")
+    # Both files, the folder below, and the folder itself; then the name.
+    assert sorted(events[:4]) == ["file", "file", "folder", "folder"]
+    assert events[4:] == ["rename", "folder"]
+    events.clear()
+    link_whole(tmp_path / "file", tmp_path / "second")
+    assert events == ["rename", "folder"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "/dev/null", "/dev/stdout", "/proc/self/fd/1"])
+def test_only_a_file_is_replaced(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path = Path(kind)
+    before = path.lstat()
+    with pytest.raises(UserError, match=f"{path}: is a .*; expected the name of a file to write"):
+        write_whole(path, b"x")
+    assert os.path.samestat(path.lstat(), before)
+
+
+def test_a_link_is_replaced_and_what_it_names_is_left_alone(tmp_path: Path) -> None:
+    other, path = tmp_path / "other", tmp_path / "x"
+    other.write_bytes(b"other")
+    path.symlink_to(other)
+    write_whole(path, b"x")
+    assert other.read_bytes() == b"other" and path.read_bytes() == b"x" and not path.is_symlink()

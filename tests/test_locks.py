@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -95,3 +96,13 @@ def test_a_partial_folder_is_protected_while_it_is_held(tmp_path):
         assert partial.is_dir()
     clear_leftovers(tmp_path)
     assert not partial.exists()
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_lock_that_is_no_file_is_named(tmp_path, make):
+    make(tmp_path / LOCK)
+    with (
+        pytest.raises(UserError, match=rf"--out .*: {LOCK} in it is no file; remove it"),
+        folder_lock(tmp_path, "--out"),
+    ):
+        pass

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from animelm.errors import UserError
-from animelm.processes import call_bounded, ended_by_sigterm, worker_pool
+from animelm.processes import bounded_memory, call_bounded, ended_by_sigterm, worker_pool
 
 PARENT = """
 import os, sys, time
@@ -99,3 +99,9 @@ def test_a_bounded_call_returns_or_raises_what_the_function_does():
 def test_a_call_that_takes_too_much_is_ended(expression):
     with pytest.raises(UserError, match="the sum takes more than 1 seconds"):
         bounded(eval, expression)
+
+
+def test_memory_is_bounded_within_the_block_alone():
+    with bounded_memory(64 << 20), pytest.raises(MemoryError):
+        bytearray(200 << 20)
+    assert bytearray(200 << 20)

@@ -1,13 +1,22 @@
 import ast
+import errno
 import io
 import json
 import logging
+import sys
 import warnings
 
 import pytest
 from rich.table import Table
 
-from animelm.terminal import Terminal, plain_messages, printable, say, say_json
+from animelm.terminal import (
+    Terminal,
+    plain_messages,
+    printable,
+    say,
+    say_json,
+    show_every_character,
+)
 
 HOSTILE = "a\x1b]0;owned\x07b\x9b31mc\rd\u202ee\ud800f\x00"
 
@@ -85,3 +94,21 @@ def test_nothing_else_in_the_package_prints(project_root):
             if is_call and node.func.id in ("print", "Console"):
                 found.append(f"{path.relative_to(project_root)}:{node.lineno}")
     assert {place.partition(":")[0] for place in found} == {"animelm/terminal.py"}
+
+
+def test_a_stream_of_another_encoding_shows_question_marks(monkeypatch):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    show_every_character()
+    Terminal(file=out).print("題 • a")
+    say_json({"題": 1})
+    assert out.buffer.getvalue().split() == [b"?", b"?", b"a", b'{"?":', b"1}"]
+
+
+def test_a_reader_that_has_gone_is_an_error():
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        Terminal(file=Closed()).print("x")

@@ -1,8 +1,10 @@
 """The command line, which imports every other package."""
 
 import importlib
+import os
 import signal
 import sys
+from contextlib import suppress
 from difflib import get_close_matches
 from types import ModuleType
 
@@ -11,7 +13,7 @@ from animelm.cli.parsing import errors_in_one_message
 from animelm.cli.quiet import quiet_libraries
 from animelm.errors import UserError
 from animelm.reading import require_bounded_option
-from animelm.terminal import plain_messages, say
+from animelm.terminal import plain_messages, say, show_every_character
 
 # Command, module that runs it, description. A module is imported only when its command is run, so
 # that `--help` is quick.
@@ -40,6 +42,10 @@ COMMANDS = {
     "report": (
         "animelm.cli.report",
         "Write what a fit or a comparison found as one page, or as a weekly report",
+    ),
+    "harness": (
+        "animelm.cli.harness",
+        "Score models on tasks of lm-evaluation-harness (the extra lm-eval)",
     ),
     "ask": ("animelm.cli.ask", "Ask a model a question, or base and adapter side by side"),
     "export": (
@@ -91,22 +97,25 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 on success; 2 after a user error, with one message on the error stream;
-        130 after Ctrl-C, 143 after SIGTERM.
+        130 after Ctrl-C, 143 after SIGTERM, 141 if nobody reads what is printed.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments == ["--version"]:
-        say(f"animelm {__version__}")
-        return 0
-    if not arguments or arguments[0] in ("-h", "--help"):
-        say(_overview())
-        return 0 if arguments else 2
-    command, *options = arguments
+    show_every_character()
+    command, *options = arguments or ["--help"]
     try:
+        if arguments == ["--version"]:
+            say(f"animelm {__version__}")
+            return 0
+        if command in ("-h", "--help"):
+            say(_overview())
+            return 0 if arguments else 2
         for option in options:
             require_bounded_option(option)
         _run(command, options)
     except UserError as error:
         return _failed(str(error))
+    except BrokenPipeError:
+        return _reader_has_gone()
     except OSError as error:
         # The disk is full or the like, at a place that has no message of its own. Errors of
         # libraries without a number of the system are bugs, whose traceback is needed.
@@ -119,6 +128,16 @@ def main(arguments: list[str] | None = None) -> int:
     except SystemExit as stop:  # raised by the parsers after --help, and by a run after a signal
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
+
+
+def _reader_has_gone() -> int:
+    """The status of a program that prints into ``| head``; what is left to print goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os.dup2(nowhere, sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 def _failed(message: str) -> int:

@@ -7,6 +7,7 @@ from animelm.errors import UserError
 from animelm.reading import MIB, parse_yaml, read_utf8
 from animelm.shipped import CONFIGS
 
+_DEEPEST, _MOST_LAYERS = 16, 64
 _OPTIONS = ("--config", "-c")
 
 
@@ -40,11 +41,18 @@ def _layers(name: str, including: tuple[str, ...]) -> list[str]:
     path = _find(name)
     if path in including:
         raise UserError(f"{path}: includes itself, by way of {', '.join(including)}")
+    if len(including) >= _DEEPEST:
+        raise UserError(f"{path}: is included by a config of a config …, {_DEEPEST} deep")
     include = _read_yaml(Path(path)).get("include") or []
     names = [include] if isinstance(include, str) else include
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError(f"{path}: include is {include!r}; expected a config's name, or a list")
-    return [layer for name in names for layer in _layers(name, (*including, path))] + [path]
+    layers: list[str] = []
+    for each in names:
+        layers += _layers(each, (*including, path))
+        if len(layers) > _MOST_LAYERS:
+            raise UserError(f"{path}: includes more than {_MOST_LAYERS} configs")
+    return [*layers, path]
 
 
 def _find(name: str) -> str:

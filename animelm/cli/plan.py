@@ -31,6 +31,7 @@ from animelm.shipped import find_shipped
 from animelm.terminal import say_json
 from animelm.train.strategies import FullyShardedStrategy
 
+_LARGEST_DEVICE = 2.0**60  # bytes
 _UNITS = {"GB": 10**9, "GIB": 2**30, "MB": 10**6, "MIB": 2**20, "B": 1, "": 1}
 _DEVICE = re.compile(r"(?:(\d+(?:\.\d+)?)\s*([GM]i?B|B)?)?\s*\b(cpu|gpu)?", re.IGNORECASE)
 
@@ -89,7 +90,7 @@ def _plan(cli: TrainerCLI, device: Device, speed: float | None) -> RunPlan:
         return estimate_memory(other, process, tensors)
 
     memory = estimate(settings)
-    suggestions = () if device.fits(memory) else suggest_changes(settings, estimate)
+    suggestions = () if device.fits(memory) else suggest_changes(settings, estimate, device.fits)
     return RunPlan(settings, device, memory, suggestions, _length(cli, settings), speed)
 
 
@@ -111,7 +112,10 @@ def parse_device(text: str) -> Device:
     number, unit, kind = match[1], (match[2] or "").upper(), (match[3] or "gpu").lower()
     kind = "cpu" if kind == "cpu" else "cuda"
     if number:
-        return Device(kind, round(float(number) * _UNITS[unit]))
+        size = float(number) * _UNITS[unit]
+        if size > _LARGEST_DEVICE:
+            raise UserError(f"--device {text[:80]!r}: larger than any device")
+        return Device(kind, round(size))
     return Device(kind, _memory_here(kind))
 
 
@@ -165,6 +169,7 @@ def _settings(cli: TrainerCLI, device: Device) -> RunSettings:
         device=device.kind,
         parallelism=_parallelism(cli.trainer),
         experts_at_once=model.compute.experts_at_once,
+        fused_layers=model.compute.fused_layers,
     )
 
 

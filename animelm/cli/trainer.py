@@ -11,7 +11,6 @@ import lightning as L
 from jsonargparse import Namespace, set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from animelm.cli import COMMANDS
 from animelm.cli.configs import find_configs
@@ -36,7 +35,10 @@ from animelm.locks import clear_leftovers, folder_lock
 from animelm.report.validation import print_validation
 from animelm.terminal import say
 from animelm.train.adapter_record import adopted_split
-from animelm.train.callbacks.defaults import with_default_callbacks
+from animelm.train.callbacks.defaults import (
+    with_default_callbacks,
+)
+from animelm.train.loggers.tensorboard import RunTensorBoard
 from animelm.train.module import AdaptedLM
 from animelm.train.stop_signals import StoppedBySignal, StopSignals
 
@@ -44,7 +46,8 @@ _TRAINER_DEFAULTS = {
     "devices": 1,
     "gradient_clip_val": 1.0,
     "log_every_n_steps": 5,
-    "num_sanity_val_steps": 0,
+    # All of the validation, before training: the base's figures, as step 0 of the log.
+    "num_sanity_val_steps": -1,
     # Lightning's summary takes each packed byte for a weight of four bytes. Our own reports say
     # what is trained and how much memory it takes.
     "enable_model_summary": False,
@@ -136,7 +139,7 @@ class TrainerCLI(LightningCLI):
         root, logger = given.default_root_dir, given.logger
         if root and logger in (None, True):
             place = self._resumed.log_place(Path(root)) if self._resumed else {}
-            logger = TensorBoardLogger(root, name="", **place)
+            logger = RunTensorBoard(root, name="", **place)
         own = self.config.get(str(self.subcommand), self.config)
         if "ckpt_path" in own:
             # Whoever repeats the run from the config that it saves begins at its start.

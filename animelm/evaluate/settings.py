@@ -54,7 +54,8 @@ class CompareSettings:
         models: The models of the comparison by names of your choice, instead of the four settings
             above. Each is an adapter's folder, a whole model's folder, a list of adapters of
             several seeds (one row, with mean and spread), nothing (the base), or a mapping with
-            adapter, checkpoint, quantization and answer_from, of which each may be left out.
+            adapter, checkpoint, quantization, answer_from and retrieval, of which each may be left
+            out. With retrieval: true the right article stands in the prompt.
         sets: Further questions by names of your choice, asked whole. Each is a file, or a mapping
             with file, format, domain and questions (their largest number). The format is records
             (as the questions above), or a published set: jsquad, jsquad_closed, niilc, jemhopqa,
@@ -76,6 +77,8 @@ class CompareSettings:
         seed: Seed of these splits, and of the bootstrap.
         questions_per_set: Largest number of questions of each held-out set, chosen by hash. By
             default all are asked.
+        trained_questions: Number of questions of training that are asked as well, chosen by hash,
+            as the set anime_trained: what is recalled, beside what is known. 0 asks none.
         questions_per_batch: Questions answered at once. More is faster, and takes more memory.
         max_new_tokens: Longest answer in tokens, the same for every question.
         answer_from: Where a question's prompt ends. final: where the answer begins, as in
@@ -116,6 +119,7 @@ class CompareSettings:
     validation_share: float | None = None
     seed: int | None = None
     questions_per_set: int | None = None
+    trained_questions: int = 0
     questions_per_batch: int = 128
     max_new_tokens: int = 64
     answer_from: AnswerFromSetting = "auto"

@@ -17,10 +17,13 @@ from animelm.evaluate.bootstrap import (
     paired_difference,
     sign_flip_test,
 )
+from animelm.evaluate.comparison.control import control_accuracy
 from animelm.evaluate.comparison.likelihood import calibration_error
+from animelm.evaluate.comparison.models import RETRIEVAL
 from animelm.evaluate.comparison.outcomes import Change, by_set, changes, count_outcomes
 from animelm.evaluate.results import Result
 from animelm.files import write_whole
+from animelm.reading import read_json
 
 Bounds = tuple[float, float]
 
@@ -29,7 +32,8 @@ Bounds = tuple[float, float]
 class MeanScores:
     """Means over ``n`` answers, 0 to 1, None if n is 0.
 
-    ``accuracy`` is the key accuracy, or what the field scores a standard set by.
+    ``accuracy`` is the stricter key accuracy, or what the field scores a standard set by.
+    ``loose_accuracy`` is the looser one, which counts more spellings as equal; None in older files.
     ``key_probability`` is that of the right key among its rivals; None if it was not measured.
     """
 
@@ -38,6 +42,7 @@ class MeanScores:
     exact_match: float | None
     character_f1: float | None
     key_probability: float | None = field(default=None, kw_only=True)
+    loose_accuracy: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class SetScores(MeanScores):
         spread: standard deviation of ``accuracy`` over seeds and adapters; None with one.
         calibration_error: how far the model's confidence in keys is from its accuracy; None if it
             was not measured.
+        control_accuracy: accuracy of the answer that is most often right, given to every question,
+            or of choosing by chance; None in older files.
     """
 
     works: int
@@ -58,15 +65,20 @@ class SetScores(MeanScores):
     directions: dict[str, MeanScores]
     spread: float | None = None
     calibration_error: float | None = None
+    control_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """One model: scores by held-out set, and perplexities (None if not measured)."""
+    """One model: scores by held-out set, and perplexities (None if not measured).
+
+    ``retrieval`` says whether the right article stood in its prompts.
+    """
 
     sets: dict[str, SetScores]
     perplexity_anime: float | None = None
     perplexity_general: float | None = None
+    retrieval: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,6 +149,7 @@ class Summary:
                 },
                 model["perplexity_anime"],
                 model["perplexity_general"],
+                model.get("retrieval", name == RETRIEVAL),
             )
             for name, model in values["models"].items()
         }
@@ -181,9 +194,37 @@ def read_summary(path: Path) -> Summary:
         UserError: it cannot be read, or is not the summary of a comparison.
     """
     try:
-        return Summary.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not the summary of a comparison ({error!r})") from error
+        summary = Summary.from_json(read_json(path))
+        if not summary.models or not _is_plain(summary):
+            raise ValueError("no models, or values of other types")
+        return summary
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not the summary of a comparison ({error!r:.200})") from error
+
+
+def _is_plain(summary: Summary) -> bool:
+    """Whether a summary that was read holds numbers and texts where they are expected."""
+    scores = [each for model in summary.models.values() for each in model.sets.values()]
+    means = [*scores, *(each for score in scores for each in score.directions.values())]
+    differences = [each for sets in summary.differences.values() for each in sets.values()]
+    numbers: list[object] = [
+        summary.seconds,
+        *(value for each in means for value in vars(each).values()),
+        *(value for each in differences for value in vars(each).values()),
+        *(p for m in summary.models.values() for p in (m.perplexity_anime, m.perplexity_general)),
+        *summary.trainable_parameters_per_target.values(),
+    ]
+    has_seeds = bool(summary.seeds) and all(type(seed) is int for seed in summary.seeds)
+    return has_seeds and summary.seconds is not None and all(map(_is_number, numbers))
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a finite number, none, or a collection of such."""
+    if isinstance(value, tuple):
+        return all(map(_is_number, value))
+    if isinstance(value, dict):
+        return all(isinstance(each, MeanScores) or _is_number(each) for each in value.values())
+    return value is None or (type(value) in (int, float) and math.isfinite(value))  # type: ignore[arg-type]
 
 
 def pool_summaries(summaries: Sequence[Summary], results: Sequence[Result]) -> Summary:
@@ -204,6 +245,7 @@ def pool_summaries(summaries: Sequence[Summary], results: Sequence[Result]) -> S
             summarize_model(rows, seeds[0], None, None),
             perplexity_anime=_mean([s.models[name].perplexity_anime for s in summaries]),
             perplexity_general=_mean([s.models[name].perplexity_general for s in summaries]),
+            retrieval=summaries[0].models[name].retrieval,
         )
         for name, rows in by_model.items()
     }
@@ -268,6 +310,7 @@ def _set_scores(results: Sequence[Result], seed: int) -> SetScores:
         },
         spread=_spread(results),
         calibration_error=calibration_error(results),
+        control_accuracy=control_accuracy(results),
     )
 
 
@@ -290,6 +333,7 @@ def _means(results: Sequence[Result]) -> MeanScores:
         mean("exact_match"),
         mean("character_f1"),
         key_probability=mean("key_probability"),
+        loose_accuracy=mean("loose_accuracy"),
     )
 
 

@@ -36,11 +36,14 @@ _SIZES = {
     "head_dim": 1 << 14,
     "num_local_experts": 1 << 12,
     "num_experts_per_tok": 1 << 12,
+    "sliding_window": 1 << 30,
     "max_position_embeddings": 1 << 30,
 }
 # Keys under which transformers takes the name of a function, which it may fetch from the hub.
 _IMPLEMENTATION = re.compile(r"_?(attn|experts)_implementation(_internal)?")
 _OWN_IMPLEMENTATIONS = (None, "eager", "sdpa")
+# The format of the weights is recognized by the tensors themselves, and nothing is classified.
+_UNUSED = ("quantization_config", "num_labels", "id2label", "label2id")
 # Errors that transformers raises for a configuration with invalid values.
 _LIBRARY_ERRORS = (
     StrictDataclassError,
@@ -71,14 +74,19 @@ def read_config(values: Any, source: Path | str) -> Config:
         size = values.get(key)
         if isinstance(size, int) and not 1 <= size <= largest:
             raise UserError(f"{source}: {key} is {size}; expected 1 or more, to {largest:,}")
+    chosen, experts = values.get("num_experts_per_tok"), values.get("num_local_experts")
+    if isinstance(chosen, int) and isinstance(experts, int) and chosen > experts:
+        raise UserError(
+            f"{source}: num_experts_per_tok is {chosen}; expected at most num_local_experts, which "
+            f"is {experts}"
+        )
     for key in filter(_IMPLEMENTATION.fullmatch, map(str, values)):
         if values[key] not in _OWN_IMPLEMENTATIONS:
             raise UserError(
                 f"{source}: {key} is {values[key]!r:.80}; expected eager, sdpa, or none: another "
                 "name could be fetched from the hub as code"
             )
-    # The format of the weights is recognized by the tensors themselves.
-    own = {key: value for key, value in values.items() if key != "quantization_config"}
+    own = {key: value for key, value in values.items() if key not in _UNUSED}
     try:
         config = kind.from_dict(own)
         # Some invalid values only fail when a model is built; one layer is built quickly.

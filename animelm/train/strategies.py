@@ -18,8 +18,8 @@ from torch.utils._pytree import tree_map
 
 from animelm.errors import UserError
 from animelm.train.fsdp.sharding import copy_whole, whole_tensors
+from animelm.train.fsdp.states import SHARDS, divide_states
 
-_SHARDS = "shards"
 # Longer than what one process does alone, such as writing a checkpoint of several GB.
 _TIMEOUT_MINUTES, _LONGEST_MINUTES = 15.0, 7 * 24 * 60.0
 
@@ -30,6 +30,11 @@ def _timeout(minutes: float) -> timedelta:
             f"timeout_minutes is {minutes}; expected more than 0, and {_LONGEST_MINUTES} at most"
         )
     return timedelta(minutes=minutes)
+
+
+def _own_copy(value: Any) -> Any:
+    """A tensor's values on the CPU: sending a view of a joint tensor would send all of that."""
+    return value.to("cpu", copy=True) if isinstance(value, Tensor) else value
 
 
 class DataParallelStrategy(DDPStrategy):
@@ -99,10 +104,10 @@ class FullyShardedStrategy(ModelParallelStrategy):
         """The states of all processes on the first process; None on the others."""
         if isinstance(optimizer, LightningOptimizer):
             optimizer = optimizer.optimizer
-        own = tree_map(lambda v: v.cpu() if isinstance(v, Tensor) else v, optimizer.state_dict())
+        own = tree_map(_own_copy, optimizer.state_dict())
         states = [None] * self.world_size if self.is_global_zero else None
         torch.distributed.gather_object(own, states)
-        return {_SHARDS: states}
+        return {SHARDS: states}
 
     @property
     def lightning_restore_optimizer(self) -> bool:
@@ -121,6 +126,10 @@ class FullyShardedStrategy(ModelParallelStrategy):
             copy_whole(saved, own[name])
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        """Each process loads its own states."""
+        """Each process loads its own states, or its part of those of whole parameters."""
         for optimizer, saved in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
-            optimizer.load_state_dict(saved[_SHARDS][self.global_rank])
+            if SHARDS in saved:
+                own = saved[SHARDS][self.global_rank]
+            else:
+                own = divide_states(saved, optimizer.param_groups)
+            optimizer.load_state_dict(own)

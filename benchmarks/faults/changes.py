@@ -40,10 +40,9 @@ def inject_changes(tally: Tally, scene: Scene) -> None:
         label = f"a learning rate of {rate}"
         tally.inject(label, lambda fault: _learning_rate(fault, scene, rate))  # noqa: B023
     tally.inject("an initial adapter that is not a number", lambda fault: _nan(fault, scene))
-    for removed in ("the adapter", "the adapter, before a run of another folder's"):
-        tally.inject(
-            f"a finished fit goes on without {removed}", lambda fault: _finished(fault, scene)
-        )
+    for earlier in (False, True):
+        label = f"a finished fit goes on {'beside another' if earlier else 'without its'} adapter"
+        tally.inject(label, lambda fault: _finished(fault, scene, earlier))  # noqa: B023
 
 
 def _stopped(scene: Scene, articles: Path | None = None) -> tuple[Path, list[str]]:
@@ -135,12 +134,14 @@ def _is_finite(out: Path) -> bool:
     return not path.is_file() or all(np.isfinite(t).all() for t in load_file(path).values())
 
 
-def _finished(fault: Fault, scene: Scene) -> None:
+def _finished(fault: Fault, scene: Scene, earlier: bool) -> None:
     place = scene.place("finished")
     shutil.copytree(scene.fitted, place / "out")
     path = place / "out" / "adapter" / "adapter_model.safetensors"
-    path.write_bytes(path.read_bytes()[::-1])
-    shutil.rmtree(place / "out" / "adapter")
+    if earlier:
+        path.write_bytes(path.read_bytes()[::-1])
+    else:
+        shutil.rmtree(place / "out" / "adapter")
     resume = f"--ckpt_path={last_checkpoint(place / 'out')}"
     judge(fault, run(scene.fit(place / "out", resume), place))
     fault.lost = not weights(place / "out")

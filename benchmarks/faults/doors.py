@@ -63,7 +63,7 @@ def _checkpoint(scene: Scene, place: Path, mark: str, command: str) -> Ended:
 
     run(write, place)
     arguments = scene.fit(place / "out", f"--ckpt_path={path}")
-    return run([command, *arguments[1:]], place, environment={"PYTHONPATH": str(place)})
+    return run([command, *arguments[1:]], place)
 
 
 def _pickled_checkpoint(scene: Scene, place: Path, mark: str) -> Ended:
@@ -92,7 +92,7 @@ def _adapter(scene: Scene, place: Path, mark: str, **values: object) -> Ended:
     path = adapter / "adapter_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
     options = scene.fit(place / "out", f"--model.adapter.init_from={adapter}")
-    return run(options, place, environment={"PYTHONPATH": str(place)})
+    return run(options, place)
 
 
 def _pickled_adapter(scene: Scene, place: Path, mark: str) -> Ended:
@@ -117,7 +117,7 @@ def _base(scene: Scene, place: Path, mark: str, **values: object) -> Ended:
 def _config(scene: Scene, place: Path, mark: str, text: str) -> Ended:
     (place / "own.yaml").write_text(text)
     options = scene.fit(place / "out", "--config=own.yaml")
-    return run(options, place, environment={"PYTHONPATH": str(place)})
+    return run(options, place)
 
 
 def _in_fit(scene: Scene, place: Path, mark: str) -> Ended:
@@ -130,7 +130,11 @@ DOORS: dict[str, Callable[[Scene, Path, str], Ended]] = {
     "a checkpoint that is a pickle": _pickled_checkpoint,
     "a checkpoint with a pickle inside": _zipped_checkpoint,
     "an adapter whose settings name a module": lambda *a: _adapter(
-        *a, megatron_config={}, megatron_core="megatron.payload"
+        # PEFT imports it for a layer that is not quantized.
+        *a,
+        target_modules=["q_proj", "lm_head"],
+        megatron_config={"a": 1},
+        megatron_core="megatron.payload",
     ),
     "an adapter with layer_replication": lambda *a: _adapter(*a, layer_replication=[[0, 99999]]),
     "an adapter whose targets are a regular expression": lambda *a: _adapter(

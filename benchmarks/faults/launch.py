@@ -106,15 +106,17 @@ class Running:
 
 def preload() -> None:
     """Imports what the commands import."""
-    import datasets  # noqa: F401
     import pyarrow.parquet  # noqa: F401
 
     import animelm.cli.ask
     import animelm.cli.compare
     import animelm.cli.corpus.build
     import animelm.cli.corpus.stats
+    import animelm.cli.export
     import animelm.cli.inspect
     import animelm.cli.plan
+    import animelm.cli.questions
+    import animelm.cli.report
     import animelm.cli.trainer  # noqa: F401
 
 
@@ -122,7 +124,6 @@ def start(
     command: list[str] | Callable[[], object],
     folder: Path,
     file_bytes: int | None = None,
-    environment: dict[str, str] | None = None,
 ) -> Running:
     """Starts a command.
 
@@ -130,7 +131,6 @@ def start(
         command: arguments of ``python -m animelm``, or a function.
         folder: its working directory; its cache lies in ``folder/cache``.
         file_bytes: the largest file that it may write; writing more fails as on a full disk.
-        environment: variables that are set beside those of this process.
     """
     pipes = [os.pipe() for _ in range(2)]
     for read, write in pipes:
@@ -139,7 +139,7 @@ def start(
     before = _own_memory()
     pid = os.fork()
     if not pid:
-        _run(command, folder, [write for _, write in pipes], file_bytes, environment or {})
+        _run(command, folder, [write for _, write in pipes], file_bytes)
     for _, write in pipes:
         os.close(write)
     return Running(pid, pipes[0][0], pipes[1][0], time.monotonic(), before)
@@ -150,10 +150,9 @@ def run(
     folder: Path,
     limit: float = _LIMIT,
     file_bytes: int | None = None,
-    environment: dict[str, str] | None = None,
 ) -> Ended:
     """``start``, and waits for its end."""
-    return start(command, folder, file_bytes, environment).wait(limit)
+    return start(command, folder, file_bytes).wait(limit)
 
 
 def session_members(leader: int) -> list[int]:
@@ -175,7 +174,6 @@ def _run(
     folder: Path,
     outputs: list[int],
     file_bytes: int | None,
-    environment: dict[str, str],
 ) -> None:
     status = 1
     try:
@@ -186,7 +184,8 @@ def _run(
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", buffering=1, closefd=False)
         sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1, closefd=False)
         os.chdir(folder)
-        os.environ |= {"XDG_CACHE_HOME": str(folder / "cache"), **environment}
+        sys.path.insert(0, str(folder))  # as python -m does
+        os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
         if file_bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
         if callable(command):

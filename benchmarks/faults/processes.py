@@ -114,7 +114,8 @@ def _rank(fault: Fault, scene: Scene, rank: int, number: signal.Signals) -> None
             for pid in session_members(main.pid):
                 os.kill(pid, signal.SIGKILL)
             main.wait()
-    text = (place / "log").read_text("utf-8", "replace")[-2000:]
+    text = (place / "log").read_text("utf-8", "replace")[-4000:]
+    fault.expect("go on with" in text and "--ckpt_path" in text, "not told how to go on")
     if fault.failed or fault.hung:
         fault.failed.append(text[-300:])
 

@@ -103,6 +103,7 @@ def small(tiny_base: Path) -> Callable[[Path, int], Sequence[str]]:
             "--data.blocks_per_batch=2",
             f"--trainer.limit_train_batches={steps}",
             "--trainer.max_epochs=1",
+            "--trainer.num_sanity_val_steps=0",  # the base is asked where a test looks at it
             f"--output={folder}",
         ]
 

@@ -86,3 +86,13 @@ def test_an_include_that_is_no_name_is_refused(here: Path, include: str) -> None
     (here / "a.yaml").write_text(f"include: {include}\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"a\.yaml: include is .*; expected a config's name"):
         find_configs(["--config=a.yaml"])
+
+
+@pytest.mark.parametrize(("width", "depth"), [(2, 30), (30, 3), (1, 500)])
+def test_includes_without_end_are_refused(here: Path, width: int, depth: int) -> None:
+    for number in range(depth):
+        includes = ", ".join([f"c{number + 1}.yaml"] * width)
+        (here / f"c{number}.yaml").write_text(f"include: [{includes}]\n", encoding="utf-8")
+    (here / f"c{depth}.yaml").write_text("model: {}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"c\d+\.yaml: (is included by|includes more than 64)"):
+        find_configs(["--config=c0.yaml"])

@@ -58,7 +58,7 @@ def write_comparison(folder: Path, seed: int) -> None:
         ("甲",),
     )
     answer = Answer(record, ONLY_READ, "甲。", reached_end=True)
-    results = [make_result("base", answer, Scores(1.0, 1.0, 1.0), seed)]
+    results = [make_result("base", answer, Scores(1.0, 1.0, 1.0, 1.0), seed)]
     model = summarize_model(results, seed, None, None)
     write_results(folder / "results.jsonl", results)
     write_summary(folder / "summary.json", Summary({"base": model}, {}, 1.0, {}, (seed,)))

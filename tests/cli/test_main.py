@@ -1,5 +1,6 @@
 """The first page, every command's help, and what a wrong command says."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ TAUGHT = {
     "plan": ("--device", "16 GB GPU", "Every option of `fit`"),
     "compare": ("--cpt_adapter", "--sft_adapter", "95 % intervals"),
     "report": ("--language", "--format", "fit, compare, demo or reproduce"),
+    "harness": ("--tasks", "--task_folder", "pip install 'animelm[lm-eval]'"),
     "ask": ("--answer_from", "so that gpt-oss can think first", "until Ctrl-D"),
     "demo": ("--output",),
     "reproduce": ("--output", "--works"),
@@ -107,3 +109,21 @@ def test_a_python_without_a_package_is_told_what_to_do(call, monkeypatch) -> Non
     assert called.status == 2
     assert "has no package torch. `make setup`" in called.err
     assert "Traceback" not in called.err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["corpus", "--help"]])
+def test_a_reader_that_has_gone_ends_a_command_without_a_word(
+    project_root: Path, arguments: list[str]
+) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    ran = subprocess.run(
+        [sys.executable, "-m", "animelm", *arguments],
+        cwd=project_root,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (ran.returncode, ran.stderr) == (141, "")

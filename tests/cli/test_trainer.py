@@ -71,7 +71,12 @@ def test_fit_reports_what_is_trained(runs: Runs) -> None:
 
 def test_fit_writes_the_adapter_as_peft_does(runs: Runs) -> None:
     files = {path.name for path in (runs.cpt / "adapter").iterdir()}
-    assert files == {"adapter_config.json", "adapter_model.safetensors", "adapter_record.json"}
+    assert files == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "adapter_record.json",
+        "held_out.jsonl",
+    }
     weights = load_file(runs.cpt / "adapter" / "adapter_model.safetensors")
     assert len(weights) == 2 * 2 * (4 + 2)  # A and B; layers; attention, and all experts at once
     assert all(weight.any() for weight in weights.values())
@@ -183,6 +188,28 @@ def test_cpt_logs_its_loss_and_the_perplexity_of_held_out_articles(runs: Runs) -
     assert 1000 < logged["validation/anime_articles/perplexity"] < 100_000
 
 
+def test_a_fit_begins_with_the_figures_of_the_base_also_after_an_earlier_adapter(
+    call, runs: Runs, small, articles_of, tmp_path: Path
+) -> None:
+    def first_figure(name: str, *options: str) -> tuple[int, float]:
+        folder, base = tmp_path / name, "--trainer.num_sanity_val_steps=-1"
+        called = call("fit", "--config=cpt.yaml", *small(folder), *articles_of, base, *options)
+        assert called.status == 0, called.err
+        log = EventAccumulator(str(folder / "version_0")).Reload()
+        first = log.Scalars("validation/anime_articles/perplexity")[0]
+        return first.step, first.value
+
+    step, perplexity = first_figure("new")
+    assert step == 0
+    assert first_figure("on", f"--model.adapter.init_from={runs.cpt / 'adapter'}") == (
+        0,
+        pytest.approx(perplexity, rel=1e-5),
+    )
+    with quiet_libraries():
+        made = TrainerCLI(find_configs(["--config=cpt.yaml"]), run=False)
+    assert made.trainer.num_sanity_val_steps == float("inf"), "by default the base is asked"
+
+
 def test_validate_logs_accuracy_per_held_out_set_and_direction(
     call, runs: Runs, small, questions_of, tmp_path: Path
 ) -> None:
@@ -192,9 +219,7 @@ def test_validate_logs_accuracy_per_held_out_set_and_direction(
     assert called.status == 0, called.err
     logged = scalars(folder / "version_0")
     for name in QUESTION_SETS:
-        assert {f"validation/{name}/{score}" for score in ("accuracy", "exact_match")} <= set(
-            logged
-        )
+        assert {f"accuracy/{name}", f"validation/{name}/exact_match"} <= set(logged)
         assert logged[f"validation/{name}/questions"] == 4
         directions = [
             logged[f"validation_directions/{name}_{direction}/questions"]
@@ -527,17 +552,37 @@ def test_a_run_goes_on_with_a_changed_corpus_and_more_epochs_on_purpose(
     assert step.optimizer_steps == 8
 
 
-@pytest.mark.parametrize("written", [{"sharded": True}, {"random_states": [{}, {}]}])
-def test_a_checkpoint_of_other_processes_is_refused(
-    call, runs: Runs, small, articles_of, tmp_path: Path, written: dict
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ({"sharded": True}, "the optimizer states in the checkpoint cannot be joined"),
+        ({"random_states": [{}, {}]}, "an optimizer step covered"),
+    ],
+)
+def test_a_checkpoint_of_other_processes_that_does_not_fit_is_refused(
+    call, runs: Runs, small, articles_of, tmp_path: Path, written: dict, told: str
 ) -> None:
     state = torch.load(runs.cpt / "version_0" / "checkpoints" / "last.ckpt", weights_only=True)
     state["animelm_processes"] |= written
     torch.save(state, tmp_path / "other.ckpt")
-    options = [*small(tmp_path / "run"), *articles_of, f"--ckpt_path={tmp_path / 'other.ckpt'}"]
+    options = [*small(tmp_path / "run", 4), *articles_of, f"--ckpt_path={tmp_path / 'other.ckpt'}"]
     called = call("fit", "--config=cpt.yaml", *options)
     assert called.status == 2
-    assert "the checkpoint was written by" in called.err
+    assert told in called.err
+
+
+def test_another_process_that_was_lost_is_one_message(
+    call, small, articles_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(self: AdaptedLM, *_: object) -> None:
+        monkeypatch.setattr(type(self.trainer), "world_size", 2)
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer")
+
+    monkeypatch.setattr(AdaptedLM, "on_train_batch_end", lose)
+    called = call("fit", "--config=cpt.yaml", *small(tmp_path / "run", 2), *articles_of)
+    assert called.status == 2 and "Traceback" not in called.err
+    assert "error: another process has ended, or has not answered in time ([gloo" in called.err
+    assert "it had not written a checkpoint yet, so it cannot be resumed" in called.err
 
 
 def test_compare_prints_one_table_and_writes_the_summary(

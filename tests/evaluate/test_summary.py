@@ -28,7 +28,7 @@ def _results(make_record: Make, model: str, right: set[int]) -> list[Result]:
     for number in range(8):
         direction = "reverse" if number % 2 else "forward"
         record = make_record(id=str(number), work=f"作品{number // 2}", direction=direction)
-        scores = Scores(float(number in right), 0.0, 0.5)
+        scores = Scores(float(number in right), 0.0, 0.5, float(number in right or number == 7))
         answer = Answer(record, "anime_unseen_wording", "", reached_end=True)
         results.append(make_result(model, answer, scores, seed=0))
     return results
@@ -43,6 +43,7 @@ def test_scores_are_means_per_set_and_direction(make_record: Make) -> None:
     assert scores.directions["forward"].accuracy == 0.75
     assert scores.directions["reverse"].accuracy == 0.25
     assert scores.directions["reverse"].n == 4
+    assert (scores.loose_accuracy, scores.directions["reverse"].loose_accuracy) == (0.625, 0.5)
     assert (model.perplexity_anime, model.perplexity_general) == (12.5, None)
 
 
@@ -66,6 +67,7 @@ def test_summary_json_puts_the_sets_under_their_model(make_record: Make, tmp_pat
         "general_unrehearsed",
         "perplexity_anime",
         "perplexity_general",
+        "retrieval",
     }
     assert written["models"]["base"]["anime_unseen_wording"]["n"] == 8
     assert written["models"]["base"]["perplexity_anime"] is None  # JSON has no infinity
@@ -114,9 +116,9 @@ def test_a_summary_is_read_as_it_was_written(make_record: Make, tmp_path: Path) 
 def test_a_file_that_is_no_summary_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "summary.json"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=r"summary\.json: not the summary of a comparison"):
+    with pytest.raises(UserError, match=r"summary\.json: not (the summary of a comp|valid JSON)"):
         read_summary(path)
-    with pytest.raises(UserError, match=r"nowhere\.json: not the summary of a comparison"):
+    with pytest.raises(UserError, match=r"nowhere\.json: cannot be read: No such file"):
         read_summary(tmp_path / "nowhere.json")
 
 
@@ -145,3 +147,17 @@ def test_a_perplexity_that_one_seed_lacks_has_no_mean(make_record: Make) -> None
     )
     pooled = pool_summaries(summaries, [result for rows in results for result in rows])
     assert pooled.models["base"].perplexity_anime is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seconds": "a"}, {"seconds": 1e999}, {"models": {}}, {"seeds": ["../x"]}, {"seeds": [None]}],
+)
+def test_values_of_other_types_are_refused(
+    make_record: Make, tmp_path: Path, change: dict[str, object]
+) -> None:
+    path = tmp_path / "summary.json"
+    summary, _ = _summary(make_record, 0, None)
+    path.write_text(json.dumps(summary.to_json() | change), encoding="utf-8")
+    with pytest.raises(UserError, match=r"summary\.json: not the summary of a comparison"):
+        read_summary(path)

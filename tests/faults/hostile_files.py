@@ -28,6 +28,7 @@ HALF = '{"question": "誰\\ud83d", "answer": "私"}\n'
 PAIR = '{"question": "誰", "answer": "私"}\n'
 ARTICLE = "# 題\n\n本文です。"
 MANY_DIGITS = "9" * 6000
+DEEP = "[" * 100_000
 # A page's head, its end, and what surrounds pages in an export.
 PAGE = (
     "<page><title>{}</title><ns>0</ns><id>{}</id>"
@@ -299,7 +300,7 @@ CASES: dict[str, Case] = {
     # Questions.
     "questions: half a surrogate pair": questions(HALF, trains=True),
     "questions: integer of 6,000 digits": questions(f'{{"question": {MANY_DIGITS}}}\n'),
-    "questions: nested a hundred thousand deep": questions("[" * 100_000),
+    "questions: nested a hundred thousand deep": questions(DEEP),
     "questions: a line of 300 MB": questions(b'{"question": "' + b"a" * (300 << 20)),
     "questions: escapes in a key": questions(f'{{"{ESCAPE}": 1}}\n'),
     "questions: escapes in an id": questions(
@@ -346,7 +347,7 @@ CASES: dict[str, Case] = {
     # Configs.
     "config: aliases": config(BOMB + "model: *a11\n"),
     "config: tag of Python": config("model: !!python/object/apply:open [MARK, w]\n"),
-    "config: nested a hundred thousand deep": config("model: " + "[" * 100_000),
+    "config: nested a hundred thousand deep": config("model: " + DEEP),
     "config: integer of 6,000 digits": config(f"model: {{lora: {{rank: {MANY_DIGITS}}}}}\n"),
     "config: impossible date": config("model: {base: 2024-13-45}\n"),
     "config: escapes in a value": config('model: {base: "\\e]0;x\\a"}\n'),
@@ -365,7 +366,7 @@ CASES: dict[str, Case] = {
     "base: escapes in its architecture": base("config.json", architectures=[ESCAPE]),
     "base: a kernel of the hub": base("config.json", attn_implementation="someone/kernel"),
     "base: code of its own": base("config.json", auto_map={"AutoConfig": "own.Config"}),
-    "base: config.json nested deeply": base_file("config.json", "[" * 100_000),
+    "base: config.json nested deeply": base_file("config.json", DEEP),
     "base: config.json with 6,000 digits": base_file("config.json", f'{{"a": {MANY_DIGITS}}}'),
     "base: config.json of spaces": base_file("config.json", b" " * (200 << 20)),
     "base: tokenizer.json of {}": base_file("tokenizer.json", "{}"),
@@ -383,11 +384,11 @@ CASES: dict[str, Case] = {
     ),
     # Adapters and checkpoints.
     "adapter: a module to import": adapter(
-        _LORA + ', "megatron_config": {}, "megatron_core": "payload"}'
+        _LORA + ', "megatron_config": {"a": 1}, "megatron_core": "payload"}'
     ),
     "adapter: a regular expression": adapter(_LORA + ', "target_modules": "(a+)+$"}'),
     "adapter: a billion ranks": adapter(_LORA + ', "r": 1000000000}'),
-    "adapter: nested deeply": adapter("[" * 100_000),
+    "adapter: nested deeply": adapter(DEEP),
     "adapter: escapes": adapter(_LORA + ', "\\u001b]0;x\\u0007": "\\u009b31m"}'),
     "adapter: a header of a terabyte": adapter(_LORA + "}", _LONG_HEADER),
     "checkpoint: a pickle": checkpoint(lambda place: pickle.dumps(Opens(place.mark))),

@@ -10,6 +10,7 @@ from pathlib import Path
 os.environ |= {"HF_HUB_OFFLINE": "1", "MPLBACKEND": "Agg", "TOKENIZERS_PARALLELISM": "false"}
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
+from hostile_commands import COMMANDS  # noqa: E402
 from hostile_files import CASES, Place  # noqa: E402
 
 from benchmarks.faults.launch import preload, run  # noqa: E402
@@ -29,13 +30,13 @@ def main(folder: Path, names: list[str]) -> None:
         write_tiny_base(base)
 
     assert run(write, folder).status == 0
-    for number, name in enumerate(names or CASES):
+    cases = CASES | COMMANDS
+    for number, name in enumerate(names or cases):
         place = Place(folder / f"case-{number}", base, folder / f"mark-{number}")
         place.folder.mkdir()
         place.write("payload.py", f"from pathlib import Path\nPath({str(place.mark)!r}).touch()\n")
-        command = CASES[name](place)
-        environment = {"PYTHONPATH": str(place.folder)}
-        ended = run(command, place.folder, LIMIT, environment=environment)
+        command = cases[name](place)
+        ended = run(command, place.folder, LIMIT)
         line = {"name": name, "code_ran": place.mark.exists(), **asdict(ended)}
         print(json.dumps(line), flush=True)
         shutil.rmtree(place.folder)

@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from hostile_commands import COMMANDS
 from hostile_files import CASES
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]")
@@ -34,7 +35,7 @@ def test_there_are_sixty_cases_or_more() -> None:
     assert len(CASES) >= 60
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CASES | COMMANDS)
 def test_a_hostile_file_does_no_harm(name: str, results: dict[str, dict[str, Any]]) -> None:
     result = results[name]
     printed = result["out"] + result["err"]

@@ -120,3 +120,20 @@ def test_an_implementation_that_the_hub_would_have_to_give_is_refused(
     with pytest.raises(UserError, match=rf"^some/config\.json: {key} is .*fetched from the hub"):
         read_config(GPT_OSS | {key: name}, "some/config.json")
     read_config(GPT_OSS | {key: "eager"}, "some/config.json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"num_experts_per_tok": 5}, "num_experts_per_tok is 5; expected at most num_local_expert"),
+        ({"sliding_window": -5}, "sliding_window is -5; expected 1 or more"),
+    ],
+)
+def test_numbers_that_no_model_has_are_refused(changes: dict, told: str) -> None:
+    with pytest.raises(UserError, match=f"x: {told}"):
+        read_config(GPT_OSS | changes, "x")
+
+
+def test_classes_which_a_language_model_has_not_are_left_out() -> None:
+    config = read_config(GPT_OSS | {"num_labels": 10**9, "id2label": {"a": 1}}, "x")
+    assert len(config.id2label) < 10

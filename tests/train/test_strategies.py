@@ -55,7 +55,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["animelm"])
-        pre_train(folder, "two-to-one", checkpoint=folder / "ddp" / f"step={STEPS // 2}.ckpt")
+        for strategy in STRATEGIES:
+            half = folder / strategy / f"step={STEPS // 2}.ckpt"
+            pre_train(folder, f"{strategy}-to-one", checkpoint=half)
     return folder
 
 
@@ -139,10 +141,11 @@ def test_a_checkpoint_of_fsdp2_resumes_as_if_nothing_had_happened(runs: Path) ->
     assert_same_adapter(runs, "resumed", "fsdp2")
 
 
-def test_a_checkpoint_of_two_processes_resumes_on_one(runs: Path) -> None:
+@pytest.mark.parametrize("name", ["ddp-to-one", "fsdp2-to-one", "ddp-to-fsdp2"])
+def test_a_checkpoint_resumes_on_other_processes_or_another_strategy(runs: Path, name: str) -> None:
     expected = result(runs, "one")["losses"][MICRO_BATCHES // 2 :]
-    assert result(runs, "two-to-one")["losses"] == pytest.approx(expected, abs=1e-5)
-    assert_same_adapter(runs, "two-to-one", "one")
+    assert result(runs, name)["losses"] == pytest.approx(expected, abs=1e-5)
+    assert_same_adapter(runs, name, "one")
 
 
 def test_a_checkpoint_of_fsdp2_holds_what_is_trained_and_no_more(runs: Path) -> None:
@@ -159,6 +162,9 @@ def test_8_bit_states_with_dropout_resume_under_fsdp2(runs: Path) -> None:
     own = states["optimizer_states"][0]["shards"][1]["state"]
     kinds = {kept["__bnb_optimizer_quant_state__"]["state1"].dtype for kept in own.values()}
     assert torch.uint8 in kinds
+    # No state brings those of other parameters along.
+    kept = [each["__bnb_optimizer_quant_state__"]["state1"] for each in own.values()]
+    assert all(state.untyped_storage().nbytes() == state.nbytes for state in kept)
     expected = result(runs, "fsdp2-tuned")["losses"][1:]
     assert result(runs, "tuned-resumed")["losses"] == pytest.approx(expected, abs=1e-6)
 

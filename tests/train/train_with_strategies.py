@@ -15,6 +15,7 @@ if __name__ == "__main__":
         fine_tune(folder, f"{layer}-tuned", layer)
     half = folder / "fsdp2" / f"step={STEPS // 2}.ckpt"
     pre_train(folder, "resumed", 2, "fsdp2", half)
+    pre_train(folder, "ddp-to-fsdp2", 2, "fsdp2", folder / "ddp" / half.name)
     fine_tune(folder, "tuned-resumed", "fsdp2", folder / "fsdp2-tuned" / "step=1.ckpt")
     for quantization in QUANTIZATIONS:
         pre_train_released(folder, f"fsdp2-{quantization}", quantization, 2, "fsdp2")

@@ -1,26 +1,24 @@
 """Reads rows of Parquet files, the format of most published datasets."""
 
-import glob
 import hashlib
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from pyarrow.parquet import read_metadata
+from pyarrow.parquet import ParquetFile, read_metadata
 
 from animelm.data.sources.folder_files import find_files
 from animelm.errors import UserError
+from animelm.processes import bounded_memory
 from animelm.reading import LONGEST_TEXT, open_regular
-
-if TYPE_CHECKING:
-    from datasets import IterableDataset
 
 SUFFIX = ".parquet"
 _ROWS_AT_ONCE = 256
 # Text is packed to a tenth or a third of its size.
 _LARGEST_RATIO = 100
 _UNPACKED_BYTES = 512 << 20
+# While rows are read. What a file says of its own sizes may be wrong.
+_MEMORY = 800 << 20
 _TOO_LARGE = "unpacks to far more than text does, and would fill the memory"
 
 
@@ -62,13 +60,14 @@ def column_names(shard: Path) -> list[str]:
         UserError: it cannot be read as Parquet.
     """
     try:
-        return list(_open(shard).column_names or [])
+        with ParquetFile(shard) as file:
+            return list(file.schema_arrow.names)
     except Exception as error:
         raise _unreadable(shard, error) from error
 
 
 def read_rows(shard: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """Streams some columns of a file, row group by row group, without decoding media in them.
+    """Streams some columns of a file, without decoding media in them.
 
     Args:
         shard: the file.
@@ -82,17 +81,42 @@ def read_rows(shard: Path, columns: Sequence[str]) -> Iterator[Row]:
     most = max(_UNPACKED_BYTES, _LARGEST_RATIO * _LARGEST_RATIO * shard.stat().st_size)
     read = 0
     try:
-        # Arrow keeps all row groups of a scan in memory; as separate shards they are released.
-        for number, values in enumerate(_open(shard, columns).reshard(), start=1):
-            lengths = [len(value) for value in values.values() if isinstance(value, str)]
-            read += sum(lengths)
-            if max(lengths, default=0) > LONGEST_TEXT or read > most:
-                raise UserError(f"{shard}: row {number}: {_TOO_LARGE}")
-            yield Row(shard, number, values)
+        for size, rows in _read_batches(shard, columns):
+            read += size
+            for values in rows:
+                number += 1
+                lengths = [len(value) for value in values.values() if isinstance(value, str)]
+                read += sum(lengths)
+                if max(lengths, default=0) > LONGEST_TEXT or read > most:
+                    raise UserError(f"{shard}: row {number}: {_TOO_LARGE}")
+                yield Row(shard, number, values)
     except UserError:
         raise
+    except MemoryError as error:
+        raise UserError(f"{shard}: after row {number}: {_TOO_LARGE}") from error
     except Exception as error:
         raise _unreadable(shard, error, number) from error
+
+
+def _read_batches(
+    shard: Path, columns: Sequence[str]
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Sizes in bytes, and rows, of a few rows at a time.
+
+    Raises:
+        MemoryError: a few rows take more than ``_MEMORY``.
+    """
+    with ParquetFile(shard) as file:
+        for group in range(file.num_row_groups):
+            # Threads would need memory of their own.
+            batches = file.iter_batches(_ROWS_AT_ONCE, [group], list(columns), use_threads=False)
+            while True:
+                with bounded_memory(_MEMORY):
+                    batch = next(batches, None)
+                    if batch is None:
+                        break
+                    rows = batch.to_pylist()
+                yield batch.nbytes, rows
 
 
 def _require_bounded(shard: Path, columns: Sequence[str]) -> None:
@@ -132,22 +156,8 @@ def file_hash(path: Path) -> bytes:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _open(shard: Path, columns: Sequence[str] | None = None) -> "IterableDataset":
-    from datasets import IterableDataset  # takes a second; most runs read no Parquet
-
-    # It would print the error that is raised here as well.
-    logging.getLogger("datasets.packaged_modules.parquet").setLevel(logging.CRITICAL)
-    # Not load_dataset("parquet"): the same reader, but every call contacts the hub to be counted.
-    dataset = IterableDataset.from_parquet(
-        glob.escape(str(shard.absolute())),
-        columns=None if columns is None else list(columns),
-        batch_size=_ROWS_AT_ONCE,
-    )
-    return dataset.decode(False)
-
-
 def _unreadable(shard: Path, error: Exception, rows_read: int = 0) -> UserError:
-    """For any exception: those of Arrow, its codecs and datasets share no base class."""
+    """For any exception: those of Arrow and its codecs share no base class."""
     reason = str(error).partition("\n")[0] or type(error).__name__
     after = f" after row {rows_read}" if rows_read else ""
     return UserError(f"{shard}: cannot be read as Parquet{after}: {reason}")

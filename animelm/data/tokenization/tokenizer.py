@@ -1,8 +1,11 @@
 """The tokenizer of the base, and encoding of text that can never become a control token."""
 
+import json
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
@@ -11,6 +14,7 @@ from animelm.hub import download, require_hub_name
 from animelm.shipped import find_shipped
 
 _FILES = ["tokenizer*.json", "special_tokens_map.json", "chat_template.jinja"]
+_LARGEST_GROWTH = 64
 _DOCUMENT_END = "<|endoftext|>"
 
 
@@ -21,19 +25,42 @@ def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
     replace the normalizer and pre-tokenizer of the file, which llm-jp needs.
 
     Raises:
-        UserError: there is no such folder, it cannot be fetched, or it holds no tokenizer.json.
+        UserError: there is no such folder, it cannot be fetched, or it holds no tokenizer.json
+            that can be used.
     """
     folder = find_shipped(Path(base))
     if not folder.is_dir():
         require_hub_name(base)
         folder = download(base, _FILES)
     try:
-        return PreTrainedTokenizerFast.from_pretrained(str(folder))
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder))
+        _require_bounded(tokenizer)
+        return tokenizer
     except Exception as error:  # the library of tokenizers raises no narrower one
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"base {base!r}: its tokenizer cannot be loaded: {reason} (expected a tokenizer.json)"
         ) from error
+
+
+def _require_bounded(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises a ValueError if it would make far more out of a text than it is, or has no length."""
+    if not isinstance(tokenizer.model_max_length, int | float):
+        raise ValueError(f"model_max_length is {tokenizer.model_max_length!r:.80}")
+    backend = tokenizer.backend_tokenizer
+    for part in (backend.normalizer, backend.decoder):
+        if part is not None and _growth(json.loads(part.__getstate__())) > _LARGEST_GROWTH:
+            raise ValueError(f"it makes a text more than {_LARGEST_GROWTH} times as long")
+
+
+def _growth(part: dict[str, Any]) -> float:
+    """How many times as long the replacements of a normalizer or decoder can make a text."""
+    steps = part.get("normalizers") or part.get("decoders") or []
+    growth = math.prod(map(_growth, steps))
+    if part.get("type") == "Replace":
+        replaced = len(part["pattern"].get("String", "")) or 1  # a pattern may match one character
+        growth *= max(1.0, len(part["content"]) / replaced)
+    return growth
 
 
 def control_token_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -11,8 +11,11 @@ from typing import Any, Self
 from animelm.errors import UserError
 from animelm.evaluate.results import Result, parse_result, result_line
 from animelm.files import write_errors_as_user_errors
+from animelm.reading import json_lines, open_regular
 
 JOURNAL = "answers.partial.jsonl"
+_MEASURED = ("perplexity", "routers", "parameters")
+_PART = 1 << 16  # bytes
 Answered = tuple[str, int, str, str]
 """A question that a model has answered: model, run, set, id."""
 
@@ -42,6 +45,8 @@ class AnswerJournal:
         self.measured: dict[tuple[str, int], dict[str, Any]] = {}
         text = json.dumps(identity, sort_keys=True, ensure_ascii=False, default=str)
         self._identity = hashlib.sha256(text.encode()).hexdigest()
+        if self.path.exists():
+            open_regular(self.path).close()
         with write_errors_as_user_errors(self.path):
             self._file = self.path.open("a+b")
         try:
@@ -86,24 +91,36 @@ class AnswerJournal:
             os.fsync(self._file.fileno())
 
     def _read(self) -> None:
-        self._file.seek(0)
-        whole, _, _ = self._file.read().rpartition(b"\n")
-        self._file.truncate(len(whole) + 1 if whole else 0)
-        lines = whole.decode("utf-8").split("\n") if whole else []
+        self._drop_unfinished_line()
+        lines = 0
+        for lines, values in json_lines(self.path):
+            self._read_line(f"{self.path}:{lines}", lines, values)
         if not lines:
             self._write(json.dumps({"comparison": self._identity}) + "\n")
-            return
-        for number, line in enumerate(lines, start=1):
-            self._read_line(f"{self.path}:{number}", number, line)
 
-    def _read_line(self, where: str, number: int, line: str) -> None:
+    def _drop_unfinished_line(self) -> None:
+        size = end = self._file.seek(0, os.SEEK_END)
+        while end:
+            begin = max(0, end - _PART)
+            self._file.seek(begin)
+            found = self._file.read(end - begin).rfind(b"\n")
+            if found >= 0:
+                end = begin + found + 1
+                break
+            end = begin
+        if end < size:
+            self._file.truncate(end)
+
+    def _read_line(self, where: str, number: int, values: dict[str, Any]) -> None:
         try:
-            values = json.loads(line)
             if number == 1:
                 same = values["comparison"] == self._identity
             elif "measured" in values:
-                self.measured[values["model"], values["run"]] = dict(values["measured"])
-        except (ValueError, KeyError, TypeError) as error:
+                measured = values["measured"]
+                if not all(isinstance(measured[name], dict) for name in _MEASURED):
+                    raise TypeError("values of other types")
+                self.measured[values["model"], values["run"]] = measured
+        except (KeyError, TypeError) as error:
             raise UserError(f"{where}: not a line that compare wrote; delete the file") from error
         if number == 1:
             if not same:

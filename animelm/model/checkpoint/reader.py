@@ -22,6 +22,7 @@ from animelm.terminal import Terminal
 _INDEX = "model.safetensors.index.json"
 _SINGLE_FILE = "model.safetensors"
 _ADAPTER = "adapter_model.safetensors"
+_MOST_TENSORS = 100_000  # far above any base that is published
 # No path out of the folder.
 _FILE_NAME = re.compile(r"[^/\\:]+\.safetensors")
 
@@ -49,7 +50,7 @@ class StoredTensor:
         """
         try:
             return self._read()
-        except (SafetensorError, OSError, AttributeError) as error:
+        except (SafetensorError, OSError, AttributeError, RuntimeError) as error:
             raise self.error(f"cannot be read ({error})") from error
 
     def error(self, problem: str) -> UserError:
@@ -158,7 +159,7 @@ def tensors_in(file: Path) -> Iterator[StoredTensor]:
     """The tensors of one safetensors file.
 
     Raises:
-        UserError: the file is truncated, or not in the safetensors format.
+        UserError: the file is truncated, not in the safetensors format, or holds too many tensors.
     """
     try:
         opened = safe_open(file, framework="pt", backend="pread")
@@ -166,7 +167,10 @@ def tensors_in(file: Path) -> Iterator[StoredTensor]:
         raise UserError(
             f"{file}: not a complete safetensors file ({error}); download or copy it again"
         ) from error
-    for name in opened.offset_keys():
+    names = opened.offset_keys()
+    if len(names) > _MOST_TENSORS:
+        raise UserError(f"{file}: holds {len(names):,} tensors; expected {_MOST_TENSORS:,} at most")
+    for name in names:
         described = opened.get_slice(name)
         bits = re.search(r"\d+", described.get_dtype())  # such as BF16 or F8_E4M3; BOOL has none
         size = math.prod(described.get_shape()) * (int(bits[0]) if bits else 8) // 8

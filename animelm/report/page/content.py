@@ -1,5 +1,6 @@
 """What a folder of a fit or of a comparison holds, for the report."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,13 @@ from animelm.evaluate.results import Result, read_results
 from animelm.evaluate.summary import Summary, read_summary
 from animelm.reading import read_json
 from animelm.report.page.training import TrainingRun, find_runs
+from animelm.report.shapes import is_matrix, require_kinds
 
 SUMMARY = "summary.json"
+_MADE: dict[str, type] = {
+    "written": str,
+    **dict.fromkeys(("adapters", "bases", "hardware", "versions", "split", "settings"), dict),
+}
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class Content:
         runs: the fits whose logs lie in the folder.
         routers: shares of the routers' choices by model and articles; empty in older folders.
         made: how the comparison was made; empty in older folders.
+        watts: mean power of the machine as the user states it; None where it is not known.
     """
 
     name: str
@@ -33,6 +40,7 @@ class Content:
     runs: list[TrainingRun]
     routers: dict[str, Any] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
+    watts: float | None = None
 
 
 def read_content(folder: Path) -> Content:
@@ -57,13 +65,13 @@ def read_content(folder: Path) -> Content:
         own = [folder / f"seed-{seed}" / RESULTS for seed in summary.seeds]
     results = [result for path in own for result in read_results(path)]
     first = own[0].parent
-    made = _read_object(first / MADE)
+    made = _read_object(first / MADE, _MADE)
     return Content(
         folder.resolve().name,
         summary,
         results,
         runs or _runs_of(made),
-        _read_object(first / ROUTERS).get("models", {}),
+        _read_routers(first / ROUTERS),
         made,
     )
 
@@ -78,10 +86,23 @@ def _runs_of(made: dict[str, Any]) -> list[TrainingRun]:
     return found
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def _read_routers(path: Path) -> dict[str, Any]:
+    models = _read_object(path, {"models": dict}).get("models", {})
+    for name, articles in models.items():
+        for measured in articles.values() if isinstance(articles, dict) else [None]:
+            if not is_matrix(measured.get("shares") if isinstance(measured, dict) else None):
+                raise UserError(f"{path}: model {name}: expected shares of layers and experts")
+    return models
+
+
+def _read_object(path: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
+    """A JSON object, of which some keys are checked; empty if there is no file."""
     if not path.is_file():
         return {}
     values = read_json(path)
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected a JSON object, as compare writes it")
+    require_kinds(str(path), values, kinds)
+    for name, base in (values.get("bases") or {}).items():
+        require_kinds(f"{path}: bases", {name: base}, {name: dict})
     return values

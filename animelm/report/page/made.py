@@ -1,6 +1,8 @@
 """How the figures of a report were made: settings, versions, hashes, hardware, attribution."""
 
+import os
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +13,7 @@ from animelm.report.page.content import Content
 from animelm.report.page.exhibit import Exhibit, PageTable, duration
 from animelm.report.page.texts import Texts
 from animelm.report.page.training import TrainingRun
+from animelm.report.shapes import part
 from animelm.shipped import find_shipped
 
 _SHOWN_HASH = 12
@@ -21,13 +24,18 @@ _ROLES = {
     "general_articles": "一般の記事",
     "general_questions": "一般の質問",
 }
+_SEEN_FOLDERS = 5000  # a record may name any folder
+_JOULES_PER_KWH = 3.6e6
 _READ_ARTICLES = 2000  # of a large corpus, the first articles name its license and sources
 
 
 def made_exhibits(content: Content, texts: Texts) -> list[Exhibit]:
     """A table of the comparison and one of each run."""
     found = [_comparison(content, texts)] if content.summary else []
-    return [*found, *(_run(run, number, texts) for number, run in enumerate(content.runs))]
+    return [
+        *found,
+        *(_run(run, number, content.watts, texts) for number, run in enumerate(content.runs)),
+    ]
 
 
 def _comparison(content: Content, texts: Texts) -> Exhibit:
@@ -40,7 +48,7 @@ def _comparison(content: Content, texts: Texts) -> Exhibit:
         [texts("made.seconds"), duration(summary.seconds, texts("lang") == "ja")],
         [texts("made.seeds"), ", ".join(map(str, summary.seeds))],
         [texts("made.hardware"), _joined(made.get("hardware")) or unknown],
-        [texts("made.energy"), str(made.get("energy", unknown))],
+        [texts("made.energy"), _energy(summary.seconds, content.watts, texts)],
         [texts("made.versions"), _joined(made.get("versions")) or unknown],
         [texts("made.base"), "\n".join(map(_base, bases.values())) or unknown],
         [texts("made.split"), _joined(made.get("split")) or unknown],
@@ -57,13 +65,22 @@ def _comparison(content: Content, texts: Texts) -> Exhibit:
     return Exhibit("made", texts("made.comparison"), "", PageTable(["", ""], rows))
 
 
-def _run(run: TrainingRun, number: int, texts: Texts) -> Exhibit:
+def _energy(seconds: float, watts: float | None, texts: Texts) -> str:
+    """What was consumed at a power that the user stated; nothing is known without one."""
+    if watts is None:
+        return texts("made.unknown")
+    used = watts * seconds / _JOULES_PER_KWH
+    return texts("made.consumed", energy=f"{used:.3g}", watts=f"{watts:g}")
+
+
+def _run(run: TrainingRun, number: int, watts: float | None, texts: Texts) -> Exhibit:
     unknown = texts("made.unknown")
     step: dict[str, Any] = run.steps[-1] if run.steps else {}
     versions = f"animelm {step['animelm']}" if "animelm" in step else unknown
     start = step.get("init_adapter") or texts("made.fresh")
     rows = [
         [texts("made.seconds"), duration(run.seconds, texts("lang") == "ja")],
+        [texts("made.energy"), _energy(run.seconds, watts, texts)],
         [texts("made.seeds"), str(run.config.get("seed_everything", unknown))],
         [texts("made.versions"), versions],
         [texts("made.base"), _base(step.get("base") or {}) or unknown],
@@ -143,10 +160,8 @@ def method_table(runs: Sequence[TrainingRun]) -> PageTable:
 
 def _method(run: TrainingRun) -> dict[str, str]:
     step: dict[str, Any] = run.steps[-1] if run.steps else {}
-    settings: dict[str, Any] = step.get("settings") or {}
-    data: dict[str, Any] = (run.config.get("data") or {}).get("init_args") or {}
-    optimizer: dict[str, Any] = (run.config.get("model") or {}).get("optimizer") or {}
-    shares = data.get("shares") or {}
+    settings, data = part(step, "settings"), part(run.config, "data", "init_args")
+    optimizer, shares = part(run.config, "model", "optimizer"), part(data, "shares")
     start = step.get("init_adapter")
     values = {
         "手法": {"cpt": "継続事前学習(CPT)", "sft": "教師ありファインチューニング(SFT)"}.get(
@@ -158,14 +173,14 @@ def _method(run: TrainingRun) -> dict[str, str]:
         "対象の線形層": settings.get("lora.target_modules"),
         "オプティマイザ": optimizer.get("kind"),
         "学習率": optimizer.get("learning_rate"),
-        "エポック数": (run.config.get("trainer") or {}).get("max_epochs"),
+        "エポック数": part(run.config, "trainer").get("max_epochs"),
         "更新回数": step.get("optimizer_steps"),
         "ブロック長": data.get("block_size"),
-        "1周するデータ": _ROLES.get(str(data.get("epoch")), data.get("epoch")),
+        "エポックの基準とするデータ": _ROLES.get(str(data.get("epoch")), data.get("epoch")),
         "混合比": "、".join(
             f"{_ROLES.get(name, name)} {100 * share:.0f}%"
             for name, share in shares.items()
-            if share
+            if share and isinstance(share, int | float)
         ),
         "シード": run.config.get("seed_everything"),
         "所要時間": duration(run.seconds, japanese=True),
@@ -174,25 +189,26 @@ def _method(run: TrainingRun) -> dict[str, str]:
 
 
 def attribution(runs: Sequence[TrainingRun], texts: Texts) -> list[str]:
-    """A line for each folder of articles that was trained on: its license and sources."""
-    paths = {
-        str(record["path"]): None
+    """A line for each folder of articles: its license, its sources, and what was held out of it."""
+    held_out = {
+        str(record["path"]): (step.get("split") or {}).get("validation_share")
         for run in runs
         for step in run.steps
         for record in step.get("data", ())
         if record.get("role") in ("articles", "general_articles")
     }
-    lines = [line for path in paths if (line := _licensed(path, texts))]
-    return lines or [texts("made.no_attribution")]
+    return [_licensed(path, share, texts) for path, share in held_out.items()]
 
 
-def _licensed(path: str, texts: Texts) -> str | None:
+def _licensed(path: str, held_out: float | None, texts: Texts) -> str:
     folder = find_shipped(Path(path))
     if not folder.is_dir():
-        return None
+        return texts("made.folder_gone", path=_place(path))
     licenses: dict[str, None] = {}
     sources: dict[str, None] = {}
-    for article in sorted(folder.rglob("*.md"))[:_READ_ARTICLES]:
+    below = islice(os.walk(folder), _SEEN_FOLDERS)
+    articles = [Path(path, name) for path, _, names in below for name in names]
+    for article in sorted(a for a in articles if a.suffix == ".md")[:_READ_ARTICLES]:
         metadata = _metadata(article)
         if license := metadata.get("license"):
             licenses[str(license)] = None
@@ -200,12 +216,13 @@ def _licensed(path: str, texts: Texts) -> str | None:
         for source in given if isinstance(given, list) else [given]:
             sources |= dict.fromkeys(_source(part) for part in str(source).split("; "))
     if not licenses:
-        return None
+        return texts("made.no_license", path=_place(path))
     shown = list(sources)[:_MOST_SOURCES]
     if len(sources) > len(shown):
         shown.append(texts("made.and_more", count=len(sources) - len(shown)))
     named = (", " if texts("lang") == "en" else "、").join(shown)
-    return texts("made.licensed", path=_place(path), license=", ".join(licenses), sources=named)
+    line = texts("made.licensed", path=_place(path), license=", ".join(licenses), sources=named)
+    return line + (texts("made.held_out", share=f"{100 * held_out:g}") if held_out else "")
 
 
 def _metadata(path: Path) -> dict[str, Any]:

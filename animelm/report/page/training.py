@@ -1,6 +1,7 @@
 """What a fit left in its folder: its log, its config, and its adapter's record."""
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,20 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from animelm.errors import UserError
 from animelm.provenance.record import RECORD_FILE
-from animelm.reading import parse_yaml, read_json, read_utf8
+from animelm.reading import open_regular, parse_yaml, read_json, read_utf8
+from animelm.report.shapes import require_kinds
 
 _EVENTS, _TABLE = "events.out.tfevents.*", "router_statistics.csv"
+_OLDER = ((r"^(router\w*/)", r"train_\1"), (r"^validation/(.+)/accuracy$", r"accuracy/\1"))
 _DEEPEST = 3  # folders below the one that is reported: seed, step, version
+_STEP: dict[str, type] = {
+    "step": str,
+    "animelm": str,
+    "init_adapter": str,
+    "optimizer_steps": int,
+    "data": list,
+    **dict.fromkeys(("base", "split", "settings"), dict),
+}
 Curve = Sequence[tuple[int, float]]
 
 
@@ -50,11 +61,12 @@ def find_runs(folder: Path) -> list[TrainingRun]:
     ``validate`` and ``test`` write a version of their own beside those of the fit.
 
     Raises:
-        UserError: a log, a config or a record cannot be read.
+        UserError: a log, a config or a record cannot be read, or is no file.
     """
     versions: dict[Path, list[Path]] = {}
     for depth in range(_DEEPEST + 1):
         for path in folder.glob("*/" * depth + _EVENTS):
+            open_regular(path).close()  # a pipe would be waited for
             version = path.parent
             root = version.parent if version.name.startswith("version_") else version
             versions.setdefault(root, []).append(version)
@@ -81,11 +93,11 @@ def _age(version: Path) -> tuple[int, str]:
 
 
 def _read_run(folder: Path, root: Path, version: Path, log: EventAccumulator) -> TrainingRun:
+    tags = log.Tags()["scalars"]
     scalars: dict[str, Curve] = {
-        tag: [(event.step, event.value) for event in log.Scalars(tag)]
-        for tag in log.Tags()["scalars"]
+        _current(tag): [(event.step, event.value) for event in log.Scalars(tag)] for tag in tags
     }
-    times = [event.wall_time for tag in scalars for event in log.Scalars(tag)]
+    times = [event.wall_time for tag in tags for event in log.Scalars(tag)]
     config = version / "config.yaml"
     text = read_utf8(config) if config.is_file() else ""
     settings = parse_yaml(text, str(config)) or {}
@@ -100,14 +112,25 @@ def _read_run(folder: Path, root: Path, version: Path, log: EventAccumulator) ->
     )
 
 
+def _current(tag: str) -> str:
+    """The name that a figure of an older version's log has now."""
+    for old, new in _OLDER:
+        tag = re.sub(old, new, tag)
+    return tag
+
+
 def _read_steps(path: Path) -> tuple[dict[str, Any], ...]:
     if not path.is_file():
         return ()
     try:
-        steps = read_json(path)["steps"]
-        return tuple({**step} for step in steps)
+        steps = tuple({**step} for step in read_json(path)["steps"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not an adapter's record as fit writes it") from error
+    for step in steps:
+        require_kinds(str(path), step, _STEP)
+        for record in step.get("data") or ():
+            require_kinds(str(path), {"data": record}, {"data": dict})
+    return steps
 
 
 def _last_shares(path: Path) -> NDArray[np.float64] | None:
@@ -115,13 +138,13 @@ def _last_shares(path: Path) -> NDArray[np.float64] | None:
     if not path.is_file():
         return None
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(read_utf8(path).splitlines()))
         last = [row for row in rows if row["step"] == rows[-1]["step"]]
         layers = sorted({int(row["layer"]) for row in last})
-        shares = np.zeros((len(layers), 1 + max(int(row["expert"]) for row in last)))
+        # Every layer has a row for each expert.
+        shares = np.zeros((len(layers), len(last) // len(layers)))
         for row in last:
             shares[layers.index(int(row["layer"])), int(row["expert"])] = float(row["share"])
-    except (KeyError, ValueError, IndexError, TypeError) as error:
+    except (KeyError, ValueError, IndexError, TypeError, ArithmeticError, csv.Error) as error:
         raise UserError(f"{path}: not the table of router statistics that fit writes") from error
     return shares

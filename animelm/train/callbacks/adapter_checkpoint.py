@@ -52,12 +52,7 @@ class AdapterCheckpoint(Callback):
             recover_folder(self.folder(trainer))
 
     def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any, **more: Any
     ) -> None:
         if self._periodic and self._schedule.due(trainer.global_step):
             self._save(trainer, pl_module, trainer.global_step)

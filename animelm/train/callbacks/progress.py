@@ -34,6 +34,11 @@ class TrainingProgressBar(RichProgressBar):
     ) -> None:
         super().__init__(refresh_rate, leave, theme, console_kwargs)
 
+    @property
+    def sanity_check_description(self) -> str:
+        """What is asked before training is the base, see :class:`BaseFigures`."""
+        return "Base"
+
     def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
         """Lightning's columns, with a shorter bar that leaves room for the fields."""
         columns = super().configure_columns(trainer)
@@ -65,4 +70,4 @@ class TrainingProgressBar(RichProgressBar):
 
 def _short(name: str) -> str:
     """Shortens the name of an accuracy to its held-out set, to fit into 80 columns."""
-    return re.sub(r"^validation/(.+)/accuracy$", r"\1", name)
+    return re.sub(r"^accuracy/(.+)$", r"\1", name)

@@ -56,15 +56,10 @@ class RunCheckpoint(ModelCheckpoint):
         return type(self).__qualname__
 
     def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any, **more: Any
     ) -> None:
         if not trainer.fit_loop.epoch_loop._should_accumulate():
-            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+            super().on_train_batch_end(trainer, pl_module, *rest, **more)
 
     @staticmethod
     def _link_checkpoint(trainer: pl.Trainer, filepath: str, linkpath: str) -> None:

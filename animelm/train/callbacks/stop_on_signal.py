@@ -38,12 +38,7 @@ class StopOnSignal(Callback):
         self._training = self._signals.postponed = True
 
     def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any, **more: Any
     ) -> None:
         # Gradients that FSDP2 has accumulated cannot be saved.
         accumulating = trainer.fit_loop.epoch_loop._should_accumulate()
@@ -61,13 +56,7 @@ class StopOnSignal(Callback):
         self._stop_if_asked(trainer)
 
     def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any, **more: Any
     ) -> None:
         self._stop_if_asked(trainer)
 

@@ -12,40 +12,51 @@ from torch import Tensor
 
 from animelm.errors import UserError
 from animelm.train.checkpoints.setup import OTHERWISE, TrainingSetup
+from animelm.train.fsdp.states import join_states, quantize_states
 
 
 def adapt_to_processes(
     checkpoint: dict[str, Any], state: dict[str, Any], own: TrainingSetup
 ) -> None:
-    """Counts the batches of a checkpoint as this run has them.
+    """Counts the batches of a checkpoint as this run has them, and joins its optimizer states.
 
     No block is trained twice or left out, except for fewer at the end of an epoch than there are
     processes. Dropout and the order of sums differ, so the result is not the same to the bit.
 
     Args:
-        checkpoint: is changed: Lightning's counts, and the position in the data.
+        checkpoint: is changed: Lightning's counts, the position in the data, and the optimizer
+            states of processes that shared the model.
         state: of all processes, as ``save_process_states`` saved it; is changed: the gradients
             that were accumulated so far.
         own: of this run.
 
     Raises:
-        UserError: a step would cover other blocks, the checkpoint lies within a batch of this run,
-            or one of the two runs shares the model (FSDP2), whose optimizer states lie in parts.
+        UserError: a step would cover other blocks, or the checkpoint lies within a batch of this
+            run, or between two optimizer steps where this run shares the model (FSDP2).
     """
     processes, sharded = len(state["random_states"]), state["sharded"]
+    is_divided_alike = (processes, sharded) == (own.processes, own.sharded)
     batches = state.get("batches") or {}
     saved = (processes, batches.get("blocks_per_batch"), batches.get("accumulated"))
     changed = saved != (own.processes, own.blocks_per_batch, own.accumulated)
     known = own.blocks_per_batch is not None and None not in saved
-    if sharded != own.sharded or (processes != own.processes and (sharded or not known)):
-        kind = "FSDP2" if sharded else "a strategy other than FSDP2"
-        raise UserError(
-            f"the checkpoint was written by {processes} process(es) under {kind}, and can only be "
-            f"resumed with the same number of processes and strategy; do so, {OTHERWISE}"
-        )
-    if not (changed and known):
+    if changed and known:
+        _convert_batches(checkpoint, state, own)
+    if is_divided_alike:
         return
-    before = batches["blocks_per_batch"] * processes
+    _require_movable(state, processes, own, known)
+    if sharded:
+        _join_optimizer_states(checkpoint, own)
+    rank_zero_warn(
+        f"this run goes on with {_named(own.processes, own.sharded)} instead of "
+        f"{_named(processes, sharded)}: no document is repeated or left out, but the result is "
+        "not the same to the bit"
+    )
+
+
+def _convert_batches(checkpoint: dict[str, Any], state: dict[str, Any], own: TrainingSetup) -> None:
+    batches = state["batches"]
+    before = batches["blocks_per_batch"] * len(state["random_states"])
     step = before * batches["accumulated"]
     if step != own.blocks_per_step:
         raise UserError(
@@ -55,11 +66,29 @@ def adapt_to_processes(
             f"{own.processes}, is {step}, {OTHERWISE}"
         )
     _Conversion(before, own).convert(checkpoint, state)
-    if processes != own.processes:
-        rank_zero_warn(
-            f"this run goes on with {own.processes} process(es) instead of {processes}: no "
-            "document is repeated or left out, but the result is not the same to the bit"
+
+
+def _require_movable(
+    state: Mapping[str, Any], processes: int, own: TrainingSetup, known: bool
+) -> None:
+    same = f"resume with {_named(processes, state['sharded'])}, {OTHERWISE}"
+    if processes != own.processes and not known:
+        raise UserError(f"the checkpoint does not say how its data were divided; {same}")
+    if own.sharded and "windows" in state:
+        raise UserError(
+            "the checkpoint lies between two optimizer steps, and FSDP2 cannot go on with "
+            f"gradients accumulated by others; resume from another one, or {same}"
         )
+
+
+def _join_optimizer_states(checkpoint: dict[str, Any], own: TrainingSetup) -> None:
+    whole = [join_states(each) for each in checkpoint["optimizer_states"]]
+    # Processes that share the model divide the states first.
+    checkpoint["optimizer_states"] = whole if own.sharded else list(map(quantize_states, whole))
+
+
+def _named(processes: int, sharded: bool) -> str:
+    return f"{processes} process(es)" + (" under FSDP2" if sharded else "")
 
 
 class _Conversion:

@@ -64,9 +64,18 @@ def whole_adapter(model: PeftModel) -> dict[str, Tensor]:
 @torch.no_grad()
 def copy_whole(source: Tensor, parameter: Parameter) -> None:
     """Copies ``source``, which every process has in full, into a parameter, sharded or not."""
-    if isinstance(parameter, DTensor):
-        mesh, placements = parameter.device_mesh, parameter.placements
-        part = source.to(parameter.device)
-        # Without a source rank nothing is sent: each process takes its own shard.
-        source = distribute_tensor(part, mesh, placements, src_data_rank=None)
-    parameter.copy_(source)
+    parameter.copy_(_divided(source, parameter))
+
+
+def own_part(source: Tensor, parameter: Parameter) -> Tensor:
+    """This process's part of a tensor of a parameter's shape, which every process has in full."""
+    part = _divided(source, parameter)
+    return part.to_local() if isinstance(part, DTensor) else part
+
+
+def _divided(source: Tensor, parameter: Parameter) -> Tensor:
+    if not isinstance(parameter, DTensor):
+        return source
+    mesh, placements = parameter.device_mesh, parameter.placements
+    # Without a source rank nothing is sent: each process takes its own shard.
+    return distribute_tensor(source.to(parameter.device), mesh, placements, src_data_rank=None)

@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import pytest
 from tokenizers import AddedToken, Tokenizer, models
 from transformers import PreTrainedTokenizerFast
@@ -47,3 +50,35 @@ def test_a_base_that_is_not_there_is_reported(name, monkeypatch, project_root):
 def test_a_folder_without_a_tokenizer_is_reported(tmp_path):
     with pytest.raises(UserError, match="tokenizer"):
         load_tokenizer(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value", "told"),
+    [
+        (
+            "tokenizer.json",
+            "normalizer",
+            {
+                "type": "Sequence",
+                "normalizers": [{"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 9}]
+                * 2,
+            },
+            "it makes a text more than 64 times as long",
+        ),
+        (
+            "tokenizer.json",
+            "decoder",
+            {"type": "Replace", "pattern": {"Regex": "."}, "content": "a" * 65},
+            "it makes a text more than 64 times as long",
+        ),
+        ("tokenizer_config.json", "model_max_length", "x", "model_max_length is 'x'"),
+    ],
+    ids=["normalizer", "decoder", "length"],
+)
+def test_a_tokenizer_that_would_fill_the_memory_is_refused(base, tmp_path, file, key, value, told):
+    shutil.copytree(base, tmp_path / "base")
+    path = tmp_path / "base" / file
+    values = json.loads(path.read_text(encoding="utf-8")) | {key: value}
+    path.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(UserError, match=f"its tokenizer cannot be loaded: {told}"):
+        load_tokenizer(str(tmp_path / "base"))

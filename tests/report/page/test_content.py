@@ -53,10 +53,25 @@ def test_what_validate_writes_beside_a_fit_is_not_taken_for_training(
 ) -> None:
     shutil.copytree(comparison / "cpt" / "version_0", tmp_path / "version_0")
     with SummaryWriter(str(tmp_path / "version_1")) as writer:
-        writer.add_scalar("validation/anime_only_read/accuracy", 0.5, 0)
+        writer.add_scalar("accuracy/anime_only_read", 0.5, 0)
     [run] = read_content(tmp_path).runs
     assert "train/loss" in run.scalars
     assert run.config["seed_everything"] == 3
+
+
+def test_figures_of_an_older_version_s_log_are_found_by_their_present_names(tmp_path: Path) -> None:
+    with SummaryWriter(str(tmp_path / "version_0")) as writer:
+        writer.add_scalar("validation/anime_only_read/accuracy", 0.5, 0)
+        writer.add_scalar("validation/anime_only_read/exact_match", 0.25, 0)
+        writer.add_scalar("router_drift/anime", 0.1, 0)
+        writer.add_scalar("train/loss", 1.0, 0)
+    [run] = read_content(tmp_path).runs
+    assert set(run.scalars) == {
+        "accuracy/anime_only_read",
+        "validation/anime_only_read/exact_match",
+        "train_router_drift/anime",
+        "train/loss",
+    }
 
 
 def test_a_folder_with_nothing_to_report_is_named(tmp_path: Path) -> None:
@@ -83,4 +98,35 @@ def test_a_malformed_file_is_named(
     shutil.copytree(comparison, folder)
     (folder / file).write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=message):
+        read_content(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "told"),
+    [
+        ("comparison.json", {"adapters": 5}, "adapters is 5; expected .* an object"),
+        ("comparison.json", {"bases": {"x": "y"}}, "bases: x is 'y'"),
+        ("comparison.json", {"hardware": [1]}, r"hardware is \[1\]"),
+        ("comparison.json", {"written": {}}, "written is {}"),
+        ("routers.json", {"models": 5}, "models is 5"),
+        ("routers.json", {"models": {"base": 5}}, ".*expected shares"),
+        (
+            "routers.json",
+            {"models": {"base": {"x": {"shares": [[1], []]}}}},
+            "model base: expected shares",
+        ),
+        (
+            "routers.json",
+            {"models": {"base": {"x": {"shares": [["a"]]}}}},
+            "model base: expected shares",
+        ),
+    ],
+)
+def test_values_of_other_types_are_named(
+    tmp_path: Path, comparison: Path, name: str, values: object, told: str
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(comparison, folder)
+    (folder / name).write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"{name}: {told}"):
         read_content(folder)

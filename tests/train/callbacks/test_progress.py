@@ -61,7 +61,7 @@ def test_epochs_are_counted_from_one(tmp_path, epochs, last):
 class AnswersInValidation(TinyModule):
     def validation_step(self, batch, batch_idx):
         for name in ("anime_unseen_wording", "anime_only_read", "general"):
-            self.log(f"validation/{name}/accuracy", 0.52, prog_bar=True, batch_size=1)
+            self.log(f"accuracy/{name}", 0.52, prog_bar=True, batch_size=1)
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,4 @@ def test_the_names_of_held_out_sets_are_whole_at_80_columns(tmp_path, batches, l
     shown = terminal.getvalue()
     for figure in (longest, "anime_only_read: 0.520", "general: 0.520"):
         assert figure in shown
-    assert "…" not in shown and "validation/" not in shown
+    assert "…" not in shown and "accuracy/" not in shown

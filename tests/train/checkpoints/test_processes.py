@@ -127,20 +127,44 @@ def test_a_step_of_other_blocks_is_refused() -> None:
         adapt_to_processes(checkpoint, state, replace(BEFORE, processes=1))
 
 
+def test_batches_that_are_not_known_are_refused() -> None:
+    checkpoint, state = written(BEFORE, 2)
+    with pytest.raises(UserError, match=r"how its data were divided; resume with 2 process\(es\),"):
+        adapt_to_processes(checkpoint, state, replace(BEFORE, processes=1, blocks_per_batch=None))
+
+
+def test_gradients_that_others_have_accumulated_are_refused_under_fsdp2() -> None:
+    checkpoint, state = written(BEFORE, 1)
+    state["windows"] = [{}, {}]
+    with pytest.raises(UserError, match="lies between two optimizer steps, and FSDP2 cannot go on"):
+        adapt_to_processes(checkpoint, state, replace(BEFORE, sharded=True))
+
+
 @pytest.mark.parametrize(
-    ("saved", "own"),
-    [
-        (replace(BEFORE, sharded=True), BEFORE),
-        (replace(BEFORE, sharded=True), replace(BEFORE, sharded=True, processes=1, accumulated=4)),
-        (BEFORE, replace(BEFORE, processes=1, blocks_per_batch=None)),
-    ],
+    "own",
+    [BEFORE, replace(BEFORE, sharded=True, processes=1, accumulated=4)],
+    ids=["each has all", "fewer share"],
 )
-def test_states_that_lie_in_parts_or_unknown_batches_are_refused(
-    saved: TrainingSetup, own: TrainingSetup
-) -> None:
-    checkpoint, state = written(saved, 2)
-    with pytest.raises(UserError, match=r"written by 2 process\(es\) under"):
+def test_optimizer_states_of_processes_that_share_the_model_are_joined(own: TrainingSetup) -> None:
+    checkpoint, state = written(replace(BEFORE, sharded=True), 2)
+    groups = [{"params": [0], "lr": 0.1}]
+    shards = [
+        {"state": {0: {"step": torch.tensor(3.0), "exp_avg": part}}, "param_groups": groups}
+        for part in (torch.ones(2, 3), torch.zeros(1, 3))
+    ]
+    checkpoint["optimizer_states"] = [{"shards": shards}]
+    with pytest.warns(match=r"instead of 2 process\(es\) under FSDP2: no document is repeated"):
         adapt_to_processes(checkpoint, state, own)
+    [joined] = checkpoint["optimizer_states"]
+    assert joined["state"][0]["exp_avg"].tolist() == [[1.0] * 3, [1.0] * 3, [0.0] * 3]
+    assert joined["param_groups"] == groups
+
+
+def test_states_that_do_not_belong_together_are_refused() -> None:
+    checkpoint, state = written(replace(BEFORE, sharded=True), 2)
+    checkpoint["optimizer_states"] = [{"shards": [{"state": {}}, {}]}]
+    with pytest.raises(UserError, match="optimizer states in the checkpoint cannot be joined"):
+        adapt_to_processes(checkpoint, state, BEFORE)
 
 
 def test_nothing_changes_for_the_same_run() -> None:

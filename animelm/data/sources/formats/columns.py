@@ -20,6 +20,11 @@ PAIRS = (
     ("question", "answer"),
     ("instruction", "output"),
     ("prompt", "completion"),
+    ("質問", "答え"),
+    ("問題", "解答"),
+    ("問い", "答え"),
+    ("q", "a"),
+    ("input", "output"),
 )
 DIRECTIONS = ("forward", "reverse")
 # Fields of a record that a file may give.
@@ -135,7 +140,7 @@ class Columns:
         elif names:
             if isinstance(values[names[0]], list):
                 return _prompt_and_completion(row, names)
-            question, answers = _text(values, names[0], where), (_text(values, names[1], where),)
+            question, answers = _text(values, names[0], where), _answers(values, names[1], where)
             more = values.get(_INPUT)
             if names[0] == "instruction" and more is not None and str(more).strip():
                 question = f"{question}\n\n{_text(values, _INPUT, where)}"
@@ -212,6 +217,16 @@ def _text(values: Mapping[str, Any], name: str, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise UserError(f'{where}: "{name}" must be a non-empty text{_not_quoted(value)}')
     return value.strip()
+
+
+def _answers(values: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
+    """One answer, a text or in JSON a number; or a list of accepted ones."""
+    value = values.get(name)
+    if isinstance(value, list):
+        return _texts(values, name, where)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return (str(value),)
+    return (_text(values, name, where),)
 
 
 def _texts(values: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
