@@ -142,7 +142,8 @@ def _reader_has_gone() -> int:
 
 def _failed(message: str) -> int:
     whole = len(message) <= _LONGEST_MESSAGE
-    say(f"error: {message if whole else message[:_LONGEST_MESSAGE] + ' …'}", sys.stderr)
+    with suppress(OSError):  # the status says it as well
+        say(f"error: {message if whole else message[:_LONGEST_MESSAGE] + ' …'}", sys.stderr)
     return 2
 
 

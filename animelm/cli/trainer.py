@@ -248,6 +248,8 @@ class TrainerCLI(LightningCLI):
             if error.errno is None:
                 raise
             where = error.filename or self.trainer.log_dir or self.trainer.default_root_dir
+            if isinstance(error, BrokenPipeError):
+                where = "nobody reads what is printed"
             message = f"{where}: {error.strerror or error}"
             if subcommand == "fit":
                 given = self._get(self.config_init, "ckpt_path")

@@ -139,6 +139,7 @@ def _piped() -> Iterable[bytes]:
 def _answer(models: AskedModels, show: Show, question: str) -> None:
     if question == _NEW:
         models.forget()
+        say("(new conversation)", sys.stderr)
     elif question == _HELP:
         say(_AT_THE_PROMPT, sys.stderr)
     elif question:

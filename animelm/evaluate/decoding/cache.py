@@ -6,7 +6,7 @@ Slots may hold padding anywhere, because each slot knows the position of its tok
 Legend: B rows, J key and value heads, L slots, D head dimension, Q new tokens.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,16 +19,17 @@ PADDING = -1  # position of a slot without a token
 
 
 class GrowingLayer(DynamicLayer):
-    """Keys and values of one layer, [B, J, L, D] each, in a buffer that is longer than L."""
+    """Keys and values of one layer, [B, J, L, D] each, in buffers that are longer than L."""
+
+    keys: Tensor
+    values: Tensor
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Empty buffers of the shape of the first keys and values."""
         self.dtype, self.device = key_states.dtype, key_states.device
-        self._hold(key_states[:, :, :0], value_states[:, :, :0])
+        self._key_buffer, self._value_buffer = key_states[:, :, :0], value_states[:, :, :0]
+        self._show(0)
         self.is_initialized = True
-
-    def _hold(self, keys: Tensor, values: Tensor) -> None:
-        self._buffers = (keys, values)
-        self.keys, self.values = keys, values
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
@@ -38,20 +39,31 @@ class GrowingLayer(DynamicLayer):
             self.lazy_initialization(key_states, value_states)
         begin = self.keys.shape[2]
         end = begin + key_states.shape[2]
-        missing = end - self._buffers[0].shape[2]
-        if missing > 0:
-            longer = (0, 0, 0, missing + _ROOM)
-            self._buffers = tuple(F.pad(buffer, longer) for buffer in self._buffers)
-        for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
-            buffer[:, :, begin:end] = new
-        self.keys, self.values = (buffer[:, :, :end] for buffer in self._buffers)
+        self._key_buffer = _with_room(self._key_buffer, end)
+        self._value_buffer = _with_room(self._value_buffer, end)
+        self._key_buffer[:, :, begin:end] = key_states
+        self._value_buffer[:, :, begin:end] = value_states
+        self._show(end)
         return self.keys, self.values
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keeps these rows."""
         length = self.keys.shape[2]
-        self._buffers = tuple(buffer[indices] for buffer in self._buffers)
-        self.keys, self.values = (buffer[:, :, :length] for buffer in self._buffers)
+        self._key_buffer, self._value_buffer = (
+            self._key_buffer[indices],
+            self._value_buffer[indices],
+        )
+        self._show(length)
+
+    def _show(self, length: int) -> None:
+        self.keys = self._key_buffer[:, :, :length]
+        self.values = self._value_buffer[:, :, :length]
+
+
+def _with_room(buffer: Tensor, length: int) -> Tensor:
+    """The buffer, or a longer copy if it has fewer than ``length`` slots."""
+    missing = length - buffer.shape[2]
+    return buffer if missing <= 0 else F.pad(buffer, (0, 0, 0, missing + _ROOM))
 
 
 class GenerationCache(Cache):
@@ -111,15 +123,15 @@ class GenerationCache(Cache):
             for cache, count in zip(caches, missing, strict=True)
         ]
         whole = GenerationCache(torch.cat(positions))
-        for number in range(len(caches[0].layers)):
+        for number, parts in enumerate(zip(*(cache._states() for cache in caches), strict=True)):
             keys, values = (
                 torch.cat(
                     [
-                        F.pad(getattr(cache.layers[number], side), (0, 0, 0, count))
-                        for cache, count in zip(caches, missing, strict=True)
+                        F.pad(states, (0, 0, 0, count))
+                        for states, count in zip(side, missing, strict=True)
                     ]
                 )
-                for side in ("keys", "values")
+                for side in zip(*parts, strict=True)
             )
             whole.update(keys, values, number)
         return whole
@@ -127,9 +139,11 @@ class GenerationCache(Cache):
     def repeated(self, rows: int) -> "GenerationCache":
         """A cache of ``rows`` rows that all have read what this one's only row has read."""
         copy = GenerationCache(self.positions.expand(rows, -1))
-        for number, layer in enumerate(self.layers):
-            keys, values = (
-                states.expand(rows, -1, -1, -1) for states in (layer.keys, layer.values)
-            )
-            copy.update(keys, values, number)
+        for number, (keys, values) in enumerate(self._states()):
+            copy.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), number)
         return copy
+
+    def _states(self) -> list[tuple[Tensor, Tensor]]:
+        """Keys and values of each layer."""
+        layers = cast(list[GrowingLayer], self.layers)
+        return [(layer.keys, layer.values) for layer in layers]

@@ -29,7 +29,7 @@ def dequantized_once(model: nn.Module, largest: int = _LARGEST) -> Iterator[None
     inside = {id(module) for each in experts for module in each.modules()}
     replaced = [(module, linear) for module, linear in layers if id(module) not in inside]
     for module, linear in replaced:
-        module.forward = _KeptLinear(linear)  # type: ignore[method-assign]
+        module.forward = _KeptLinear(linear)
     for each in experts:
         each.kept = {}
     try:

@@ -104,6 +104,7 @@ def test_a_conversation_remembers_until_a_new_one_begins(ask, monkeypatch) -> No
     assert called.status == 0, called.err
     first, second, afresh = map(json.loads, called.out.splitlines())
     assert first == afresh
+    assert "(new conversation)" in called.err
     alone = json.loads(ask("作品は?", "--format=json").out)
     assert second["question"] == alone["question"] and second != alone
 
