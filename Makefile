@@ -12,7 +12,7 @@ TORCH := $(shell head -n 1 constraints.txt)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo reproduce test faults check kernels base sample clean
+.PHONY: help setup demo reproduce test faults check kernels base reference sample clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -58,6 +58,9 @@ kernels: setup ## Compile the GPU's kernels for every architecture; needs no GPU
 
 base: setup ## Make checkpoints/nano-gpt-oss-ja again (half an hour)
 	$(RUN) animelm base
+
+reference: setup ## Write docs/config-keys.md and its Japanese twin again from the code
+	$(RUN) animelm.cli.reference
 
 sample: setup ## Write the sample articles and questions again from the tables
 	$(RUN) animelm sample

@@ -1,5 +1,6 @@
 """Reads files of others within bounds: none may hang, fill the memory, or end in a traceback."""
 
+import codecs
 import json
 import stat
 from collections.abc import Iterator
@@ -67,10 +68,23 @@ def decode_utf8(content: bytes, path: Path) -> str:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{path}: not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}; "
-            "save the file as UTF-8"
+            f"{path}: not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}"
+            f"{_other_encoding(content)}; save the file as UTF-8"
         ) from error
     return plain_lines(text)
+
+
+def _other_encoding(content: bytes) -> str:
+    """What a text that is not UTF-8 seems to be, for a message."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return ", it seems to be UTF-16"
+    for encoding, name in (("shift_jis", "Shift-JIS"), ("euc_jp", "EUC-JP")):
+        try:
+            content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return f", it seems to be {name}"
+    return ""
 
 
 def plain_lines(text: str) -> str:

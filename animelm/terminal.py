@@ -15,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -26,6 +27,9 @@ _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
     "\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+
+# Packages that warn of what a user can change; the place in their code says nothing to a user.
+_FOR_USERS = frozenset(("animelm", "lightning"))
 
 
 def printable(text: str) -> str:
@@ -78,7 +82,10 @@ class Terminal(Console):
 
 @contextmanager
 def plain_messages() -> Iterator[None]:
-    """Makes log records and warnings ``printable`` for as long as the context lasts."""
+    """Makes log records and warnings ``printable`` for as long as the context lasts.
+
+    A warning for users, of animelm or Lightning, is one line without a place in the code.
+    """
     make_record, format_warning = logging.getLogRecordFactory(), warnings.formatwarning
 
     def plain_record(*arguments: Any, **settings: Any) -> logging.LogRecord:
@@ -87,8 +94,16 @@ def plain_messages() -> Iterator[None]:
             record.msg, record.args = printable(record.getMessage()), None
         return record
 
-    def plain_warning(*arguments: Any, **settings: Any) -> str:
-        return printable(format_warning(*arguments, **settings))
+    def plain_warning(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        line: str | None = None,
+    ) -> str:
+        if issubclass(category, UserWarning) and _FOR_USERS.intersection(Path(filename).parts):
+            return printable(f"warning: {message}\n")
+        return printable(format_warning(message, category, filename, lineno, line))
 
     logging.setLogRecordFactory(plain_record)
     warnings.formatwarning = plain_warning

@@ -21,7 +21,9 @@ from rich.table import Table
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from animelm.model.fused.kernels import cross_entropy, dropout, norm, rotary, sinks
 from animelm.model.moe.grouped import kernels as grouped
+from animelm.model.moe.grouped import row_kernels as rows
 from animelm.model.quantization import mxfp4, nf4
 from animelm.model.quantization.double_quantization import NESTED_BLOCK
 from animelm.model.quantization.kernels import unpack
@@ -31,7 +33,14 @@ from animelm.model.quantization.kernels import unpack
 SHARED_KIB = {80: 163, 86: 99, 89: 99, 90: 227, 100: 227, 120: 99}
 MOST_REGISTERS = 255
 _HIDDEN, _INTERMEDIATE, _EXPERTS, _COLUMNS = 2880, 2880, 32, 24
+_HEADS, _KEY_HEADS, _HEAD = 64, 8, 64
 _TYPES = ("bf16", "fp32")
+# Names of tensors in the compute type.
+_IN_COMPUTE_TYPE = (
+    *("x", "y", "out", "total", "weight", "weights", "grad", "grad_x", "rows", "bias", "sinks"),
+    *("query", "key", "value", "cos", "sin", "logits", "gate_up", "grad_gate_up", "grad_weights"),
+    *("weighted", "shares", "padded_a", "padded_b", "grad_a", "grad_b"),
+)
 # Arguments that are multiples of 16 for the 20B.
 _MULTIPLES = ("inputs", "outputs", "expert_stride", "input_stride", "count")
 
@@ -115,6 +124,71 @@ def unpack_kernels() -> Iterator[Kernel]:
             )
 
 
+def _single(
+    name: str, kernel: Any, dtype: str, kinds: str, constants: dict[str, Any], fused: bool = True
+) -> Kernel:
+    """A kernel for tensors in ``dtype``.
+
+    Args:
+        name: what it computes.
+        kernel: its code.
+        dtype: the compute type.
+        kinds: types of other arguments, as in "factors=*fp32 epsilon=fp32".
+        constants: its constants.
+        fused: whether multiplications and additions are fused.
+    """
+    others = dict(part.split("=") for part in kinds.split())
+    pointers = {
+        argument: f"*{dtype}" for argument in kernel.arg_names if argument in _IN_COMPUTE_TYPE
+    }
+    types = pointers | {key: kind for key, kind in others.items() if key in kernel.arg_names}
+    return Kernel(f"{name}, {dtype}", _source(kernel, types, constants), fused)
+
+
+def layer_kernels() -> Iterator[Kernel]:
+    """What a layer computes beside its products."""
+    row = {"BLOCK": triton.next_power_of_2(_HIDDEN)}
+    for dtype in _TYPES:
+        floats = "factors=*fp32 epsilon=fp32 logarithms=*fp32"
+        yield _single("norm", norm.norm_kernel, dtype, floats, row)
+        yield _single("norm backward", norm.norm_backward_kernel, dtype, floats, row)
+        heads = triton.next_power_of_2(_HEADS + 2 * _KEY_HEADS)
+        for back in (False, True):
+            sizes = {"BACK": back, "HEADS": heads, "HALF": _HEAD // 2}
+            name = "rotary back" if back else "rotary"
+            yield _single(name, rotary.rotary_kernel, dtype, "", sizes)
+        sizes = {"BLOCK": cross_entropy.TILE}
+        kinds = "targets=*i64 losses=*fp32"
+        yield _single("loss", cross_entropy.cross_entropy_kernel, dtype, kinds, sizes)
+        sizes = {"HEADS": triton.next_power_of_2(_HEADS), "BLOCK": _HEAD}
+        yield _single("sinks", sinks.sink_kernel, dtype, floats, sizes)
+        for add in (False, True):
+            kinds = "seed=i64 threshold=i64 factor=fp32 count=i64"
+            sizes = {"ADD": add, "TILE": dropout.TILE}
+            name = "add dropped" if add else "dropout"
+            yield _single(name, dropout.dropout_kernel, dtype, kinds, sizes)
+
+
+def row_kernels() -> Iterator[Kernel]:
+    """What the grouped pass computes between its products."""
+    tables = "expert=*i64 order=*i64 token=*i64 place=*i64 starts=*i32 ends=*i32"
+    sizes = {"STEPS": 18, "EXPERTS": triton.next_power_of_2(_EXPERTS + 1), "ROWS": rows.ROWS}
+    yield _single("sorted rows", rows.sorted_rows_kernel, "bf16", f"{tables} rows=i32", sizes)
+    row = {"BLOCK": triton.next_power_of_2(_INTERMEDIATE)}
+    numbers = "alpha=fp32 limit=fp32 scaling=fp32 count=i64 count_a=i64"
+    parameters = "lora_a=*fp32 lora_b=*fp32 of_a=*fp32 of_b=*fp32"
+    kinds = f"{tables} {numbers} {parameters}"
+    for dtype in _TYPES:
+        sizes = {"CHOSEN": 4, "WEIGHTED": True, "COLUMNS": rows.COLUMNS}
+        yield _single("combine", rows.combine_kernel, dtype, kinds, sizes)
+        yield _single("gated unit", rows.gated_unit_kernel, dtype, kinds, row)
+        sizes = {"SHARES": True, **row}
+        yield _single("gated unit backward", rows.gated_unit_backward_kernel, dtype, kinds, sizes)
+        sizes = {"HAS_LORA": True, "HAS_BIAS": True, "TILE": rows.TILE}
+        yield _single("pack update", rows.pack_kernel, dtype, kinds, sizes)
+        yield _single("adapter gradients", rows.gradient_kernel, dtype, kinds, {"TILE": rows.TILE})
+
+
 def resources(kernel: Kernel, capability: int) -> dict[str, int]:
     """Compiles the kernel; registers, spilled bytes and shared bytes."""
     target, options = GPUTarget("cuda", capability, 32), {"enable_fp_fusion": kernel.fused}
@@ -137,7 +211,8 @@ def main() -> None:
     """Compiles all kernels and prints a table."""
     table = Table("kernel", *(f"sm_{capability}" for capability in SHARED_KIB))
     found: dict[str, dict[str, dict[str, int]]] = {}
-    for kernel in [*grouped_kernels(), *unpack_kernels()]:
+    kernels = [*grouped_kernels(), *unpack_kernels(), *layer_kernels(), *row_kernels()]
+    for kernel in kernels:
         by_capability = {
             f"sm_{capability}": resources(kernel, capability) for capability in SHARED_KIB
         }

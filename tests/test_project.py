@@ -46,6 +46,7 @@ REGISTRY_HOSTS = [
 # Distributions whose import name differs from their own.
 IMPORT_NAMES = {
     "backports-zstd": "backports",
+    "lm-eval": "lm_eval",
     "pyahocorasick": "ahocorasick",
     "python-frontmatter": "frontmatter",
     "pyyaml": "yaml",
@@ -229,7 +230,9 @@ def imported_packages() -> set[str]:
 def test_the_declared_packages_are_those_that_are_imported():
     declared_names = [Requirement(name).name for name in project()["dependencies"]]
     importable = {IMPORT_NAMES.get(name, name) for name in declared_names}
-    optional = {Requirement(name).name for name in project()["optional-dependencies"]["triton"]}
+    extras = project()["optional-dependencies"]
+    names = [Requirement(name).name for name in (*extras["triton"], *extras["lm-eval"])]
+    optional = {IMPORT_NAMES.get(name, name) for name in names}
     assert importable == imported_packages() - optional
 
 

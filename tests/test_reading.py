@@ -1,10 +1,12 @@
 import os
+from pathlib import Path
 
 import pytest
 
 from animelm.errors import UserError
 from animelm.reading import (
     LONGEST_TEXT,
+    decode_utf8,
     json_lines,
     parse_json,
     parse_yaml,
@@ -148,3 +150,10 @@ def test_an_option_of_aliases_is_refused_and_all_others_are_left_alone():
         require_bounded_option(f"--model.base={YAML_BOMB}")
     for option in ("--a=*.md", "--a=[open", "a=b=&c *c", "--pattern=" + "x" * 5000, "", "--a"):
         require_bounded_option(option)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "shift_jis", "euc_jp"])
+def test_another_encoding_is_named_where_it_can_be_told(encoding):
+    name = {"utf-16": "UTF-16", "shift_jis": "Shift-JIS", "euc_jp": "EUC-JP"}[encoding]
+    with pytest.raises(UserError, match=rf"it seems to be {name}; save the file as UTF-8"):
+        decode_utf8("質問,出力\n主人公は花子".encode(encoding), Path("qa.csv"))

@@ -75,6 +75,17 @@ def test_log_records_and_warnings_are_plain_for_as_long_as_the_context_lasts(cap
     assert not is_plain(warnings.formatwarning(HOSTILE, UserWarning, "f.py", 1))
 
 
+@pytest.mark.parametrize("package", ["animelm", "lightning"])
+def test_a_warning_for_users_is_one_line_without_a_place_in_the_code(package):
+    with plain_messages():
+        shown = warnings.formatwarning(
+            "few steps", UserWarning, f"/x/{package}/data.py", 264, "f()"
+        )
+        other = warnings.formatwarning("old", FutureWarning, f"/x/{package}/data.py", 264, "f()")
+    assert shown == "warning: few steps\n"
+    assert "data.py:264" in other
+
+
 def test_nothing_else_in_the_package_prints(project_root):
     found = []
     for path in (project_root / "animelm").rglob("*.py"):

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -50,6 +52,13 @@ def test_the_wheel_holds_nothing_outside_the_package(unpacked_wheel: Path) -> No
     assert {name.partition("-")[0] for name in folders} == {"animelm"}
 
 
+@pytest.fixture
+def environment(unpacked_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of a process that finds the installed package alone, with a cache of its own."""
+    cache = tmp_path_factory.mktemp("cache")
+    return {**os.environ, "PYTHONPATH": str(unpacked_wheel), "XDG_CACHE_HOME": str(cache)}
+
+
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
@@ -59,11 +68,39 @@ def test_the_wheel_holds_nothing_outside_the_package(unpacked_wheel: Path) -> No
     ],
 )
 def test_commands_work_from_an_empty_folder_with_only_the_wheel(
-    unpacked_wheel: Path, tmp_path: Path, command: list[str], expected: str
+    environment: dict[str, str], tmp_path: Path, command: list[str], expected: str
 ) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(unpacked_wheel)}
     call = [sys.executable, "-m", "animelm", *command]
     done = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert expected in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_a_fit_on_base_and_sample_of_the_wheel(environment: dict[str, str], tmp_path: Path) -> None:
+    options = ["--trainer.max_steps=1", "--trainer.limit_val_batches=0"]
+    call = [sys.executable, "-m", "animelm", "fit", "--config", "cpt.yaml", *options]
+    done = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+    assert (tmp_path / "runs" / "cpt" / "adapter" / "adapter_model.safetensors").is_file()
+    assert "--base=checkpoints/nano-gpt-oss-ja" in done.stdout
+
+
+def test_the_demo_of_the_wheel_trains_until_it_is_stopped(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    call = [sys.executable, "-m", "animelm", "demo", "--output=demo"]
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            call, cwd=tmp_path, env=environment, stdout=output, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        saved = tmp_path / "demo" / "cpt" / "version_0" / "config.yaml"
+        deadline = time.monotonic() + 300
+        while process.poll() is None and not saved.is_file() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        process.terminate()
+    assert process.returncode == 128 + signal.SIGTERM, log.read_text(encoding="utf-8")

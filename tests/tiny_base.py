@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from tiny_gpt_oss import tiny_gpt_oss
-from transformers import GptOssForCausalLM, PreTrainedTokenizerFast
+from transformers import GptOssForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 # Not the tokenizer's own size: the weights, and so the golden losses, shall not depend on it.
 _VOCABULARY = 8192
@@ -37,3 +37,23 @@ def write_tiny_base(folder: Path) -> Path:
                 parameter.normal_(std=0.1)
     model.save_pretrained(folder)
     return folder
+
+
+def write_tiny_llama(folder: Path) -> None:
+    """Writes a dense Llama in 16 bits, as llm-jp-3 is released."""
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(EMBEDDED_BASE / name, folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).bfloat16().save_pretrained(folder)

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from difflib import get_close_matches
 from types import ModuleType
 
 from animelm import __version__
@@ -42,6 +43,10 @@ COMMANDS = {
         "animelm.cli.report",
         "Write what a fit or a comparison found as one page, or as a weekly report",
     ),
+    "harness": (
+        "animelm.cli.harness",
+        "Score models on tasks of lm-evaluation-harness (the extra lm-eval)",
+    ),
     "ask": ("animelm.cli.ask", "Ask a model a question, or base and adapter side by side"),
     "export": (
         "animelm.cli.export",
@@ -54,15 +59,23 @@ COMMANDS = {
     "reproduce": (_EXPERIMENT, "The same on the whole sample, in hours"),
     "questions": (
         "animelm.cli.questions",
-        "Check a file of questions: its facts, works, short keys and split",
+        "questions check: a file's facts, works, short keys and split",
     ),
-    "corpus": ("animelm.cli.corpus", "Turn a Wikipedia dump into Markdown articles"),
+    "corpus": (
+        "animelm.cli.corpus",
+        "corpus build: a Wikipedia dump to Markdown articles; corpus stats: what they are",
+    ),
+    "completion": (
+        "animelm.cli.reference.completion",
+        "Print a script that completes commands and options in bash, zsh or fish",
+    ),
     "sample": ("animelm.cli.sample", "Write articles and questions from the tables of facts"),
     "base": (
         "animelm.cli.base",
         "Train the embedded base: corpus, tokenizer, all weights",
     ),
 }
+_WITH_SUBCOMMANDS = ("corpus", "questions")
 _LONGEST_MESSAGE = 3000  # characters
 _EXAMPLES = """\
 A --config name that is not in the working directory is looked up in configs/.
@@ -136,9 +149,14 @@ def _failed(message: str) -> int:
 
 def _run(command: str, options: list[str]) -> None:
     if command not in COMMANDS:
-        raise UserError(f"no command {command!r}; expected one of {', '.join(COMMANDS)}")
-    with plain_messages(), quiet_libraries(), errors_in_one_message(command):
-        _module(command).run(command, options)
+        meant = get_close_matches(command, COMMANDS, n=1)
+        nearest = f"did you mean {meant[0]}? There are" if meant else "expected one of"
+        raise UserError(f"no command {command!r}; {nearest} {', '.join(COMMANDS)}")
+    words = " ".join([command, *options[:1]]) if command in _WITH_SUBCOMMANDS else command
+    with quiet_libraries(), errors_in_one_message(words):
+        module = _module(command)
+        with plain_messages():  # after the imports: Lightning's changes how warnings are printed
+            module.run(command, options)
 
 
 def _module(command: str) -> ModuleType:

@@ -50,5 +50,6 @@ def make_base(
     if not train:
         return
     config = find_configs(["--config=base.yaml"])
-    run_trainer("fit", [*config, f"--model.base={checkpoint}"])
+    options = [f"--model.base={checkpoint}", "--overwrite"]
+    run_trainer("fit", [*config, *options], shows_next=False)
     shutil.copy2(_WORK / "adapter" / "model.safetensors", checkpoint / "model.safetensors")

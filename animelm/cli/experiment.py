@@ -75,8 +75,8 @@ class _Experiment:
             f"--data.seed={self.seed}",
             f"--seed_everything={self.seed}",
         ]
-        output = f"--trainer.default_root_dir={folder}"
-        run_trainer("fit", [f"--config={config}", output, *data, *options])
+        arguments = [f"--config={config}", f"--output={folder}", *data, *options]
+        run_trainer("fit", arguments, shows_next=False)
 
     def _comparison(self, seconds_before: float) -> CompareSettings:
         [config] = find_configs(["--config=compare.yaml"])
@@ -99,7 +99,7 @@ class _Experiment:
 def run(command: str, arguments: list[str]) -> None:
     """Parses the options of ``demo`` or ``reproduce`` and runs it."""
     function = demo if command == "demo" else reproduce
-    auto_cli(function, args=arguments, prog=f"python -m animelm {command}")
+    auto_cli(function, args=arguments, prog=f"python -m animelm {command}", exit_on_error=False)
 
 
 def demo(output: Path = Path("runs/demo"), seed: int = 0) -> None:

@@ -48,11 +48,13 @@ class GivenSetting:
         key: with dots, such as model.lora.rank.
         value: as YAML reads it.
         origin: the option, or the config file and the key.
+        layer: the config file; empty for the command line.
     """
 
     key: str
     value: object
     origin: str
+    layer: str = ""
 
 
 def check_given_settings(arguments: list[str]) -> list[str]:
@@ -69,7 +71,7 @@ def check_given_settings(arguments: list[str]) -> list[str]:
     """
     bases: dict[str, GivenSetting] = {}
     packages: list[str] = []
-    for setting in _given_settings(arguments):
+    for setting in given_settings(arguments):
         _require_current_names(setting)
         if setting.origin == "--include":
             raise UserError("--include: only a config file can include another; use --config")
@@ -118,7 +120,8 @@ def _current_class(path: str) -> str | None:
     return _RENAMED_CLASSES.get(name) or _MOVED_CLASSES.get(path)
 
 
-def _given_settings(arguments: list[str]) -> Iterator[GivenSetting]:
+def given_settings(arguments: list[str]) -> Iterator[GivenSetting]:
+    """Each setting of the options and of the configs that they name, in layering order."""
     rest = list(arguments)
     while rest:
         option, equals, text = rest.pop(0).partition("=")
@@ -131,7 +134,7 @@ def _given_settings(arguments: list[str]) -> Iterator[GivenSetting]:
                 continue
             content = parse_yaml(read_utf8(Path(text)), text)
             for key, value in _flat(content):
-                yield GivenSetting(key, value, f"{text}: {key}")
+                yield GivenSetting(key, value, f"{text}: {key}", text)
         else:
             name = option.lstrip("-").rstrip("+")
             for key, value in _flat({name: _value(text)}):

@@ -1,5 +1,7 @@
 """inspect: describes the model of a config; no weights are loaded."""
 
+import argparse
+
 from animelm.cli.configs import find_configs
 from animelm.cli.parsing import config_parser
 from animelm.cli.trainer import TrainerCLI
@@ -11,14 +13,19 @@ from animelm.terminal import say_json
 from animelm.train.module import AdaptedLM
 
 
-def run(command: str, arguments: list[str]) -> None:
-    """Prints modules and trainable parameters, as a table or as JSON."""
-    parser = config_parser(
+def make_parser(command: str) -> argparse.ArgumentParser:
+    """The parser of the options that ``fit`` does not have."""
+    return config_parser(
         command,
         "Prints the model's modules (name, type, input and output width, bias, bits per weight) "
         "and the trainable parameters of each LoRA target. Weights are not loaded.",
         "config of the model, such as cpt.yaml; a second one overrides the first",
     )
+
+
+def run(command: str, arguments: list[str]) -> None:
+    """Prints modules and trainable parameters, as a table or as JSON."""
+    parser = make_parser(command)
     options, rest = parser.parse_known_args(arguments)
     configs = [f"--config={name}" for name in options.config]
     model: AdaptedLM = TrainerCLI(find_configs([*configs, *rest]), False).model

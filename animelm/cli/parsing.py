@@ -20,6 +20,8 @@ _TRIED_TYPES = (
 _LONGEST_VALUE = 60
 # jsonargparse's words for a class that its allow list does not name.
 _REFUSED_CLASS = re.compile(r"Importing '([^']+)' is not allowed")
+# Lightning's words for a package that one of its classes needs.
+_MISSING = re.compile(r"Requirement '([\w-]+)")
 # Where a command's required options can be found.
 _CPT = "they are set in a config, such as --config cpt.yaml"
 _SFT = "they are set in a config, such as --config sft.yaml"
@@ -69,26 +71,52 @@ def errors_in_one_message(command: str) -> Iterator[None]:
 
     The parser must be made with ``exit_on_error=False``, or else it prints all its options.
 
+    Args:
+        command: that is run, with its subcommand, such as corpus build.
+
     Raises:
         UserError: an option of ``command`` is wrong.
     """
     try:
         yield
     except (ArgumentError, ValueError) as error:
-        cause: BaseException | None = error
-        # A UserError that is raised while a class is instantiated arrives inside a ValueError.
-        while cause is not None and not isinstance(cause, UserError):
-            cause = cause.__cause__
-        if cause is not None:
-            raise cause from None
+        # What is raised while a class is instantiated arrives inside a ValueError.
+        for cause in _causes(error):
+            if isinstance(cause, UserError):
+                raise cause from None
+            if isinstance(cause, ImportError):
+                raise _missing_package(cause, str(error)) from error
         if not isinstance(error, ArgumentError):
             raise
         message = shorten(error.message)
         if message.startswith("the following arguments are required") and command in _ADVICE:
             message = f"{message}; {_ADVICE[command]}"
+        # Imported here because it makes the parser once more, with all that it needs.
+        from animelm.cli.reference.nearest import nearest_option
+
+        if meant := nearest_option(command, message):
+            message = f"{message}; did you mean --{meant}?"
         raise UserError(
             f"{message}\n`python -m animelm {command} --help` lists the options"
         ) from error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
+
+
+def _missing_package(error: ImportError, message: str) -> UserError:
+    """Names the class of a config that needs a package, such as a logger."""
+    found = _MISSING.search(str(error))
+    package = error.name or (found and found[1]) or str(error)
+    named = re.search(r"class_path '([\w.]+)'", message)
+    needs = named[1].rpartition(".")[2] if named else "a class that the config names"
+    return UserError(
+        f"{needs} needs the package {package}, which is not installed: pip install {package}"
+    )
 
 
 def shorten(message: str) -> str:

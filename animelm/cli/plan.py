@@ -1,5 +1,6 @@
 """plan: estimates the memory and length of a config's run before anything is loaded."""
 
+import argparse
 import math
 import os
 import re
@@ -35,8 +36,8 @@ _UNITS = {"GB": 10**9, "GIB": 2**30, "MB": 10**6, "MIB": 2**20, "B": 1, "": 1}
 _DEVICE = re.compile(r"(?:(\d+(?:\.\d+)?)\s*([GM]i?B|B)?)?\s*\b(cpu|gpu)?", re.IGNORECASE)
 
 
-def run(command: str, arguments: list[str]) -> None:
-    """Prints the plan of a run, as tables or as JSON."""
+def make_parser(command: str) -> argparse.ArgumentParser:
+    """The parser of the options that ``fit`` does not have."""
     parser = config_parser(
         command,
         "Estimates a run's memory and length: bytes by part, the peaks while loading and training, "
@@ -55,6 +56,12 @@ def run(command: str, arguments: list[str]) -> None:
         type=float,
         help="speed to estimate the hours from: train/tokens_per_second of a run like this one",
     )
+    return parser
+
+
+def run(command: str, arguments: list[str]) -> None:
+    """Prints the plan of a run, as tables or as JSON."""
+    parser = make_parser(command)
     options, rest = parser.parse_known_args(arguments)
     configs = [f"--config={name}" for name in options.config]
     try:
@@ -83,7 +90,7 @@ def _plan(cli: TrainerCLI, device: Device, speed: float | None) -> RunPlan:
         return estimate_memory(other, process, tensors)
 
     memory = estimate(settings)
-    suggestions = () if device.fits(memory) else suggest_changes(settings, estimate)
+    suggestions = () if device.fits(memory) else suggest_changes(settings, estimate, device.fits)
     return RunPlan(settings, device, memory, suggestions, _length(cli, settings), speed)
 
 
@@ -162,6 +169,7 @@ def _settings(cli: TrainerCLI, device: Device) -> RunSettings:
         device=device.kind,
         parallelism=_parallelism(cli.trainer),
         experts_at_once=model.compute.experts_at_once,
+        fused_layers=model.compute.fused_layers,
     )
 
 

@@ -14,8 +14,9 @@ from animelm.errors import UserError
 from animelm.train.callbacks.stop_on_signal import StopOnSignal
 from animelm.train.checkpoints.files import read_checkpoint, require_state_to_go_on
 
-# Keywords that Lightning resolves itself: in the new run's own folder, which is empty, or where
-# animelm writes nothing.
+_LAST = "last"
+# Keywords that Lightning would resolve itself: in the new run's own folder, which is empty, or
+# where animelm writes nothing.
 _KEYWORDS = re.compile(r"(best|last|hpc|registry(:.*)?)\Z", re.IGNORECASE)
 _PATTERN = "version_*/checkpoints/*.ckpt"
 
@@ -31,6 +32,10 @@ class ResumePoint:
 
     checkpoint: Path
     step: int
+
+    def lies_in(self, output: Path) -> bool:
+        """Whether the checkpoint is one of the run whose folder this is."""
+        return self.checkpoint.resolve().is_relative_to(output.resolve())
 
     def log_place(self, output: Path) -> dict[str, Any]:
         """Arguments of the logger that goes on where the earlier run has logged.
@@ -52,16 +57,19 @@ def check_checkpoint(name: str, output: Path, trains: bool = True) -> ResumePoin
     """Checks that a run can resume from a checkpoint, before the base is loaded.
 
     Args:
-        name: value of ``--ckpt_path``.
+        name: value of ``--ckpt_path``; last means the newest checkpoint in ``output``.
         output: the run's folder, in which earlier checkpoints are searched.
         trains: whether the run goes on training, or only takes the weights.
 
     Raises:
-        UserError: it is one of Lightning's keywords, no file, or no intact checkpoint.
+        UserError: it is another of Lightning's keywords, no file, or no intact checkpoint.
     """
-    path = Path(name)
-    if _KEYWORDS.match(name):
-        raise UserError(f"--ckpt_path {name}: expected the path of a checkpoint; {_newest(output)}")
+    latest = _latest(list(output.glob(_PATTERN))) if name.lower() == _LAST else None
+    path = latest or Path(name)
+    if latest is None and _KEYWORDS.match(name):
+        raise UserError(
+            f"--ckpt_path {name}: expected the path of a checkpoint, or last; {_newest(output)}"
+        )
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "no such file"
         raise UserError(
@@ -81,6 +89,17 @@ def how_to_resume(trainer: pl.Trainer, given: str | None, arguments: Sequence[st
         given: the checkpoint that this run itself was resumed from.
         arguments: of the command line, after ``fit``.
     """
+    latest = latest_checkpoint(trainer) or (Path(given) if given else None)
+    if latest is None:
+        return "it had not written a checkpoint yet, so it cannot be resumed"
+    options = [*without_options(arguments, ("--ckpt_path", "--overwrite")), f"--ckpt_path={latest}"]
+    if not ResumePoint(latest, 0).lies_in(Path(trainer.default_root_dir)):
+        options.append("--overwrite")  # of the adapter that the run itself may have written
+    return f"go on with\n  {shlex.join(['python', '-m', 'animelm', 'fit', *options])}"
+
+
+def latest_checkpoint(trainer: pl.Trainer) -> Path | None:
+    """The newest checkpoint that a fit has written; None if there is none."""
     written = [
         Path(path)
         for callback in trainer.checkpoint_callbacks
@@ -90,22 +109,24 @@ def how_to_resume(trainer: pl.Trainer, given: str | None, arguments: Sequence[st
     ]
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     at_signal = [c.saved for c in callbacks if isinstance(c, StopOnSignal) and c.saved]
-    latest = _latest([*written, *at_signal]) or (Path(given) if given else None)
-    if latest is None:
-        return "it had not written a checkpoint yet, so it cannot be resumed"
-    command = ["python", "-m", "animelm", "fit", *_without_checkpoint(arguments)]
-    return f"go on with\n  {shlex.join([*command, f'--ckpt_path={latest}'])}"
+    return _latest([*written, *at_signal])
 
 
-def _without_checkpoint(arguments: Sequence[str]) -> list[str]:
+def without_options(arguments: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The arguments without some options and their values.
+
+    Args:
+        arguments: of the command line.
+        names: of the options, such as ``--ckpt_path``.
+    """
     kept: list[str] = []
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
-        if argument == "--ckpt_path":
-            del rest[:1]
-        elif not argument.startswith("--ckpt_path="):
+        if argument.partition("=")[0] not in names:
             kept.append(argument)
+        elif "=" not in argument and rest and not rest[0].startswith("-"):
+            del rest[0]
     return kept
 
 

@@ -8,15 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from jsonargparse import set_parsing_settings
+from jsonargparse import Namespace, set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from animelm.cli import COMMANDS
 from animelm.cli.configs import find_configs
-from animelm.cli.given_settings import check_given_settings
+from animelm.cli.given_settings import check_given_settings, given_settings
 from animelm.cli.resume import ResumePoint, check_checkpoint, how_to_resume
+from animelm.cli.runs.arguments import (
+    OWN_PACKAGES,
+    add_callback_arguments,
+    add_run_arguments,
+    asks_for_help,
+    data_module_class,
+    word_sections,
+)
+from animelm.cli.runs.earlier import no_empty_log, require_no_adapter
+from animelm.cli.runs.mistakes import lightnings_refusals, require_other_batches
+from animelm.cli.runs.next_commands import say_result
+from animelm.cli.runs.output import given_output
 from animelm.data.datamodules import DomainDataModule
 from animelm.errors import UserError
 from animelm.files import make_folder
@@ -25,10 +36,9 @@ from animelm.report.validation import print_validation
 from animelm.terminal import say
 from animelm.train.adapter_record import adopted_split
 from animelm.train.callbacks.defaults import (
-    CheckpointSettings,
-    Periods,
     with_default_callbacks,
 )
+from animelm.train.loggers.tensorboard import RunTensorBoard
 from animelm.train.module import AdaptedLM
 from animelm.train.stop_signals import StoppedBySignal, StopSignals
 
@@ -36,13 +46,12 @@ _TRAINER_DEFAULTS = {
     "devices": 1,
     "gradient_clip_val": 1.0,
     "log_every_n_steps": 5,
-    "num_sanity_val_steps": 0,
+    # All of the validation, before training: the base's figures, as step 0 of the log.
+    "num_sanity_val_steps": -1,
     # Lightning's summary takes each packed byte for a weight of four bytes. Our own reports say
     # what is trained and how much memory it takes.
     "enable_model_summary": False,
 }
-# A config may name the classes of these packages.
-_OWN_PACKAGES = ("animelm", "lightning", "torch")
 # In the messages of gloo and NCCL, which are plain RuntimeErrors.
 _LOST_PROCESS = re.compile(r"gloo|nccl|connection (closed|reset)|timed out|timeout", re.IGNORECASE)
 
@@ -53,28 +62,42 @@ class TrainerCLI(LightningCLI):
     Args:
         arguments: a command and its options, or options alone.
         run: False only parses and makes the objects.
-        given: the options as the user has given them, for the command that goes on.
+        given: the options as the user has given them, for the commands that go on.
+        shows_next: whether a fit names at its end what can be done with its result.
 
     Raises:
         ArgumentError: an option is unknown or has a wrong value.
         UserError: as ``check_given_settings``.
     """
 
-    def __init__(self, arguments: list[str], run: bool = True, given: Sequence[str] = ()) -> None:
-        self._signals, self._given = StopSignals(), given
+    def __init__(
+        self,
+        arguments: list[str],
+        run: bool = True,
+        given: Sequence[str] = (),
+        shows_next: bool = False,
+    ) -> None:
+        self._signals, self._given, self._shows_next = StopSignals(), given, shows_next
         self._resumed: ResumePoint | None = None
+        self._overwrite = False
         parser_kwargs: dict[str, Any] = {"prog": "python -m animelm", "exit_on_error": False}
         for name in self.subcommands():
             text = f"{COMMANDS[name][1]}. Every option can also be set in the --config file."
-            parser_kwargs[name] = {"description": text}
+            usage = f"python -m animelm {name} [--config FILE] [OPTIONS]"
+            parser_kwargs[name] = {"description": text, "usage": usage}
         packages = check_given_settings(arguments)
+        settings = list(given_settings(arguments))
+        self._output = given_output(settings)
+        listed = asks_for_help(arguments)
         # A class in a config is code. The parser refuses others, where they are defined as well.
         set_parsing_settings(
-            import_path_denylist=["*"], import_path_allowlist=[*_OWN_PACKAGES, *packages]
+            import_path_denylist=["*"], import_path_allowlist=[*OWN_PACKAGES, *packages]
         )
         super().__init__(
             AdaptedLM,
-            args=arguments,
+            # To be listed, the options of a data module need its class, which a config names.
+            data_module_class(settings) if listed else None,
+            args=[*arguments[:run], "--help"] if listed else arguments,
             run=run,
             auto_configure_optimizers=False,
             save_config_kwargs={"overwrite": True},
@@ -83,22 +106,27 @@ class TrainerCLI(LightningCLI):
             trainer_defaults=_TRAINER_DEFAULTS,
         )
 
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds the periods of the default callbacks, and links the data module's base."""
-        parser.link_arguments("model.base", "data.init_args.base")
-        parser.add_class_arguments(Periods, "every_n_steps")
-        parser.add_class_arguments(CheckpointSettings, "checkpoints")
-        parser.add_argument(
-            "--include",
-            type=list[str] | str | None,
-            help="Only in a config file: name of a config, or names, on which it is layered.",
-        )
-        parser.add_argument(
-            "--allow_classes_from",
-            type=list[str] | str | None,
-            help="Only on the command line: further packages whose classes a config may name with "
-            f"class_path, beside {', '.join(_OWN_PACKAGES)}. Naming a class runs its code.",
-        )
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the settings of run, model, data and trainer, in this order."""
+        add_run_arguments(parser)
+        parser.add_lightning_class_args(AdaptedLM, "model")
+        if self.datamodule_class is None:
+            data = {"subclass_mode": True, "required": False}
+            parser.add_lightning_class_args(L.LightningDataModule, "data", **data)
+            parser.link_arguments("model.base", "data.init_args.base")
+        else:
+            parser.add_lightning_class_args(self.datamodule_class, "data", subclass_mode=False)
+            parser.link_arguments("model.base", "data.base")
+        add_callback_arguments(parser)
+        parser.add_lightning_class_args(L.Trainer, "trainer")
+        defaults = {f"trainer.{name}": value for name, value in _TRAINER_DEFAULTS.items()}
+        parser.set_defaults(defaults)
+
+    def setup_parser(self, *arguments: Any) -> None:
+        """The parser, with titles of its sections."""
+        super().setup_parser(*arguments)
+        for parser in getattr(self, "_subcommand_parsers", {}).values():
+            word_sections(parser)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """The trainer, with the default callbacks and a logger in the output folder.
@@ -111,7 +139,7 @@ class TrainerCLI(LightningCLI):
         root, logger = given.default_root_dir, given.logger
         if root and logger in (None, True):
             place = self._resumed.log_place(Path(root)) if self._resumed else {}
-            logger = TensorBoardLogger(root, name="", **place)
+            logger = RunTensorBoard(root, name="", **place)
         own = self.config.get(str(self.subcommand), self.config)
         if "ckpt_path" in own:
             # Whoever repeats the run from the config that it saves begins at its start.
@@ -139,6 +167,9 @@ class TrainerCLI(LightningCLI):
         # cannot allow anything.
         own = self.config.get(str(self.subcommand), self.config)
         own["include"] = own["allow_classes_from"] = None
+        # A saved config must not replace the adapter of the run that saved it.
+        self._overwrite, own["overwrite"] = own["overwrite"], False
+        self._name_output(own)
         batches = self._get(self.config, "trainer.accumulate_grad_batches")
         if batches < 1:
             raise UserError(
@@ -149,6 +180,15 @@ class TrainerCLI(LightningCLI):
             output = self._get(self.config, "trainer.default_root_dir") or "."
             trains = self.subcommand == "fit"
             self._resumed = check_checkpoint(str(path), Path(output), trains)
+            own["ckpt_path"] = str(self._resumed.checkpoint)
+
+    def _name_output(self, own: Namespace) -> None:
+        """Gives the run's folder to the trainer, and the adapter in it to what evaluates."""
+        folder = own[self._output.key] if self._output.key else None
+        own["trainer.default_root_dir"] = None if folder is None else str(folder)
+        own["output"] = None if folder is None else Path(folder)
+        if folder and self._output.own_adapter and not own["model.from_scratch"]:
+            own["model.adapter.evaluate"] = Path(folder) / "adapter"
 
     def _parse_ckpt_path(self) -> None:
         """Does nothing: Lightning would take settings from the checkpoint's hyper-parameters."""
@@ -159,12 +199,18 @@ class TrainerCLI(LightningCLI):
         The split of the data is that of the adapter that the run loads, unless it is given.
 
         Raises:
-            UserError: one cannot be made.
+            UserError: one cannot be made, or an earlier adapter would be replaced.
         """
         if isinstance(self.datamodule, DomainDataModule):
             trains = self.subcommand == "fit"
             self.datamodule.adopt_split(adopted_split(self.model.settings, trains))
-        make_folder(Path(self.trainer.default_root_dir), "--trainer.default_root_dir")
+        output = Path(self.trainer.default_root_dir)
+        make_folder(output, "--output")
+        require_other_batches(self.trainer)
+        if self.subcommand == "fit" and not self._overwrite:
+            goes_on = self._resumed is not None and self._resumed.lies_in(output)
+            if not goes_on:
+                require_no_adapter(self.trainer)
         for logger in self.trainer.loggers:
             folder = getattr(logger, "root_dir", None) or logger.save_dir
             if folder and "://" not in str(folder):
@@ -180,7 +226,12 @@ class TrainerCLI(LightningCLI):
             UserError: another process of the run has ended, or does not answer.
         """
         try:
-            with self._output_lock(subcommand), self._signals:
+            with (
+                self._output_lock(subcommand),
+                no_empty_log(self.trainer, subcommand),
+                lightnings_refusals(),
+                self._signals,
+            ):
                 super()._run_subcommand(subcommand)
         except StoppedBySignal as stop:
             if self.trainer.is_global_zero:
@@ -218,10 +269,15 @@ class TrainerCLI(LightningCLI):
             yield
             return
         output = Path(self.trainer.default_root_dir)
-        with folder_lock(output, "--trainer.default_root_dir"):
+        with folder_lock(output, "--output"):
             for folder in (output, *output.glob("version_*/checkpoints")):
                 clear_leftovers(folder)
             yield
+
+    def after_fit(self) -> None:
+        """Names what was written, and the commands that use it."""
+        if self._shows_next and self.trainer.is_global_zero:
+            say_result(self.trainer, self.model, self.datamodule, self._given)
 
     def after_validate(self) -> None:
         """Prints scores and perplexities."""
@@ -231,11 +287,17 @@ class TrainerCLI(LightningCLI):
     after_test = after_validate
 
 
-def run(command: str, arguments: list[str]) -> None:
-    """Runs a Trainer method with the options of the command line."""
+def run(command: str, arguments: list[str], shows_next: bool = True) -> None:
+    """Runs a Trainer method with the options of the command line.
+
+    Args:
+        command: name of the method.
+        arguments: its options.
+        shows_next: whether a fit names at its end what can be done with its result.
+    """
     # Lightning's own table would be printed once per held-out set, with truncated names.
     quiet = ["--verbose=false"] if command in ("validate", "test") else []
     try:
-        TrainerCLI([command, *quiet, *find_configs(arguments)], given=arguments)
+        TrainerCLI([command, *quiet, *find_configs(arguments)], True, arguments, shows_next)
     except MisconfigurationException as error:  # settings that exclude each other
         raise UserError(str(error)) from error

@@ -1,6 +1,7 @@
 """The data of one domain, and general data beside them: read, split, and made into sources."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from animelm.data.batches.mixing import TrainingSource
 from animelm.data.held_out import (
     ANIME_ARTICLES,
     GENERAL_ARTICLES,
+    UNREHEARSED,
     QuestionSplit,
     SplitSettings,
     split_questions,
@@ -23,6 +25,7 @@ from animelm.data.held_out import (
 from animelm.data.mentions import Mentions
 from animelm.data.sources.article_folders import open_articles
 from animelm.data.sources.folder_files import WeightedFolder
+from animelm.data.sources.infoboxes import infobox_values
 from animelm.data.sources.qa import Columns, QARecord, QuestionFile, read_qa
 from animelm.data.split import check_share
 from animelm.data.tokenization.articles import ArticleCorpus
@@ -79,7 +82,18 @@ def _read(
     def titles() -> list[str]:
         return sorted({a.title() for folder in folders for a in open_articles(folder.path)})
 
-    return read_qa(files, domain, columns, titles)
+    def values(works: Collection[str]) -> dict[str, list[str]]:
+        wanted: defaultdict[str, list[str]] = defaultdict(list)
+        for work in works:
+            wanted[text_key(work)].append(work)
+        return {
+            work: infobox_values(article.read())
+            for folder in folders
+            for article in open_articles(folder.path)
+            for work in wanted.get(text_key(article.title()), ())
+        }
+
+    return read_qa(files, domain, columns, titles, values)
 
 
 @dataclass(frozen=True)
@@ -214,10 +228,40 @@ class DomainData:
     def _naming(self) -> set[int]:
         """Numbers of the general articles that name a subject which nothing may rehearse."""
         mentions = Mentions(self.questions.unrehearsed)
-        folders = self.paths.general_articles
-        articles = (a for folder in folders for a in open_articles(folder.path))
-        texts = (f"「{article.title()}」\n{article.read()}" for article in articles)
+        texts = _texts_of(self.paths.general_articles)
         return {number for number, text in enumerate(texts) if mentions.any_in(text)}
+
+    def about_unrehearsed(self) -> str:
+        """A sentence on questions called not rehearsed that a trained article may rehearse.
+
+        Empty where no article on the domain that is trained holds the subject of one with an
+        answer to it.
+        """
+        parts = (self.questions.dev, self.questions.test)
+        asked = [record for part in parts for record in part.get(UNREHEARSED, [])]
+        if not asked or self.articles is None:
+            return ""
+        chosen = set(_articles_of(self.articles, self._held_out_titles()).chosen.tolist())
+        subjects = Mentions({record.work for record in asked})
+        answers = Mentions({key for record in asked for key in record.keys})
+        named: set[str] = set()
+        rehearsed: dict[str, QARecord] = {}
+        for number, text in enumerate(_texts_of(self.paths.articles)):
+            if number in chosen and (found := subjects.found_in(text)):
+                named |= found
+                known = answers.found_in(text)
+                told = (r for r in asked if r.work in found and not known.isdisjoint(r.keys))
+                rehearsed |= {record.id: record for record in told}
+        if not rehearsed:
+            return ""
+        first = next(iter(rehearsed.values()))
+        count = sum(record.work in named for record in asked)
+        return (
+            f"{len(rehearsed):,} of {len(asked):,} questions on general subjects that are not "
+            f"rehearsed stand with their answer in a trained article on the domain, such as "
+            f"{first.question!r}; the subjects of {count:,} are named there. What the set says of "
+            "forgetting holds for the others"
+        )
 
     def _pairs(self, records: Sequence[QARecord], block_size: int) -> TrainingSource:
         documents = self.chat.encode_records(records)
@@ -232,6 +276,13 @@ class DomainData:
         return TrainingSource(documents, _lengths(documents), shown)
 
 
+def _texts_of(folders: Sequence[WeightedFolder]) -> Iterator[str]:
+    """The articles of folders with their titles, in the order in which they are numbered."""
+    for folder in folders:
+        for article in open_articles(folder.path):
+            yield f"「{article.title()}」\n{article.read()}"
+
+
 def _lengths(documents: Sequence[Document]) -> NDArray[np.int64]:
     return np.array([len(document) for document in documents], dtype=np.int64)
 
@@ -239,13 +290,15 @@ def _lengths(documents: Sequence[Document]) -> NDArray[np.int64]:
 def _articles_of(
     corpus: ArticleCorpus | None, held_out: Collection[str], without: Collection[int] = ()
 ) -> TrainingSource:
-    """The training articles of a corpus, without some titles and without some numbers."""
+    """The training articles of a corpus that hold text, without some titles and some numbers."""
     if corpus is None:
         return TrainingSource([], _lengths([]), np.arange(0))
     kept = [
         number
         for numbers, weight in zip(corpus.train, corpus.weights, strict=True)
         for number in np.tile(numbers, weight)
-        if number not in without and text_key(corpus.titles[number]) not in held_out
+        if corpus.lengths[number]
+        and number not in without
+        and text_key(corpus.titles[number]) not in held_out
     ]
     return TrainingSource(corpus.documents, corpus.lengths, np.array(kept, dtype=np.int64))

@@ -23,8 +23,9 @@ class Mentions:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._automaton = ahocorasick.Automaton()
-        for name in map(_folded, names):
-            forms = [name] if len(name) > _SHORT else [quotes.format(name) for quotes in _QUOTES]
+        for name in names:
+            key = _folded(name)
+            forms = [key] if len(key) > _SHORT else [quotes.format(key) for quotes in _QUOTES]
             for form in forms:
                 self._automaton.add_word(form, name)
         self._empty = len(self._automaton) == 0
@@ -33,6 +34,12 @@ class Mentions:
     def any_in(self, text: str) -> bool:
         """Whether ``text`` contains one of the names."""
         return not self._empty and next(self._automaton.iter(_folded(text)), None) is not None
+
+    def found_in(self, text: str) -> set[str]:
+        """The names in ``text``, as they were given."""
+        if self._empty:
+            return set()
+        return {name for _, name in self._automaton.iter(_folded(text))}
 
 
 def _folded(text: str) -> str:

@@ -12,6 +12,10 @@ FEW_QUESTIONS = 30
 """Questions of a set below which its accuracy has an interval wider than 0.3."""
 
 
+_MUCH_PADDING = 0.25
+_BLOCK_STEP = 32  # rows and keys of attention are filled up to multiples of it
+
+
 def without_short_keys(records: Sequence[QARecord]) -> str:
     """A sentence on questions whose only keys are whole answers; empty where there are none."""
     count = sum(record.whole_answers for record in records)
@@ -71,4 +75,27 @@ def few_steps(batches: int, accumulated: int, epochs: int | None, most: int) -> 
         f"{FEW_STEPS} little is learned; raise trainer.max_epochs to "
         f"{math.ceil(FEW_STEPS / a_pass)} passes, or lower data.blocks_per_batch or "
         "trainer.accumulate_grad_batches"
+    )
+
+
+def much_padding(blocks: int, block_size: int, tokens: int, documents: str, longest: int) -> str:
+    """A sentence on blocks that stay empty for a large part; empty where they do not.
+
+    Args:
+        blocks: of an epoch.
+        block_size: tokens of a block.
+        tokens: of an epoch, without padding.
+        documents: number and kind of those that an epoch shows whole, such as "29 questions".
+        longest: tokens of the longest document.
+    """
+    padding = 1 - tokens / max(1, blocks * block_size)
+    if padding < _MUCH_PADDING or not tokens:
+        return ""
+    needed = max(longest, math.ceil(tokens / blocks))
+    smaller = math.ceil(needed / _BLOCK_STEP) * _BLOCK_STEP
+    advice = f"set data.block_size to {smaller}, or give" if smaller < block_size else "give"
+    return (
+        f"{padding:.0%} of an epoch is padding: {documents}, with what is mixed in, are few: their "
+        f"{tokens:,} tokens do not fill {blocks:,} block{'s' * (blocks != 1)} of {block_size} "
+        f"tokens. Padding teaches nothing and takes time; {advice} more articles and questions"
     )

@@ -6,6 +6,7 @@ A base is loaded once for all its adapters; each in turn is added to it and remo
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -64,7 +65,13 @@ def compare(settings: CompareSettings) -> Summary:
         _answer_all(settings, models, tokenizer, evaluation, journal, progress)
         results = _results(models, evaluation, journal)
         summary = Summary(
-            models={name: _summarize(name, rows, journal) for name, rows in results.items()},
+            models={
+                name: replace(
+                    _summarize(name, rows, journal),
+                    retrieval=any(m.retrieval for m in models if m.name == name),
+                )
+                for name, rows in results.items()
+            },
             differences=paired_differences(results, split.seed),
             seconds=settings.seconds_before + time.monotonic() - begin,
             trainable_parameters_per_target=_trainable_parameters(journal),

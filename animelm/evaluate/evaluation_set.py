@@ -11,7 +11,7 @@ from animelm.corpus.cleaning.text_key import text_key
 from animelm.data.batches.batch import QuestionBatch
 from animelm.data.batches.loaders import PackedLoader, QuestionLoader
 from animelm.data.domain import DomainData
-from animelm.data.held_out import SplitSettings
+from animelm.data.held_out import TRAINED, SplitSettings
 from animelm.data.sources.article_folders import open_articles
 from animelm.data.sources.qa import QARecord
 from animelm.data.split import subsample
@@ -25,11 +25,12 @@ from animelm.evaluate.standard_sets import QuestionSet
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Questions and articles that no model was trained on.
+    """Questions and articles that no model was trained on, and what it recalls of training.
 
     Attributes:
         data: the data they come from.
-        sets: the questions of each set that has one; the held-out sets come first.
+        sets: the questions of each set that has one: those that were trained on, the held-out
+            ones, and the comparison's own.
         questions_per_batch: questions answered together.
         distractors: what the answers are scored against.
         articles: blocks of each set of held-out articles that is not empty, by its name.
@@ -79,7 +80,7 @@ class EvaluationSet:
 
     def before(self, name: str, retrieval: bool = False) -> Callable[[QARecord], str]:
         """What precedes the questions of a set in their prompts."""
-        if retrieval and name in self.data.questions.test:
+        if retrieval and (name == TRAINED or name in self.data.questions.test):
             return self._article_on
         return self.sets[name].before
 
@@ -120,6 +121,11 @@ def prepare_evaluation(
             f"{settings.records}: no question is held out; held_out_wordings and "
             "held_out_works must be as in training, and at least one of them above 0"
         )
+    if settings.trained_questions < 0:
+        raise UserError(f"trained_questions is {settings.trained_questions}; expected 0 or more")
+    if settings.trained_questions and data.questions.train:
+        chosen = subsample(data.questions.train, settings.trained_questions, split.seed)
+        sets = {TRAINED: QuestionSet(chosen, "keys"), **sets}
     own = {name: _untrained(name, each, data) for name, each in read_sets(settings).items()}
     if not sets and not own:
         raise UserError("nothing to ask; expected records, sets, or both")

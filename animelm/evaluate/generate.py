@@ -1,6 +1,6 @@
 """Answers to questions, generated greedily with a KV cache."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -12,9 +12,10 @@ from transformers.generation.streamers import BaseStreamer
 
 from animelm.data.batches.batch import QuestionBatch
 from animelm.data.sources.qa import QARecord
-from animelm.data.tokenization.chat import AnswerFrom, ChatFormat
+from animelm.data.tokenization.chat import ChatFormat
 from animelm.errors import UserError
 from animelm.evaluate.decoding.greedy import CausalModel, generate_greedily
+from animelm.evaluate.decoding.sampling import Sampling
 from animelm.evaluate.harmony import Reply, ReplyReader, read_reply, stop_tokens
 from animelm.model.architecture import CausalLM
 from animelm.model.checkpoint.load import load_base, load_config
@@ -108,28 +109,35 @@ def answer_questions(
 def stream_reply(
     model: CausalModel,
     chat: ChatFormat,
-    question: str,
-    answer_from: AnswerFrom,
+    prompt: Sequence[int],
     max_new_tokens: int,
     max_thinking_tokens: int,
     show: Callable[[Reply], object],
+    sampling: Sampling | None = None,
 ) -> Reply:
-    """Answers one question like ``answer_questions``; calls ``show`` after each token.
+    """Answers one prompt like ``answer_questions``; calls ``show`` after each token.
+
+    With ``sampling``, tokens are drawn instead of the likeliest being taken.
 
     Raises:
-        UserError: the model cannot read so long a question.
+        UserError: the model cannot read so long a prompt.
     """
-    prompt = chat.encode_prompt(question, answer_from)
     room = model.config.max_position_embeddings - len(prompt)
     if room < 1:
         raise UserError(
-            f"the question has {len(prompt):,} tokens with its chat format, and the model reads "
-            f"{len(prompt) + room:,}; ask a shorter one"
+            f"the conversation has {len(prompt):,} tokens with its chat format, and the model "
+            f"reads {len(prompt) + room:,}; ask a shorter question, or start afresh"
         )
     reader = ReplyReader(chat, prompt, max_new_tokens)
     longest = min(room, max_new_tokens + (0 if reader.in_answer else max_thinking_tokens))
     settings = _settings(chat, stop_tokens(chat, reader.in_answer), longest)
-    input_ids = torch.tensor([prompt])
+    if sampling is not None:
+        settings.update(
+            do_sample=True, temperature=sampling.temperature, top_p=sampling.top_p, top_k=0
+        )
+        if sampling.seed is not None:
+            torch.manual_seed(sampling.seed)
+    input_ids = torch.tensor([list(prompt)])
     streamer = _ReplyStreamer(reader, show)
     with _evaluating(model):
         _generate(model, input_ids, torch.ones_like(input_ids), settings, streamer)

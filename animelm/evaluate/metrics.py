@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from animelm.data.sources.qa import QARecord
-from animelm.evaluate.scoring import Distractors, character_f1, exact_match, key_accuracy
+from animelm.evaluate.scoring import Distractors, character_f1, exact_match
 
 
 class MeanScore(Metric):
@@ -62,22 +62,29 @@ class CharacterF1(MeanScore):
 
 
 class KeyAccuracy(MeanScore):
-    """Share of outputs that name a key and no distractor."""
+    """Share of outputs that give a key and name no distractor."""
 
     def __init__(self, distractors: Distractors) -> None:
         super().__init__()
         self.distractors = distractors
 
     def score(self, output: str, record: QARecord) -> float:
-        context = self.distractors.context(record)
-        return key_accuracy(output, record.keys, self.distractors.of(record), context)
+        return self.distractors.accuracy(output, record)
+
+
+class LooseKeyAccuracy(KeyAccuracy):
+    """``KeyAccuracy`` with more spellings that count as equal."""
+
+    def score(self, output: str, record: QARecord) -> float:
+        return self.distractors.loose_accuracy(output, record)
 
 
 def answer_metrics(distractors: Distractors) -> MetricCollection:
-    """``accuracy``, ``exact_match`` and ``character_f1`` in one collection."""
+    """``accuracy``, ``loose_accuracy``, ``exact_match`` and ``character_f1`` together."""
     return MetricCollection(
         {
             "accuracy": KeyAccuracy(distractors),
+            "loose_accuracy": LooseKeyAccuracy(distractors),
             "exact_match": ExactMatch(),
             "character_f1": CharacterF1(),
         },

@@ -3,6 +3,8 @@
 Japanese has no spaces between words, so a "whole word" here does not divide a run of katakana, of
 Latin letters or of digits. キラ is found in キラとラクス and in キラ・ヤマト, not in キラキラ; 1月
 not in 11月; H not in He.
+
+A name without any letter or digit (◎, !?) is found among the symbols of a text.
 """
 
 import re
@@ -15,6 +17,11 @@ _POINT = "\ufdd0"  # a noncharacter that replaces decimal points while punctuati
 _SPACE_OUTSIDE_NUMBERS = re.compile(r"(?<!\d) | (?!\d)")
 # Mathematical symbols in Unicode, but punctuation in names: tilde, equals, minus, slash, bar.
 _SEPARATING_SIGNS = frozenset("~=−⁄|")
+_BRACKETS = ("Ps", "Pe", "Pi", "Pf")
+_QUOTES = "\"'"
+_SENTENCE_MARKS = frozenset("!?.,、。・…")
+# Voicing marks that stand alone become those that join the kana before them.
+_VOICING = str.maketrans("゛゜", "\u3099\u309a")
 
 _KATAKANA = "ァ-ヴヷ-ヺ"
 _LATIN = "a-z\u00df-\u024f"
@@ -37,10 +44,14 @@ def words(text: str) -> str:
 
     Decimal points are kept and thousands separators removed, so that 1,000.5 remains one number.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    folded = _DECIMAL_POINT.sub(_POINT, _THOUSANDS.sub("", folded))
+    folded = _DECIMAL_POINT.sub(_POINT, _THOUSANDS.sub("", _folded(text)))
     spaced = "".join(" " if _separates(character) else character for character in folded)
     return " ".join(spaced.replace(_POINT, ".").split())
+
+
+def _folded(text: str) -> str:
+    plain = unicodedata.normalize("NFKC", text.translate(_VOICING)).casefold()
+    return unicodedata.normalize("NFKC", plain)
 
 
 def _separates(character: str) -> bool:
@@ -54,9 +65,10 @@ def _separates(character: str) -> bool:
 def normalize(text: str) -> str:
     """NFKC and case folding, without brackets, punctuation, decoration (☆) and spaces.
 
-    A space between two numbers is kept: 「1、2」 becomes "1 2", not "12".
+    A space between two numbers is kept: 「1、2」 becomes "1 2", not "12". A text without any letter
+    or digit keeps its symbols, so that ◎ and !? differ.
     """
-    return _SPACE_OUTSIDE_NUMBERS.sub("", words(text))
+    return _SPACE_OUTSIDE_NUMBERS.sub("", words(text)) or _symbols(text)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -65,17 +77,66 @@ def compact(text: str) -> str:
     return words(text).replace(" ", "")
 
 
+@lru_cache(maxsize=1 << 16)
+def searchable(text: str) -> str:
+    """What ``occurrences`` searches: ``words(text)``, and below it the text with its symbols."""
+    return f"{words(text)}\n{_with_symbols(text)}"
+
+
+def _with_symbols(text: str) -> str:
+    return "".join(each for each in _folded(text) if unicodedata.category(each)[0] not in "ZC")
+
+
+def _symbols(text: str) -> str:
+    """A text without letters and digits, without spaces, and without brackets around it."""
+    symbols = _with_symbols(text)
+    start, end = 0, len(symbols)
+    while start < end and _encloses(symbols[start]):
+        start += 1
+    while start < end and _encloses(symbols[end - 1]):
+        end -= 1
+    return symbols[start:end]
+
+
+def _encloses(character: str) -> bool:
+    return character in _QUOTES or unicodedata.category(character) in _BRACKETS
+
+
 def occurrences(name: str, text: str) -> list[tuple[int, int]]:
-    """Where ``name`` occurs as a whole word in ``text``: (start, end) in ``words(text)``.
+    """Where ``name`` occurs as a whole word in ``text``: (start, end) in ``searchable(text)``.
 
     Separators inside the name or the text are ignored (レベッカ 宮本 is レベッカ宮本), except
-    between digits. Kanji numerals count as digits: 一月 is not found in 十一月. A name without a
-    letter or digit is never found.
+    between digits. Kanji numerals count as digits: 一月 is not found in 十一月. A name of symbols
+    stands apart from other symbols (! is not in !!); one of punctuation ends no sentence.
     """
     wanted = compact(name)
-    if not wanted or wanted not in compact(text):
+    if not wanted:
+        return _symbol_occurrences(_symbols(name), text)
+    if wanted not in compact(text):
         return []
     return [match.span() for match in _whole_word(words(name)).finditer(words(text))]
+
+
+def _symbol_occurrences(name: str, text: str) -> list[tuple[int, int]]:
+    if not name:
+        return []
+    whole = searchable(text)
+    first = len(words(text)) + 1
+    starts = (found.start() for found in re.finditer(re.escape(name), whole[first:]))
+    spans = ((first + start, first + start + len(name)) for start in starts)
+    return [span for span in spans if _stands_alone(name, whole[: span[0]], whole[span[1] :])]
+
+
+def _stands_alone(name: str, before: str, after: str) -> bool:
+    """Whether symbols belong to no longer run, and to no sentence or name that they end."""
+    last, first = before[-1:], after[:1]
+    if any(_is_symbol(each) for each in (last, first) if each and each not in "。、.,\n"):
+        return False
+    return not (_SENTENCE_MARKS.issuperset(name) and last.isalnum() and last != "は")
+
+
+def _is_symbol(character: str) -> bool:
+    return unicodedata.category(character)[0] in "PS" and not _encloses(character)
 
 
 @lru_cache(maxsize=1 << 14)

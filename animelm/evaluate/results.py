@@ -29,14 +29,16 @@ class Result:
         reached_end: whether it ended the answer itself.
         reached_final: whether it began an answer at all; if not, output is empty and all scores are
             0. True for older results without this key.
-        accuracy, exact_match, character_f1: scores from 0 to 1; accuracy is the key accuracy, or
-            what the field scores a standard set by.
+        accuracy, exact_match, character_f1: scores from 0 to 1; accuracy is the stricter key
+            accuracy, or what the field scores a standard set by.
+        loose_accuracy: the looser key accuracy; None in older results.
         seed: seed of the split that held out the question.
         schema_version: version of this format.
         run: number of the adapter among several of one model, from 0.
         likeliest: the key or choice that the model finds likeliest; None if not measured.
         confidence: probability of ``likeliest`` among the choices.
         key_probability: probability of the right one among them.
+        choices: number of choices of a multiple choice; None for other questions.
     """
 
     model: str
@@ -62,6 +64,8 @@ class Result:
     likeliest: str | None = None
     confidence: float | None = None
     key_probability: float | None = None
+    choices: int | None = None
+    loose_accuracy: float | None = None
 
 
 def make_result(model: str, answer: Answer, scores: Scores, seed: int, run: int = 0) -> Result:

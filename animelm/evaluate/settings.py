@@ -9,6 +9,7 @@ from animelm.data.held_out import SplitSettings
 from animelm.data.sources.folder_files import FolderSetting, weighted_folders
 from animelm.data.sources.qa import Columns, QuestionFile, question_files
 from animelm.data.tokenization.chat import AnswerFrom
+from animelm.model.lora.files import find_adapter
 from animelm.model.precision import ComputeType
 from animelm.model.quantization.linear4bit import Quantization
 
@@ -42,8 +43,8 @@ class CompareSettings:
         base: Checkpoint folder or hub id of the model that the adapters belong to.
         records: Anime questions and answers, in the forms that training reads. The fine-tuning was
             trained on a part of them. May be left out where sets are given.
-        cpt_adapter: Adapter folder of the continual pre-training. Left out of the comparison by
-            default.
+        cpt_adapter: Adapter folder of the continual pre-training, or the folder of that run; so
+            too for the next two. Left out of the comparison by default.
         sft_only_adapter: Adapter folder of a fine-tuning that began from the base. It is the
             control that shows what the continual pre-training contributes. Left out by default.
         sft_adapter: Adapter folder of the fine-tuning that followed the continual pre-training.
@@ -53,7 +54,8 @@ class CompareSettings:
         models: The models of the comparison by names of your choice, instead of the four settings
             above. Each is an adapter's folder, a whole model's folder, a list of adapters of
             several seeds (one row, with mean and spread), nothing (the base), or a mapping with
-            adapter, checkpoint, quantization and answer_from, of which each may be left out.
+            adapter, checkpoint, quantization, answer_from and retrieval, of which each may be left
+            out. With retrieval: true the right article stands in the prompt.
         sets: Further questions by names of your choice, asked whole. Each is a file, or a mapping
             with file, format, domain and questions (their largest number). The format is records
             (as the questions above), or a published set: jsquad, jsquad_closed, niilc, jemhopqa,
@@ -75,6 +77,8 @@ class CompareSettings:
         seed: Seed of these splits, and of the bootstrap.
         questions_per_set: Largest number of questions of each held-out set, chosen by hash. By
             default all are asked.
+        trained_questions: Number of questions of training that are asked as well, chosen by hash,
+            as the set anime_trained: what is recalled, beside what is known. 0 asks none.
         questions_per_batch: Questions answered at once. More is faster, and takes more memory.
         max_new_tokens: Longest answer in tokens, the same for every question.
         answer_from: Where a question's prompt ends. final: where the answer begins, as in
@@ -115,6 +119,7 @@ class CompareSettings:
     validation_share: float | None = None
     seed: int | None = None
     questions_per_set: int | None = None
+    trained_questions: int = 0
     questions_per_batch: int = 128
     max_new_tokens: int = 64
     answer_from: AnswerFromSetting = "auto"
@@ -130,13 +135,13 @@ class CompareSettings:
 
     @property
     def adapters(self) -> dict[str, Path]:
-        """The adapter folders that were given, by model name."""
+        """The folders of the adapters that were given, by model name."""
         given = {
             "cpt": self.cpt_adapter,
             "sft_only": self.sft_only_adapter,
             "sft": self.sft_adapter,
         }
-        return {name: folder for name, folder in given.items() if folder is not None}
+        return {name: find_adapter(folder) for name, folder in given.items() if folder is not None}
 
     @property
     def data_paths(self) -> DataPaths:

@@ -17,7 +17,9 @@ from animelm.evaluate.bootstrap import (
     paired_difference,
     sign_flip_test,
 )
+from animelm.evaluate.comparison.control import control_accuracy
 from animelm.evaluate.comparison.likelihood import calibration_error
+from animelm.evaluate.comparison.models import RETRIEVAL
 from animelm.evaluate.comparison.outcomes import Change, by_set, changes, count_outcomes
 from animelm.evaluate.results import Result
 from animelm.files import write_whole
@@ -30,7 +32,8 @@ Bounds = tuple[float, float]
 class MeanScores:
     """Means over ``n`` answers, 0 to 1, None if n is 0.
 
-    ``accuracy`` is the key accuracy, or what the field scores a standard set by.
+    ``accuracy`` is the stricter key accuracy, or what the field scores a standard set by.
+    ``loose_accuracy`` is the looser one, which counts more spellings as equal; None in older files.
     ``key_probability`` is that of the right key among its rivals; None if it was not measured.
     """
 
@@ -39,6 +42,7 @@ class MeanScores:
     exact_match: float | None
     character_f1: float | None
     key_probability: float | None = field(default=None, kw_only=True)
+    loose_accuracy: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class SetScores(MeanScores):
         spread: standard deviation of ``accuracy`` over seeds and adapters; None with one.
         calibration_error: how far the model's confidence in keys is from its accuracy; None if it
             was not measured.
+        control_accuracy: accuracy of the answer that is most often right, given to every question,
+            or of choosing by chance; None in older files.
     """
 
     works: int
@@ -59,15 +65,20 @@ class SetScores(MeanScores):
     directions: dict[str, MeanScores]
     spread: float | None = None
     calibration_error: float | None = None
+    control_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """One model: scores by held-out set, and perplexities (None if not measured)."""
+    """One model: scores by held-out set, and perplexities (None if not measured).
+
+    ``retrieval`` says whether the right article stood in its prompts.
+    """
 
     sets: dict[str, SetScores]
     perplexity_anime: float | None = None
     perplexity_general: float | None = None
+    retrieval: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,6 +149,7 @@ class Summary:
                 },
                 model["perplexity_anime"],
                 model["perplexity_general"],
+                model.get("retrieval", name == RETRIEVAL),
             )
             for name, model in values["models"].items()
         }
@@ -223,6 +235,7 @@ def pool_summaries(summaries: Sequence[Summary], results: Sequence[Result]) -> S
             summarize_model(rows, seeds[0], None, None),
             perplexity_anime=_mean([s.models[name].perplexity_anime for s in summaries]),
             perplexity_general=_mean([s.models[name].perplexity_general for s in summaries]),
+            retrieval=summaries[0].models[name].retrieval,
         )
         for name, rows in by_model.items()
     }
@@ -287,6 +300,7 @@ def _set_scores(results: Sequence[Result], seed: int) -> SetScores:
         },
         spread=_spread(results),
         calibration_error=calibration_error(results),
+        control_accuracy=control_accuracy(results),
     )
 
 
@@ -309,6 +323,7 @@ def _means(results: Sequence[Result]) -> MeanScores:
         mean("exact_match"),
         mean("character_f1"),
         key_probability=mean("key_probability"),
+        loose_accuracy=mean("loose_accuracy"),
     )
 
 

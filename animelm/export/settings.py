@@ -6,6 +6,7 @@ from typing import Literal
 
 from animelm.errors import UserError
 from animelm.export.rounding import Rounding
+from animelm.model.lora.files import find_adapter
 from animelm.model.quantization.linear4bit import Quantization
 
 ExportFormat = Literal["peft", "merged", "mxfp4", "gguf"]
@@ -18,7 +19,8 @@ class ExportSettings:
     """What to export, as what, and how the result is checked.
 
     Args:
-        adapter: Folder of a trained adapter; one that is stacked on another is exported with it.
+        adapter: Folder of a trained adapter, or of the run that wrote it. One that is stacked on
+            another is exported with it.
         to: peft writes an adapter for stock transformers with PEFT, and for vLLM. merged writes the
             whole model in BF16, as transformers saves it. mxfp4 is the same with the experts in
             the 4-bit format in which gpt-oss is released. gguf writes one file for llama.cpp.
@@ -71,6 +73,7 @@ class ExportSettings:
     public: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "adapter", find_adapter(self.adapter))
         for name in ("questions", "questions_per_batch", "max_new_tokens", "shard_gib"):
             if getattr(self, name) <= 0:
                 raise UserError(f"--{name} is {getattr(self, name)}; expected more than 0")

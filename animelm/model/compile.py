@@ -62,13 +62,13 @@ def require_compiler(device: torch.device) -> None:
 
 
 def compile_norms(model: nn.Module) -> None:
-    """Compiles the forward pass of every norm of the model, for training only.
+    """Compiles the forward pass of every norm of the model that is not fused, for training only.
 
     Without compilation, RMSNorm copies its input to float32 and keeps the copy for the backward
     pass, which reads it half a dozen times. Compiled, it keeps the input in its own type.
     """
     for module in model.modules():
-        if isinstance(module, GptOssRMSNorm | LlamaRMSNorm):
+        if isinstance(module, GptOssRMSNorm | LlamaRMSNorm) and "forward" not in vars(module):
             _compile(module)
 
 

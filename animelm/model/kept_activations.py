@@ -18,6 +18,7 @@ from animelm.model.attention.documents import uses_tiled_attention
 from animelm.model.lora.adapters import LoraSettings
 from animelm.model.lora.targets import TargetAudit
 from animelm.model.moe.expert_pass import row_multiple
+from animelm.model.moe.grouped.projection import update_columns
 
 _FLOAT32, _INT64 = 4, 8
 
@@ -36,6 +37,7 @@ class BatchShape:
         kept_bytes: memory budget for activations that are stored in spite of checkpointing.
         compiled: whether norms are compiled (``compile``).
         experts_at_once: experts whose weights are dequantized at a time on a GPU; 0: all.
+        fused_layers: whether a GPU computes norms and attention in few operations where it can.
     """
 
     tokens: int
@@ -46,6 +48,12 @@ class BatchShape:
     kept_bytes: int = 0
     compiled: bool = False
     experts_at_once: int = 0
+    fused_layers: bool = True
+
+    @property
+    def fused(self) -> bool:
+        """Whether ``fused.layers`` computes the layers; else a GPU computes as a CPU does."""
+        return self.fused_layers and self.device == "cuda" and self.dtype.itemsize == 2
 
 
 @dataclass(frozen=True)
@@ -88,20 +96,25 @@ class KeptByLayer:
         return (self.shape.tokens if rows is None else rows) * width * self.shape.dtype.itemsize
 
     def norm(self) -> int:
-        """RMSNorm keeps its input, in float32 unless it is compiled, and one factor per token."""
-        kept = self.shape.dtype if self.shape.compiled else torch.float32
+        """RMSNorm keeps its input and one factor per token.
+
+        The input is kept in float32 unless the norm is compiled or fused.
+        """
+        own_type = self.shape.compiled or self.shape.fused
+        kept = self.shape.dtype if own_type else torch.float32
         return self.shape.tokens * (self.width * kept.itemsize + _FLOAT32)
 
-    def adapter(self, name: str, inputs: int, outputs: int) -> int:
+    def adapter(self, name: str, inputs: int, outputs: int, redrawn: bool = False) -> int:
         """What ``lora.linear`` keeps in addition to the projection's input.
 
         That is A·x, the dropout mask, and A and B where they are converted to the compute type.
+        The mask is not kept where it is ``redrawn``.
         """
         if not self.adapters.reach(name):
             return 0
         rank = self.adapters.rank
         kept = self.states(rank)
-        if self.adapters.dropout:
+        if self.adapters.dropout and not redrawn:
             kept += self.states(inputs)
         if self.shape.dtype != torch.float32:
             kept += self.states(rank, inputs + outputs)
@@ -110,18 +123,26 @@ class KeptByLayer:
     def attention(self) -> int:
         """Kept by the first norm, the four projections and the attention function."""
         inputs = self.states(self.width) if self.adapters.reach("q_proj", "k_proj", "v_proj") else 0
-        merged = self.states(self.query_width) if self.adapters.reach("o_proj") else 0
+        fused = self.shape.fused
+        # Where attention keeps its output, it is the same tensor.
+        merges = self.adapters.reach("o_proj") and not fused
+        merged = self.states(self.query_width) if merges else 0
         projections = (
-            self.adapter("q_proj", self.width, self.query_width)
-            + self.adapter("k_proj", self.width, self.key_width)
-            + self.adapter("v_proj", self.width, self.key_width)
-            + self.adapter("o_proj", self.query_width, self.width)
+            self.adapter("q_proj", self.width, self.query_width, fused)
+            + self.adapter("k_proj", self.width, self.key_width, fused)
+            + self.adapter("v_proj", self.width, self.key_width, fused)
+            + self.adapter("o_proj", self.query_width, self.width, fused)
         )
         return self.norm() + inputs + projections + self.attention_function() + merged
 
     def attention_function(self) -> int:
-        """The flash kernel keeps query, key, value, output, and a float32 per head and token."""
+        """The flash kernel keeps query, key, value, output, and a float32 per head and token.
+
+        A GPU's takes key and value heads as they are, a CPU's one for each query head.
+        """
         logarithms = self.shape.tokens * self.config.num_attention_heads * _FLOAT32
+        if self.shape.fused:
+            return 2 * self.states(self.query_width + self.key_width) + logarithms
         return 4 * self.states(self.query_width) + logarithms
 
     def all_masks(self) -> int:
@@ -153,7 +174,7 @@ class KeptByExpertLayer(KeptByLayer):
         window = config.sliding_window or shape.document
         sliding = (config.layer_types or []).count("sliding_attention")
         self.masked_layers = sliding if shape.document > window else 0
-        self.tiled = uses_tiled_attention(shape.device, shape.dtype)
+        self.tiled = uses_tiled_attention(shape.device, shape.dtype) and not shape.fused
 
     def attention_function(self) -> int:
         """Tiled attention keeps query, key and value."""
@@ -163,13 +184,14 @@ class KeptByExpertLayer(KeptByLayer):
 
     def all_masks(self) -> int:
         """``_SinkFlashAttention`` keeps a mask [L, L] where a document is longer than a window."""
-        if self.tiled:
+        if self.tiled or self.shape.fused:
             return 0
         return self.masked_layers * self.states(self.shape.document, self.shape.document)
 
     def routing(self) -> int:
-        """Indices and weights of the chosen experts."""
-        return self.shape.tokens * self.chosen * (_INT64 + self.shape.dtype.itemsize)
+        """Indices and weights of the chosen experts; on a GPU also how rows are sorted."""
+        indices = _INT64 if self.shape.device == "cpu" else 4 * _INT64
+        return self.shape.tokens * self.chosen * (indices + self.shape.dtype.itemsize)
 
     def mlp(self) -> int:
         """``expert_pass`` keeps its input and the output of each expert's first product."""
@@ -180,7 +202,13 @@ class KeptByExpertLayer(KeptByLayer):
         return 3 * self.states(self.width) + self.routing()
 
     def worth_keeping(self) -> int:
-        """Gate and up of all rows, and the adapters' A·x."""
+        """Gate and up of all rows, and the adapters' A·x.
+
+        On a GPU that of gate and up alone, with the bias's column, in whole 8.
+        """
+        if self.shape.device != "cpu":
+            rank = self.adapters.rank if self.adapters.reach("gate_up_projs") else 0
+            return self.states(2 * self.intermediate + update_columns(rank + 1), self.rows)
         adapted = len(self.adapters.targets & {"gate_up_projs", "down_projs"})
         return self.states(2 * self.intermediate + adapted * self.adapters.rank, self.rows)
 

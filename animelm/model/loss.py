@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from animelm.model.compile import compiled
+from animelm.model.operators import operator
+from animelm.model.quantization.kernels import kernels_serve
 
 IGNORED = -100
 # Bytes of a chunk's logits, which their gradient overwrites. Below 32 MiB the allocator reuses the
@@ -17,13 +19,17 @@ IGNORED = -100
 _CHUNK_BYTES = 28 * 2**20
 # Very large vocabularies get more, since each chunk reads the whole head.
 _ENOUGH_POSITIONS, _LARGEST_CHUNK_BYTES = 320, 128 * 2**20
+# On a GPU the logits of a chunk need not fit into a cache, and each chunk costs launches.
+_GPU_CHUNK_BYTES = 512 * 2**20
 # Bytes of logits that are exponentiated at a time: few enough for a processor's cache.
 _SLICE_BYTES = 4 * 2**20
 
 
-def positions_per_chunk(vocabulary: int, itemsize: int) -> int:
+def positions_per_chunk(vocabulary: int, itemsize: int, device: str = "cpu") -> int:
     """Number of positions in a chunk, for logits of ``itemsize`` bytes."""
     row = itemsize * vocabulary
+    if device == "cuda":
+        return max(1, _GPU_CHUNK_BYTES // row)
     return max(1, _CHUNK_BYTES // row, min(_ENOUGH_POSITIONS, _LARGEST_CHUNK_BYTES // row))
 
 
@@ -41,12 +47,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if need_weight else None
         total = hidden.new_zeros((), dtype=torch.float32)
         compute_weight = weight.to(hidden.dtype)
-        positions = positions_per_chunk(len(weight), hidden.itemsize)
-        losses_then_gradient = _fused() if fused else _losses_then_gradient
+        positions = positions_per_chunk(len(weight), hidden.itemsize, hidden.device.type)
+        sum_then_gradient: Callable[[Tensor, Tensor], Tensor] = _sum_then_gradient
+        if fused or kernels_serve(hidden.device):
+            sum_then_gradient = _fused() if fused else _by_operator
         for begin in range(0, len(hidden), positions):
             part = slice(begin, begin + positions)
             logits = hidden[part] @ compute_weight.T
-            total += losses_then_gradient(logits, targets[part])
+            total += sum_then_gradient(logits, targets[part])
             if grad_hidden is not None:
                 torch.mm(logits, compute_weight, out=grad_hidden[part])
             if grad_weight is not None:
@@ -66,7 +74,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return grad_hidden, grad_weight, None, None
 
 
-def _losses_then_gradient(logits: Tensor, targets: Tensor) -> Tensor:
+def _sum_then_gradient(logits: Tensor, targets: Tensor) -> Tensor:
     """Sum of -log p(target) in float32; ``logits`` [n, V] become its gradient, p - 1[target]."""
     total = logits.new_zeros((), dtype=torch.float32)
     positions = max(1, _SLICE_BYTES // (4 * logits.shape[1]))
@@ -79,9 +87,29 @@ def _losses_then_gradient(logits: Tensor, targets: Tensor) -> Tensor:
     return total
 
 
+@operator(
+    "(Tensor(a!) logits, Tensor targets, Tensor(b!) losses) -> ()",
+    "animelm.model.fused.kernels.cross_entropy",
+)
+def losses_then_gradient(logits: Tensor, targets: Tensor, losses: Tensor) -> None:
+    """Writes -log p(target) of each position to ``losses``, float32 [n], and the gradient."""
+    rows = torch.arange(len(logits), device=logits.device)
+    log_p = torch.log_softmax(logits.float(), dim=-1)
+    losses.copy_(-log_p[rows, targets])
+    gradient = log_p.exp_()
+    gradient[rows, targets] -= 1.0
+    logits.copy_(gradient)
+
+
+def _by_operator(logits: Tensor, targets: Tensor) -> Tensor:
+    losses = logits.new_empty(len(logits), dtype=torch.float32)
+    losses_then_gradient(logits, targets, losses)
+    return losses.sum()
+
+
 @cache
 def _fused() -> Callable[[Tensor, Tensor], Tensor]:
-    """``_losses_then_gradient`` in compiled loops, which need no slices."""
+    """``_sum_then_gradient`` in compiled loops, which need no slices."""
 
     def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         log_p = torch.log_softmax(logits.float(), dim=-1)

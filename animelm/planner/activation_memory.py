@@ -76,7 +76,7 @@ def activations(
 def _loss(config: Config, shape: BatchShape) -> int:
     """``model.loss``: logits of a chunk; selected hidden states and their gradient."""
     size = shape.dtype.itemsize
-    chunk = min(shape.tokens, positions_per_chunk(config.vocab_size, size))
+    chunk = min(shape.tokens, positions_per_chunk(config.vocab_size, size, shape.device))
     return (chunk * config.vocab_size + 2 * shape.tokens * config.hidden_size) * size
 
 
@@ -99,11 +99,18 @@ def _experts(layer: KeptByExpertLayer) -> int:
     """What the backward pass over the experts makes, without the gradient of the tokens' sums.
 
     In the loop that is the gradient of all rows, and for one expert's n rows five tensors [n, C],
-    counting masks, and thirteen [n, F]. In grouped products, on a GPU, it is three tensors [N, C]
-    and thirteen [N, F] while the gated unit's gradient is computed.
+    counting masks, and thirteen [n, F]. In grouped products, on a GPU, it is the most of three
+    moments, each with the rows and the gradient of their sums: gate and up are computed again (and
+    the update is added); the gated unit's gradient is computed; the update's gradient is added.
     """
     if layer.shape.device != "cpu":
-        return layer.states(3 * layer.width + 13 * layer.intermediate, layer.rows)
+        width, intermediate = layer.width, layer.intermediate
+        moments = (
+            3 * width + 4 * intermediate,
+            2 * width + 6 * intermediate,
+            4 * width + 2 * intermediate,
+        )
+        return layer.states(max(moments), layer.rows)
     busiest = min(layer.shape.tokens, _BUSIEST * layer.rows // layer.experts)
     one = layer.states(5 * layer.width + 13 * layer.intermediate, busiest)
     return layer.states(layer.width, layer.rows) + one

@@ -67,6 +67,7 @@ class RunSettings:
         embeddings_on_cpu: whether the embeddings stay there while the rest is on a GPU.
         parallelism: the processes of the run.
         experts_at_once: experts whose weights are dequantized at a time on a GPU; 0: all.
+        fused_layers: whether a GPU computes norms and attention in few operations where it can.
     """
 
     base: str
@@ -84,6 +85,7 @@ class RunSettings:
     embeddings_on_cpu: bool = False
     parallelism: Parallelism = SINGLE_PROCESS
     experts_at_once: int = 0
+    fused_layers: bool = True
 
 
 @dataclass(frozen=True)
@@ -245,6 +247,7 @@ def _activations(config: Config, settings: RunSettings, audit: TargetAudit) -> A
         settings.kept_bytes,
         settings.compiled,
         settings.experts_at_once,
+        settings.fused_layers,
     )
     adapters = AdapterShape.of(settings.lora, audit)
     return activations(config, adapters, shape, settings.quantization != "none")

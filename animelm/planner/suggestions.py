@@ -3,12 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from transformers import GptOssConfig
+
+from animelm.model.checkpoint.hub import load_config
 from animelm.planner.memory import MemoryEstimate, RunSettings
 
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 # Shorter blocks would cut most articles.
 _SHORTEST_BLOCK = 512
 _LOWEST_RANK = 4
+# More parts of a layer's experts cost more launches than they save memory.
+_MOST_PARTS = 8
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,9 @@ class Suggestion:
 
 
 def suggest_changes(
-    settings: RunSettings, estimate: Callable[[RunSettings], MemoryEstimate]
+    settings: RunSettings,
+    estimate: Callable[[RunSettings], MemoryEstimate],
+    fits: Callable[[MemoryEstimate], bool] = lambda _: False,
 ) -> tuple[Suggestion, ...]:
     """Changes that lower the training peak, those that keep the result of training first.
 
@@ -40,13 +47,20 @@ def suggest_changes(
     Args:
         settings: settings of a run that needs too much memory.
         estimate: estimates the memory for other settings.
+        fits: whether an estimate fits the device. Of experts as many are dequantized at a time as
+            fit.
     """
 
     def peak_of(other: RunSettings) -> int:
         return estimate(other).device_training_peak
 
     first = peak = peak_of(settings)
-    changed, untried = settings, list(_CHANGES)
+
+    def experts_in_parts(other: RunSettings) -> _Change:
+        return _experts_in_parts(other, lambda tried: fits(estimate(tried)))
+
+    # Of what keeps the result, it costs the least.
+    changed, untried = settings, [experts_in_parts, *_CHANGES]
     suggestions: list[Suggestion] = []
     while change := next((c for c in untried if peak_of(c(changed)[1]) < peak), None):
         untried.remove(change)
@@ -59,6 +73,21 @@ def suggest_changes(
 
 # Options for the command line, and the settings with them; no options if nothing can be changed.
 _Change = tuple[tuple[str, ...], RunSettings]
+
+
+def _experts_in_parts(settings: RunSettings, fits: Callable[[RunSettings], bool]) -> _Change:
+    """The largest part of a layer's experts with which the run fits; else a small one."""
+    config = load_config(settings.base)
+    if settings.device != "cuda" or not isinstance(config, GptOssConfig):
+        return (), settings
+    most, experts = settings.experts_at_once or config.num_local_experts, config.num_local_experts
+    smallest = max(1, experts // _MOST_PARTS)
+    parts = [experts // number for number in (2, 4, _MOST_PARTS)]
+    tried = [replace(settings, experts_at_once=part) for part in parts if smallest <= part < most]
+    if not tried:
+        return (), settings
+    changed = next(filter(fits, tried), tried[-1])
+    return (f"--model.compute.experts_at_once={changed.experts_at_once}",), changed
 
 
 def _recompute_all_activations(settings: RunSettings) -> _Change:

@@ -7,6 +7,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from animelm.evaluate.summary import ModelSummary, Summary
+from animelm.files import write_whole
+from animelm.report.page.drawing.svg import to_svg
 from animelm.report.table import MODEL_TITLES
 
 _GROUP = 0.8  # share of the distance between two sets that the bars of one take
@@ -40,14 +42,16 @@ def save_comparison_picture(path: Path, summary: Summary) -> None:
     labels = [f"{each.replace('_', ' ')}\n(n = {first.sets[each].n:,})" for each in sets]
     axes.set_xticks(range(len(sets)), labels)
     axes.set_ylim(0, 1.05)
-    axes.set_ylabel("key accuracy, with 95 % interval")
+    axes.set_ylabel("accuracy, with 95 % interval")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#dddddd")
     axes.set_axisbelow(True)
     figure.legend(loc="outside upper center", ncols=len(summary.models), frameon=False)
-    # Without a date, the same figures give the same bytes.
-    metadata = {"Date": None} if path.suffix == ".svg" else None
-    figure.savefig(path, facecolor="white", metadata=metadata)
+    if path.suffix == ".svg":
+        title = "Accuracy of each model on each set"
+        write_whole(path, to_svg(figure, "comparison", title, themed=False) + "\n")
+    else:
+        figure.savefig(path, facecolor="white")
 
 
 def _error(model: ModelSummary, name: str) -> tuple[float, float]:

@@ -2,15 +2,17 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike, NDArray
 
+from animelm.report.pixels import to_pixels
+
 _CELL_INCHES = 0.5
 _NUMBERED_CELLS = 400  # above this many cells the percentages would not be readable
 _UNUSED_COLOR = "#d9d9d9"
+_HIGHEST = 4  # times the even share; the largest there can be where a quarter of them is chosen
 
 
 def router_heat_map(
@@ -18,8 +20,9 @@ def router_heat_map(
 ) -> NDArray[np.uint8]:
     """Draws a heat map of the experts that each layer's router chose.
 
-    The color scale starts at 0 and reaches at least twice the even share (1 / experts), so that a
-    balanced layer looks the same in every picture. Experts that were never chosen are grey.
+    The color scale is the same for all models with so many experts: from 0 to four times the even
+    share (1 / experts), and larger shares have the color of its end. Experts that were never chosen
+    are grey.
 
     Args:
         shares: [layers, experts], each expert's share of its layer's choices, 0 to 1.
@@ -41,12 +44,9 @@ def router_heat_map(
 
     size = (_inches(experts, 4.0, 13.0) + 2.0, _inches(layers, 1.6, 9.0) + 1.2)
     figure = Figure(figsize=size, dpi=100, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     shown = np.ma.masked_equal(percent, 0)
-    image = axes.imshow(
-        shown, cmap="viridis", vmin=0, vmax=max(2 * even, percent.max()), aspect="auto"
-    )
+    image = axes.imshow(shown, cmap="viridis", vmin=0, vmax=_HIGHEST * even, aspect="auto")
     axes.set_facecolor(_UNUSED_COLOR)
     axes.set_title(title, fontsize=12, pad=10)
     axes.set_xlabel("expert   (grey: never chosen · line on the bar: even share)")
@@ -54,10 +54,9 @@ def router_heat_map(
     _label_cells(axes, layers, experts)
     if table.size <= _NUMBERED_CELLS:
         _write_percentages(axes, image, percent)
-    _mark_even_share(figure.colorbar(image, ax=axes, pad=0.02), even)
+    _mark_even_share(figure.colorbar(image, ax=axes, pad=0.02, extend="max"), even)
 
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return to_pixels(figure)
 
 
 def _inches(cells: int, low: float, high: float) -> float:

@@ -7,7 +7,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from animelm.data.doubtful import (
+    Suspect,
+    about_answers,
+    about_suspects,
+    answered_differently,
+    asked_again,
+    suspects,
+)
+from animelm.data.grouping.text import has_several_sentences
 from animelm.data.held_out import DOMAIN_SETS, ONLY_READ, UNSEEN_FACT, UNSEEN_WORDING, QuestionSplit
+from animelm.data.held_out_list import held_out_facts
 from animelm.data.small_data import FEW_QUESTIONS, without_short_keys
 from animelm.data.sources.qa import QARecord
 
@@ -21,20 +31,28 @@ _WORDINGS = 4  # of a fact that is shown
 
 
 def question_tables(
-    records: Sequence[QARecord], split: QuestionSplit, shown: int
+    records: Sequence[QARecord], split: QuestionSplit, shown: int, lists: bool = False
 ) -> RenderableType:
-    """Counts, the largest facts with their keys, questions without a short key, and the split.
+    """Counts, the largest facts with their keys, what to look at, and the split.
 
     Args:
         records: all questions.
         split: the same questions, split.
-        shown: number of facts, and of questions without a short key.
+        shown: number of facts, and of questions of each kind to look at.
+        lists: whether every held-out fact is listed.
     """
     parts: list[RenderableType] = [_counts(records), _facts(records, shown)]
     without = [record for record in records if record.whole_answers]
     if without:
         parts.append(_without_keys(without, shown))
-    return Group(*parts, _split(split), *_warnings(records, split))
+    if again := asked_again(records):
+        parts.append(_asked_again(again, answered_differently(records), shown))
+    if alike := suspects(split):
+        parts.append(_suspects(alike, shown))
+    parts.append(_split(split))
+    if lists:
+        parts.append(_held_out(split))
+    return Group(*parts, *_warnings(records, split))
 
 
 def _counts(records: Sequence[QARecord]) -> Table:
@@ -55,6 +73,12 @@ def _counts(records: Sequence[QARecord]) -> Table:
         f"{reverse:,}",
         _share(derived["direction"], len(records)),
     )
+    again = asked_again(records)
+    if again:
+        rows = sum(len(record.places) for record in again)
+        table.add_row("questions that several rows ask", f"{len(again):,}", f"from {rows:,} rows")
+        differing = len(answered_differently(records))
+        table.add_row("of these answered differently", f"{differing:,}", "")
     short = sum(not record.whole_answers for record in records)
     table.add_row("questions with a short key", f"{short:,}", _share(derived["keys"], len(records)))
     return table
@@ -87,9 +111,49 @@ def _facts(records: Sequence[QARecord], shown: int) -> Table:
 
 def _without_keys(records: Sequence[QARecord], shown: int) -> Table:
     title = f"Without a short key: the whole answer must be given ({len(records):,})"
+    sentences = sum(has_several_sentences(record.answers[0]) for record in records)
+    if sentences:
+        title += f"; {sentences:,} of several sentences, where none is guessed"
     table = _table(title, "question", "answer")
     for record in records[:shown]:
         table.add_row(_plain(_short(record.question)), _plain(_short(record.answers[0])))
+    return table
+
+
+def _asked_again(records: Sequence[QARecord], differing: Sequence[QARecord], shown: int) -> Table:
+    """Those that are answered differently first."""
+    numbers = {record.id for record in differing}
+    ordered = sorted(records, key=lambda record: record.id not in numbers)
+    title = f"Asked in several rows, which are made one ({len(records):,})"
+    table = _table(title, "question", "answers", "agree", "rows")
+    for record in ordered[:shown]:
+        answers = "\n".join(map(_short, record.answers))
+        agrees = "no" if record.id in numbers else "yes"
+        places = "\n".join(_name(place) for place in record.places)
+        table.add_row(_plain(_short(record.question)), _plain(answers), agrees, _plain(places))
+    return table
+
+
+def _name(place: str) -> str:
+    """A place without the folders of its file."""
+    return place.replace("\\", "/").rpartition("/")[2]
+
+
+def _suspects(pairs: Sequence[Suspect], shown: int) -> Table:
+    title = f"Held out as another fact than a trained question, but much alike ({len(pairs):,})"
+    table = _table(title, "held out", "trained", "key")
+    for held_out, trained, key in pairs[:shown]:
+        table.add_row(*(_plain(_short(t)) for t in (held_out.question, trained.question, key)))
+    return table
+
+
+def _held_out(split: QuestionSplit) -> Table:
+    facts = held_out_facts(split)
+    table = _table(f"Held out ({len(facts):,} facts)", "set", "part", "work", "questions")
+    for each in facts:
+        asked = _plain("\n".join(map(_short, each.questions)))
+        work = _plain(each.work or "not known")
+        table.add_row(_SETS.get(each.held_out_set, each.held_out_set), each.part, work, asked)
     return table
 
 
@@ -110,7 +174,8 @@ def _sizes(records: Sequence[QARecord]) -> tuple[str, str, str]:
 
 
 def _warnings(records: Sequence[QARecord], split: QuestionSplit) -> list[Text]:
-    texts = list(filter(None, [without_short_keys(records)]))
+    abouts = (without_short_keys(records), about_answers(records), about_suspects(split))
+    texts = list(filter(None, abouts))
     unknown = sum(not record.work_is_known for record in records)
     if unknown:
         texts.append(

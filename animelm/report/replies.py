@@ -53,13 +53,8 @@ class ReplyScreen:
 
     def finish(self, name: str, reply: Reply) -> None:
         """Shows the complete reply of a model, or why it has no answer."""
-        if reply.reached_final:
-            text = _text(reply, reply.output)
-            text.append("" if reply.reached_end else " …(cut off: max_new_tokens)", style="dim")
-        else:
-            text = _text(reply, "")
-            text.append("(no answer: thinking took all of max_thinking_tokens)", style="yellow")
-        self._texts[name] = text
+        text = _text(reply, reply.output if reply.reached_final else "")
+        self._texts[name] = text.append_text(closing(reply))
 
     def _table(self) -> Table:
         several = len(self._texts) > 1
@@ -75,6 +70,13 @@ class ReplyScreen:
             column.ratio, column.overflow = 1, "fold"
         table.add_row(*self._texts.values())
         return table
+
+
+def closing(reply: Reply) -> Text:
+    """What follows a complete reply: nothing, or why it is not whole."""
+    if not reply.reached_final:
+        return Text("(no answer: thinking took all of max_thinking_tokens)", style="yellow")
+    return Text("" if reply.reached_end else " …(cut off: max_new_tokens)", style="dim")
 
 
 def _text(reply: Reply, output: str) -> Text:

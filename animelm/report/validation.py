@@ -10,8 +10,9 @@ from animelm.terminal import Terminal
 _SCORES = {
     "questions": "questions",
     "accuracy": "accuracy",
-    "exact_match": "exact match",
-    "character_f1": "character F1",
+    "loose_accuracy": "looser",
+    "exact_match": "exact\nmatch",
+    "character_f1": "character\nF1",
 }
 
 
@@ -19,7 +20,7 @@ def print_validation(figures: Mapping[str, float], console: Console | None = Non
     """Prints scores by held-out set and direction, and the perplexity of held-out articles.
 
     Args:
-        figures: by their names in the log: ``validation/<set>/<score>`` and
+        figures: by their names in the log: ``accuracy/<set>``, ``validation/<set>/<score>`` and
             ``validation_directions/<set>_<direction>/<score>``. Other names are ignored.
         console: where to print; None prints to the terminal.
     """
@@ -45,7 +46,9 @@ def _rows(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
     for name, value in figures.items():
         kind, _, rest = name.partition("/")
         held_out_set, _, score = rest.rpartition("/")
-        if kind == "validation_directions":
+        if kind == "accuracy":
+            held_out_set, score = rest, kind
+        elif kind == "validation_directions":
             # Its last word is the direction; a set's own name may hold underscores.
             held_out_set = ", ".join(held_out_set.rsplit("_", 1))
         elif kind != "validation":

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -44,15 +45,16 @@ class TokenWeightedAccumulation:
 
     def finish(self, parameters: Iterable[Parameter]) -> None:
         """Rescales the gradients to those of the mean loss over all tokens of the step."""
-        if self.batches > 1:
-            for parameter in parameters:
-                if parameter.grad is not None:
-                    parameter.grad.mul_(self._first / max(1.0, self._tokens))
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if self.batches > 1 and gradients:
+            # One operation for all of them.
+            torch._foreach_mul_(gradients, self._first / max(1.0, self._tokens))
         self.batches = 0
 
     def state(self, parameters: Iterable[Parameter]) -> dict[str, Any]:
         """Counts and accumulated gradients, to resume between two optimizer steps."""
-        gradients = [None if p.grad is None else p.grad.cpu() for p in parameters]
+        # Copies, because a view of a stack of gradients is sent and saved with all of the stack.
+        gradients = [None if p.grad is None else p.grad.to("cpu", copy=True) for p in parameters]
         return {
             "batches": self.batches,
             "first": self._first,

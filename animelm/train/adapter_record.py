@@ -11,7 +11,9 @@ from lightning.pytorch.utilities import rank_zero_warn
 import animelm
 from animelm.data.domain import DataPaths
 from animelm.data.held_out import SplitSettings
+from animelm.data.held_out_list import HELD_OUT_FILE
 from animelm.errors import UserError
+from animelm.files import write_whole
 from animelm.provenance.check import (
     recorded_split,
     require_same_base,
@@ -40,12 +42,14 @@ class RunRecord:
         data: every source of data.
         split: what is held out of them.
         earlier: the steps of the adapter that the run starts from.
+        held_out: what is held out by name, as the lines of ``held_out.jsonl``; empty for none.
     """
 
     base: BaseRecord
     data: tuple[DataRecord, ...]
     split: SplitSettings
     earlier: tuple[TrainingStep, ...]
+    held_out: str = ""
 
     @property
     def trained_on(self) -> dict[str, Setting]:
@@ -60,7 +64,7 @@ class RunRecord:
         }
 
     def write(self, folder: Path, step: str, trained: int, settings: ModelSettings) -> None:
-        """Writes the record of the adapter that the run has trained.
+        """Writes the record of the adapter that the run has trained, and what it held out.
 
         Args:
             folder: of the adapter.
@@ -89,6 +93,8 @@ class RunRecord:
             source.init_mode if source.init_from else None,
         )
         write_record(folder, [*self.earlier, own])
+        if self.held_out:
+            write_whole(folder / HELD_OUT_FILE, self.held_out)
 
 
 def earlier_steps(settings: ModelSettings, trains: bool) -> tuple[Path | None, list[TrainingStep]]:
@@ -133,4 +139,5 @@ def check_run(settings: ModelSettings, trainer: L.Trainer) -> RunRecord:
             if not trains:
                 raise
             rank_zero_warn(f"{error}. Questions of the earlier data may count as held out here.")
-    return RunRecord(base, data, split, tuple(steps))
+    held_out = getattr(datamodule, "held_out_list", "") if trains else ""
+    return RunRecord(base, data, split, tuple(steps), held_out)

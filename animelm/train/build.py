@@ -20,6 +20,7 @@ from animelm.model.checkpoint.hub import check_vocabulary
 from animelm.model.checkpoint.load import load_base, load_config
 from animelm.model.compile import compile_norms, require_compiler
 from animelm.model.embedding_offload import keep_embeddings_on_cpu
+from animelm.model.fused.layers import fuse_layers, problem_with_fused_layers
 from animelm.model.kept_activations import AdapterShape
 from animelm.model.lora.adapters import save_adapter
 from animelm.model.lora.targets import TargetAudit, audit_targets
@@ -148,6 +149,7 @@ def _load_adapted(
     rank_zero_info(f"Base {settings.base}: {settings.quantization} weights, computing in {dtype}")
     base = load_base(settings.base, settings.quantization, dtype)
     _choose_expert_engine(base, settings, trainer, dtype)
+    _fuse_layers(base, settings, trainer, dtype)
     if settings.memory.embeddings_on_cpu:
         keep_embeddings_on_cpu(base)
     if not trains:
@@ -176,6 +178,19 @@ def _choose_expert_engine(
     )
     rank_zero_info(str(choice))
     use_expert_engine(base, choice.engine)
+
+
+def _fuse_layers(
+    base: CausalLM, settings: ModelSettings, trainer: L.Trainer, dtype: torch.dtype
+) -> None:
+    device = trainer.strategy.root_device
+    if device.type != "cuda" or not settings.compute.fused_layers:
+        return
+    problem = problem_with_fused_layers(base, device, dtype)
+    if problem is None:
+        fuse_layers(base)
+    outcome = "take one operation each" if problem is None else f"are not fused: {problem}"
+    rank_zero_info(f"Norms, rotary embedding and attention {outcome}")
 
 
 def _compute_dtype(settings: ModelSettings, trainer: L.Trainer) -> torch.dtype:

@@ -15,6 +15,7 @@ from animelm.model.lora.adapters import (
     load_adapter,
     stack_adapter,
 )
+from animelm.model.lora.files import CONFIG_FILE, find_adapter
 
 InitMode = Literal["continue", "stack"]
 
@@ -24,17 +25,23 @@ class AdapterSource:
     """Earlier adapters that a run starts from or evaluates.
 
     Args:
-        init_from: Folder of an adapter to start from, such as CPT's adapter for SFT. By default a
-            new adapter is trained.
+        init_from: Folder of an adapter to start from, such as CPT's adapter for SFT, or of the run
+            that wrote it. By default a new adapter is trained.
         init_mode: continue trains the adapter of init_from further. stack freezes it and trains a
             second adapter on top of it.
-        evaluate: Folder of the adapter that validate, test and predict load. By default they load
-            the adapter of init_from, and without one they evaluate the base.
+        evaluate: Folder of the adapter that validate, test and predict load, or of the run that
+            wrote it. By default they load the adapter in the folder that output names. null: they
+            load the adapter of init_from, and without one they evaluate the base.
     """
 
     init_from: Path | None = None
     init_mode: InitMode = "continue"
     evaluate: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("init_from", "evaluate"):
+            if folder := getattr(self, name):
+                object.__setattr__(self, name, find_adapter(folder))
 
     def for_training(self) -> "AdapterSource":
         """The same source, without an adapter that is only evaluated."""
@@ -51,13 +58,15 @@ class AdapterSource:
         Raises:
             UserError: it does not exist.
         """
-        setting = "evaluate" if self.evaluate else "init_from"
-        if self.folder is not None and not self.folder.is_dir():
-            raise UserError(
-                f"adapter.{setting} {self.folder}: no such folder; first run the step that writes "
-                "it, such as `python -m animelm fit --config cpt.yaml`, or name another folder "
-                f"with --model.adapter.{setting}"
-            )
+        folder, setting = self.folder, "evaluate" if self.evaluate else "init_from"
+        if folder is None or (folder / CONFIG_FILE).is_file():
+            return
+        problem = f"no {CONFIG_FILE}" if folder.is_dir() else "no such folder"
+        raise UserError(
+            f"adapter.{setting} {folder}: {problem}; first run the step that writes it, such as "
+            "`python -m animelm fit --config cpt.yaml`, or name another folder with "
+            f"--model.adapter.{setting}" + (", or another run with --output" * bool(self.evaluate))
+        )
 
     def load_onto(self, base: CausalLM, lora: LoraSettings) -> PeftModel:
         """Adds the adapters to a base.

@@ -1,5 +1,7 @@
 """The LightningModule: a 4-bit base with LoRA adapters, or a small base trained from scratch."""
 
+import os
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from animelm.data.batches.batch import PackedBatch
+from animelm.data.batches.batch import IGNORED, PackedBatch
 from animelm.model.attention.documents import packed_hidden_states
 from animelm.model.lora.adapters import LoraSettings
 from animelm.model.lora.targets import TargetAudit
@@ -123,18 +125,21 @@ class AdaptedLM(HeldOutSteps):
         if pretraining := self._ready.pretraining:
             pretraining.start_batch()
         total = self.loss_sum(batch)
-        tokens = total.new_tensor(batch.supervised_tokens)
+        tokens = (batch.targets != IGNORED).sum().to(total.dtype)
+        # Both in one copy, for which the host waits for the device.
         sums = self._sum_over_processes(torch.stack([total.detach(), tokens]))
         losses, supervised = sums.tolist()
         self._guard.check_loss(losses, batch, self.trainer)
         divisor = self._accumulation.add(losses, supervised)
-        self.log("train/loss", self._accumulation.mean_loss, prog_bar=True)
+        # As tensors of the host: Lightning would copy a number to the device, and wait for it.
+        self.log("train/loss", torch.tensor(self._accumulation.mean_loss), prog_bar=True)
         # Gradients are averaged over processes, but every token must count the same, whichever
         # process and batch it is in.
         loss = total * self.trainer.world_size / divisor
         if pretraining:
             loss = loss + pretraining.balance_loss() * (supervised / divisor)
-        self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.log("train/learning_rate", torch.as_tensor(rate))
         # Lightning divides by the number of batches; the accumulation divides by their tokens.
         return loss * self.trainer.accumulate_grad_batches
 
@@ -181,6 +186,21 @@ class AdaptedLM(HeldOutSteps):
         return TrainingSetup.of(
             self.trainer, self.settings, optimizer, dtype, built.record, changes
         )
+
+    def described(self) -> dict[str, str | int | float | bool]:
+        """Settings of the run by name, without hashes of what they name."""
+        setup = self._setup
+        shares = getattr(getattr(self.trainer, "datamodule", None), "shares", None)
+        values = {
+            "model.base": self.settings.base,
+            "model.step_name": self.step_name,
+            "seed_everything": os.environ.get("PL_GLOBAL_SEED"),
+            "blocks_per_step": setup.blocks_per_step,
+            **setup.named_settings,
+            "data.shares": None,
+            **{f"data.shares.{n}": v for n, v in (asdict(shares) if shares else {}).items()},
+        }
+        return {name: v for name, v in values.items() if isinstance(v, str | int | float | bool)}
 
     def on_train_start(self) -> None:
         """Restores data position, random numbers and accumulated gradients of a resumed run."""

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-import bitsandbytes as bnb
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.distributed.tensor import DTensor
@@ -16,6 +15,7 @@ from transformers import get_cosine_with_min_lr_schedule_with_warmup_lr_rate
 
 from animelm.errors import UserError
 from animelm.train.fsdp.optimizers import ShardAdamW, ShardAdamW8bit
+from animelm.train.optimizers.joined import JoinedAdamW8bit
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def build_optimizer(parameters: Iterable[Parameter], settings: OptimizerSettings
     betas = (0.9, settings.beta2)
     sharded = any(isinstance(parameter, DTensor) for parameter in trained)
     if settings.kind == "adamw_8bit":
-        kind = ShardAdamW8bit if sharded else bnb.optim.AdamW8bit
+        kind = ShardAdamW8bit if sharded else JoinedAdamW8bit
         return kind(groups, lr=settings.learning_rate, betas=betas)
     stock = ShardAdamW if sharded else torch.optim.AdamW
     return stock(groups, lr=settings.learning_rate, betas=betas, fused=True)

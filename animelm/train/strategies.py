@@ -32,6 +32,11 @@ def _timeout(minutes: float) -> timedelta:
     return timedelta(minutes=minutes)
 
 
+def _own_copy(value: Any) -> Any:
+    """A tensor's values on the CPU: sending a view of a joint tensor would send all of that."""
+    return value.to("cpu", copy=True) if isinstance(value, Tensor) else value
+
+
 class DataParallelStrategy(DDPStrategy):
     """Every process holds the whole model; gradients are averaged.
 
@@ -99,7 +104,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
         """The states of all processes on the first process; None on the others."""
         if isinstance(optimizer, LightningOptimizer):
             optimizer = optimizer.optimizer
-        own = tree_map(lambda v: v.cpu() if isinstance(v, Tensor) else v, optimizer.state_dict())
+        own = tree_map(_own_copy, optimizer.state_dict())
         states = [None] * self.world_size if self.is_global_zero else None
         torch.distributed.gather_object(own, states)
         return {SHARDS: states}

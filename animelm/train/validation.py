@@ -1,34 +1,25 @@
 """Losses and answers of a validation pass on the held-out sets."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
 from animelm.data.sources.qa import DIRECTIONS
+from animelm.evaluate.comparison.outcomes import by_set, changes, count_outcomes
 from animelm.evaluate.generate import Answer
 from animelm.evaluate.metrics import answer_metrics
+from animelm.evaluate.results import Result, make_result
 from animelm.evaluate.scoring import Distractors
 
-_NO_ANSWER = "(the final channel was not reached)"
 _LARGEST_EXPONENT = 700.0  # exp of more overflows
 
+# TensorBoard opens the first two groups by name: the accuracies, with these, and train/….
+LEARNED, LOST = "accuracy/learned/", "accuracy/lost/"
+
 SumOverProcesses = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class ValidationAnswer:
-    """One answered question, for the table of examples."""
-
-    question: str
-    output: str
-    answers: tuple[str, ...]
-    held_out_set: str
-    exact: bool
-    key_found: bool
 
 
 class HeldOutResults:
@@ -78,20 +69,27 @@ class HeldOutResults:
         """Scores and number of questions of each set, and of each direction in it."""
         figures: dict[str, float] = {}
         for name, answers in self._answers.items():
-            figures |= self._score(f"validation/{name}", answers, distractors, total)
+            found = self._score(f"validation/{name}", answers, distractors, total)
+            found[f"accuracy/{name}"] = found.pop(f"validation/{name}/accuracy")
+            figures |= found
             for direction in DIRECTIONS:
                 chosen = [answer for answer in answers if answer.record.direction == direction]
                 prefix = f"validation_directions/{name}_{direction}"
                 figures |= self._score(prefix, chosen, distractors, total)
         return figures
 
-    def examples(self, distractors: Distractors) -> list[ValidationAnswer]:
+    def results(self, distractors: Distractors) -> list[Result]:
         """Every answer of this process, with its scores."""
         return [
-            _validation_answer(answer, distractors)
+            make_result("trained", answer, distractors.score(answer.output, answer.record), seed=0)
             for answers in self._answers.values()
             for answer in answers
         ]
+
+    @property
+    def question_sets(self) -> list[str]:
+        """Names of the sets of questions, the same in all processes."""
+        return list(self._answers)
 
     def _score(
         self, prefix: str, answers: list[Answer], distractors: Distractors, total: SumOverProcesses
@@ -111,14 +109,41 @@ class HeldOutResults:
         return torch.tensor(values, dtype=dtype, device=self._device)
 
 
-def _validation_answer(answer: Answer, distractors: Distractors) -> ValidationAnswer:
-    scores = distractors.score(answer.output, answer.record)
-    record = answer.record
-    return ValidationAnswer(
-        record.question,
-        answer.output if answer.reached_final else _NO_ANSWER,
-        record.answers,
-        answer.held_out_set,
-        scores.exact_match == 1,
-        scores.accuracy == 1,
-    )
+def charted(figures: Mapping[str, float]) -> dict[str, float]:
+    """The figures of a validation without those that are the same in all validations of a fit."""
+    return {name: value for name, value in figures.items() if not name.endswith("/questions")}
+
+
+def learned_and_lost(
+    base: Iterable[Result],
+    now: Sequence[Result],
+    sets: Iterable[str],
+    total: Callable[[Sequence[int]], Sequence[float]],
+) -> dict[str, float]:
+    """What was learned and lost since the base, as shares of the questions of each set.
+
+    ``accuracy/learned/<set>``: questions that the base answered wrongly and the model rightly.
+    ``accuracy/lost/<set>``: those that the base answered rightly and the model wrongly. The
+    accuracy is the base's, plus the one, minus the other. Where the base knew nothing, nothing can
+    be lost, and where it knew everything, nothing be learned: there is no such figure.
+
+    Args:
+        base: answers of the base; questions that it was not asked are left out.
+        now: answers of the model.
+        sets: names of the sets.
+        total: sums numbers over all processes, each of which may have other questions of a set.
+    """
+    before = {(result.held_out_set, result.id): result for result in base}
+    asked = [result for result in now if (result.held_out_set, result.id) in before]
+    earlier = [before[result.held_out_set, result.id] for result in asked]
+    found = by_set(changes(earlier, asked))
+    figures = {}
+    for name in sets:
+        counts = count_outcomes(found.get(name, ()))
+        gained, kept, lost, never = total([*counts.values()])
+        questions = gained + kept + lost + never
+        if gained + never:
+            figures[f"{LEARNED}{name}"] = gained / questions
+        if kept + lost:
+            figures[f"{LOST}{name}"] = lost / questions
+    return figures

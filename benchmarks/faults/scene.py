@@ -85,7 +85,8 @@ class Scene:
             "--trainer.max_epochs=1",
             "--every_n_steps.checkpoint=2",
             "--trainer.enable_progress_bar=false",
-            f"--trainer.default_root_dir={out}",
+            f"--output={out}",
+            "--overwrite",  # a killed fit may have left an adapter and no checkpoint yet
             *options,
         ]
 

@@ -103,7 +103,8 @@ def small(tiny_base: Path) -> Callable[[Path, int], Sequence[str]]:
             "--data.blocks_per_batch=2",
             f"--trainer.limit_train_batches={steps}",
             "--trainer.max_epochs=1",
-            f"--trainer.default_root_dir={folder}",
+            "--trainer.num_sanity_val_steps=0",  # the base is asked where a test looks at it
+            f"--output={folder}",
         ]
 
     return options

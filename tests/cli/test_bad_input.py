@@ -114,13 +114,13 @@ def test_a_base_whose_embedding_has_no_row_for_every_token(
 
 def test_sft_before_cpt_says_what_to_run_first(refused, questions_of) -> None:
     message = refused("fit", "sft.yaml", *questions_of)
-    assert "adapter.init_from runs/cpt/adapter: no such folder" in message
+    assert "adapter.init_from runs/cpt: no such folder" in message
     assert "python -m animelm fit --config cpt.yaml" in message
 
 
 def test_validate_before_fit_names_the_adapter(refused, questions_of) -> None:
     message = refused("validate", "sft.yaml", *questions_of)
-    assert "adapter.evaluate runs/sft/adapter: no such folder" in message
+    assert "/run/adapter: no such folder" in message and "with --output" in message
 
 
 def test_a_folder_that_is_no_adapter(refused, questions_of, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_compare_before_fit_names_the_adapter(refused, tiny_base: Path, sample) 
     own = [f"--base={tiny_base}", f"--records={sample.records}", "--general_records=null"]
     own += ["--articles=null", "--general_articles=null"]
     message = refused("compare", "compare.yaml", *own, short=False)
-    assert "runs/cpt/adapter: no such folder" in message
+    assert "runs/cpt: no such folder" in message
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,16 @@ def test_an_option_that_is_not_understood(
         ("--trainer.max_epochs=-1", "set trainer.max_epochs or max_steps"),
         ("--trainer.precision=1", "--trainer.precision:"),
         ("--ckpt_path=nowhere.ckpt", "--ckpt_path nowhere.ckpt: no such file"),
-        ("--ckpt_path=last", "--ckpt_path last: expected the path of a checkpoint; there is none"),
+        (
+            "--ckpt_path=last",
+            "--ckpt_path last: expected the path of a checkpoint, or last; there is none",
+        ),
+        ("--trainer.overfit_batches=1", "overfit_batches: our loaders show other documents"),
+        ("--trainer.val_check_interval=1000000", "is 1000000, but an epoch has "),
+        ("--trainer.logger=CometLogger", "CometLogger needs the package comet-ml, which is not"),
+        ("--data.foldr=x", "did you mean --data.folder?"),
+        ("--data.shares.qestions=0", "did you mean --data.shares.questions?"),
+        ("--model.lora.rnak=1", "did you mean --model.lora.rank?"),
         ("--trainer.accumulate_grad_batches=0", "accumulate_grad_batches is 0; expected 1 or more"),
     ],
 )
@@ -180,7 +189,7 @@ def test_a_value_that_has_no_meaning(refused, articles_of, option: str, told: st
 
 def test_an_output_folder_that_cannot_be_made(refused, articles_of, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    option = f"--trainer.default_root_dir={tmp_path / 'file' / 'run'}"
+    option = f"--output={tmp_path / 'file' / 'run'}"
     message = refused("fit", "cpt.yaml", *articles_of, option)
     assert f"{tmp_path / 'file' / 'run'}: cannot be made: Not a directory" in message
 
@@ -254,9 +263,9 @@ def test_no_config_is_advised_that_the_command_would_refuse(call) -> None:
 
 
 def test_an_output_folder_in_which_another_fit_runs(refused, articles_of, tmp_path: Path) -> None:
-    with folder_lock(tmp_path / "run", "--trainer.default_root_dir"):
+    with folder_lock(tmp_path / "run", "--output"):
         message = refused("fit", "cpt.yaml", *articles_of)
-    assert f"--trainer.default_root_dir {tmp_path / 'run'}: another command writes there" in message
+    assert f"--output {tmp_path / 'run'}: another command writes there" in message
     assert f"process {os.getpid()} on " in message
     assert not (tmp_path / "run").exists()
 

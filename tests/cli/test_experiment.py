@@ -27,10 +27,10 @@ def handed_on(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     found: dict[str, Any] = {}
     seeds: list[int] = []
 
-    def fit(command: str, arguments: list[str]) -> None:
+    def fit(command: str, arguments: list[str], shows_next: bool) -> None:
         assert command == "fit"
         options = dict(argument.split("=", 1) for argument in arguments)
-        folder = Path(options["--trainer.default_root_dir"])
+        folder = Path(options["--output"])
         found[folder.name] = options
         seeds.append(int(options["--data.seed"]))
         (folder / "adapter").mkdir(parents=True)
@@ -58,7 +58,7 @@ def write_comparison(folder: Path, seed: int) -> None:
         ("甲",),
     )
     answer = Answer(record, ONLY_READ, "甲。", reached_end=True)
-    results = [make_result("base", answer, Scores(1.0, 1.0, 1.0), seed)]
+    results = [make_result("base", answer, Scores(1.0, 1.0, 1.0, 1.0), seed)]
     model = summarize_model(results, seed, None, None)
     write_results(folder / "results.jsonl", results)
     write_summary(folder / "summary.json", Summary({"base": model}, {}, 1.0, {}, (seed,)))
@@ -88,7 +88,7 @@ def test_fine_tuning_starts_from_the_adapter_that_articles_trained(
     handed_on: dict[str, Any], tmp_path: Path
 ) -> None:
     experiment.demo(tmp_path / "run")
-    adapter = Path(handed_on["cpt"]["--trainer.default_root_dir"]) / "adapter"
+    adapter = Path(handed_on["cpt"]["--output"]) / "adapter"
     assert handed_on["sft"]["--model.adapter.init_from"] == str(adapter)
     assert handed_on["compare"].cpt_adapter == adapter
     assert handed_on["compare"].sft_adapter == tmp_path / "run" / "sft" / "adapter"
@@ -100,7 +100,7 @@ def test_the_control_differs_from_fine_tuning_in_what_was_read_alone(
     experiment.demo(tmp_path / "run", seed=3)
     sft, control = handed_on["sft"], handed_on["sft_only"]
     assert {name for name in sft.keys() | control.keys() if sft.get(name) != control.get(name)} == {
-        "--trainer.default_root_dir",
+        "--output",
         "--model.adapter.init_from",
         "--model.step_name",
         "--data.shares.articles",
@@ -151,7 +151,7 @@ def test_seeds_can_be_added_to_a_finished_run(handed_on: dict[str, Any], tmp_pat
     experiment.reproduce(tmp_path, works=4, seeds=[0, 5])
     for name in ("cpt", "sft", "sft_only"):
         options = handed_on[name]
-        assert options["--trainer.default_root_dir"] == str(tmp_path / "seed-5" / name)
+        assert options["--output"] == str(tmp_path / "seed-5" / name)
         assert options["--data.seed"] == options["--seed_everything"] == "5"
     pooled = read_summary(tmp_path / "summary.json")
     assert pooled.seeds == (0, 5)

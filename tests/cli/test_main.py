@@ -13,7 +13,14 @@ from animelm.cli import COMMANDS
 # What the help of a command must teach.
 TAUGHT = {
     "questions": ["check", "facts, works, short keys and split"],
-    "fit": ("--model.lora.target_modules", "--data CONFIG", "--trainer.max_steps", "LoRA"),
+    "fit": (
+        "--model.lora.target_modules",
+        "--data.folder",
+        "--data.shares.questions",
+        "--output",
+        "--trainer.max_steps",
+        "LoRA",
+    ),
     "validate": ("--model.adapter.evaluate", "--ckpt_path"),
     "test": ("--model.adapter.evaluate",),
     "predict": ("--model.adapter.evaluate",),
@@ -21,10 +28,12 @@ TAUGHT = {
     "plan": ("--device", "16 GB GPU", "Every option of `fit`"),
     "compare": ("--cpt_adapter", "--sft_adapter", "95 % intervals"),
     "report": ("--language", "--format", "fit, compare, demo or reproduce"),
+    "harness": ("--tasks", "--task_folder", "pip install 'animelm[lm-eval]'"),
     "ask": ("--answer_from", "so that gpt-oss can think first", "until Ctrl-D"),
     "demo": ("--output",),
     "reproduce": ("--output", "--works"),
     "export": ("--adapter", "--to", "--verify"),
+    "completion": ("bash", "zsh"),
     "corpus": ("build", "stats", "SUBCOMMAND --help"),
     "sample": ("--out", "--works"),
     "base": ("--plain_text",),
@@ -65,6 +74,15 @@ def test_the_version_is_that_of_the_package(call) -> None:
     called = call("--version")
     assert (called.status, called.out) == (0, f"animelm {animelm.__version__}\n")
     assert called.out == "animelm 0.1.0\n"
+
+
+def test_a_misspelt_command_is_told_the_nearest_one(call) -> None:
+    assert "no command 'compar'; did you mean compare? There are fit," in call("compar").err
+
+
+def test_a_misspelt_option_of_a_subcommand_is_told_the_nearest_one(call) -> None:
+    message = call("corpus", "build", "--dump=x", "--categry=x").err
+    assert "did you mean --category?\n`python -m animelm corpus build --help`" in message
 
 
 def test_no_command_at_all_shows_the_first_page_and_fails(call) -> None:

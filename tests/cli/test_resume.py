@@ -42,7 +42,7 @@ def test_a_complete_checkpoint_is_accepted(
     check_checkpoint("best-of-all.ckpt", tmp_path)
 
 
-@pytest.mark.parametrize("word", ["last", "best", "hpc", "registry", "registry:model:version:3"])
+@pytest.mark.parametrize("word", ["best", "hpc", "registry", "registry:model:version:3"])
 def test_a_keyword_of_lightnings_is_refused_and_the_newest_file_named(
     word: str, checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -50,6 +50,10 @@ def test_a_keyword_of_lightnings_is_refused_and_the_newest_file_named(
         check_checkpoint(word, tmp_path)
     assert f"--ckpt_path {word}: expected the path of a checkpoint" in str(refused.value)
     assert f"the newest is {checkpoint}" in str(refused.value)
+
+
+def test_last_is_the_newest_checkpoint_of_the_run(checkpoint: Path, tmp_path: Path) -> None:
+    assert check_checkpoint("last", tmp_path).checkpoint == checkpoint
 
 
 def test_a_word_is_refused_where_no_run_has_written_anything(tmp_path: Path) -> None:

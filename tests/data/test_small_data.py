@@ -8,6 +8,7 @@ from animelm.data.small_data import (
     batches_shown,
     few_questions,
     few_steps,
+    much_padding,
     without_short_keys,
 )
 
@@ -52,3 +53,24 @@ def test_questions_without_a_short_key_are_counted(make_records):
     assert without_short_keys(records) == ""
     some = [replace(records[0], whole_answers=True), *records[1:]]
     assert without_short_keys(some).startswith("1 of 4 questions have no short key")
+
+
+@pytest.mark.parametrize(
+    ("blocks", "tokens", "longest", "advice"),
+    [
+        (2, 600, 40, "set data.block_size to 320, or give more"),
+        (4, 1200, 300, "set data.block_size to 320, or give more"),
+        (2, 700, 500, "takes time; give more articles"),
+        (1, 20, 20, "set data.block_size to 32,"),
+        (4, 1900, 40, ""),
+        (0, 0, 0, ""),
+    ],
+)
+def test_padding_is_explained_with_what_to_set(blocks, tokens, longest, advice):
+    text = much_padding(blocks, 512, tokens, "29 questions", longest)
+    assert advice in text and bool(text) == bool(advice)
+    if blocks == 2 and tokens == 600:
+        assert text.startswith(
+            "41% of an epoch is padding: 29 questions, with what is mixed in, are few: their 600 "
+            "tokens do not fill 2 blocks of 512 tokens."
+        )

@@ -457,7 +457,25 @@ def _standard_sets(folder: Path) -> dict[str, object]:
     return sets
 
 
-def _several(settings: CompareSettings, adapters: dict[str, Path], folder: Path) -> CompareSettings:
+def _local_sets(folder: Path) -> dict[str, object]:
+    """Two questions of each published set beside the clone."""
+    files = {
+        "jsquad": "jsquad-v1.3-valid.json",
+        "niilc": "niilc-ecqa2015-dev.xml",
+        "jemhopqa": "jemhopqa-v1.2-train.json",
+        "jcommonsenseqa": "jcommonsenseqa-v1.3-valid.jsonl",
+    }
+    return {
+        name: {"file": str(folder / "qa" / file), "questions": 2} for name, file in files.items()
+    }
+
+
+def _several(
+    settings: CompareSettings,
+    adapters: dict[str, Path],
+    folder: Path,
+    published: dict[str, object] | None = None,
+) -> CompareSettings:
     """Three models, one of two adapters, and five sets, four of them published ones."""
     models = {
         "base": None,
@@ -466,7 +484,10 @@ def _several(settings: CompareSettings, adapters: dict[str, Path], folder: Path)
     }
     own = folder / "own.txt"
     own.write_text("質問: 魚は何をする?\n出力: 泳ぐ\n", encoding="utf-8")
-    sets = {"own": {"file": str(own), "domain": "animals"}, **_standard_sets(folder)}
+    sets = {
+        "own": {"file": str(own), "domain": "animals"},
+        **(published or _standard_sets(folder)),
+    }
     return replace(
         settings,
         cpt_adapter=None,
@@ -482,13 +503,19 @@ def _several(settings: CompareSettings, adapters: dict[str, Path], folder: Path)
     )
 
 
+@pytest.mark.parametrize("published", ["made up", "beside the clone"])
 def test_named_models_answer_named_sets_and_a_killed_comparison_asks_nothing_twice(
     settings: CompareSettings,
     adapters: dict[str, Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    published: str,
 ) -> None:
-    wanted = _several(settings, adapters, tmp_path)
+    local = published == "beside the clone"
+    sets = _local_sets(request.getfixturevalue("shared_data")) if local else None
+    questions = 1 + 2 * 4 if local else 6
+    wanted = _several(settings, adapters, tmp_path, sets)
     asked: list[tuple[str, str]] = []
 
     def counted(kind: str, stop_after: int | None, real: Callable):
@@ -520,13 +547,13 @@ def test_named_models_answer_named_sets_and_a_killed_comparison_asks_nothing_twi
     asked.clear()
     watch(stop_after=None)
     summary = compare(wanted)
-    # Six questions of four adapters or none; each once, the unanswered one again.
-    assert finished > 5 and len(first) + len(asked) == 4 * 6
+    # Of four adapters or none; each question once, the unanswered one again.
+    assert finished > 5 and len(first) + len(asked) == 4 * questions
     assert not partial.exists()
 
     results = read_results(wanted.output / "results.jsonl")
     answers = [(r.model, r.run, r.held_out_set, r.id) for r in results]
-    assert len(set(answers)) == len(answers) == 4 * 6
+    assert len(set(answers)) == len(answers) == 4 * questions
     assert list(summary.models) == ["base", "two seeds", "plain weights"]
     assert summary.models["two seeds"].sets["jsquad"].n == 4
     assert summary.models["two seeds"].sets["jsquad"].spread is not None
@@ -586,6 +613,26 @@ def test_a_question_that_was_trained_on_is_not_asked_in_another_set(
     results = read_results(settings.output / "results.jsonl")
     mine = {result.question for result in results if result.held_out_set == "mine"}
     assert mine and not mine & trained
+
+
+def test_questions_of_training_are_asked_beside_the_held_out_ones(
+    settings: CompareSettings,
+) -> None:
+    settings.cpt_adapter = None
+    settings.trained_questions = 5
+    summary = compare(settings)
+    split = DomainData(settings.data_paths, load_tokenizer(settings.base), DEFAULT_SPLIT).questions
+    results = read_results(settings.output / "results.jsonl")
+    recalled = {r.id for r in results if r.held_out_set == "anime_trained"}
+    assert len(recalled) == 5 and recalled <= {record.id for record in split.train}
+    assert {name: model.sets["anime_trained"].n for name, model in summary.models.items()} == {
+        "base": 5,
+        "sft": 5,
+    }
+    assert "anime_trained" in summary.differences["sft-base"]
+    settings.trained_questions = -1
+    with pytest.raises(UserError, match="trained_questions is -1; expected 0 or more"):
+        compare(settings)
 
 
 def test_the_routers_choices_on_anime_and_general_articles_are_written(

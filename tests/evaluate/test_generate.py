@@ -197,7 +197,7 @@ def test_a_streamed_reply_grows_to_the_answer_that_a_batch_gives(
     loader = QuestionLoader([record], chat, "set")
     [answer] = answer_questions(model, tokenizer, loader, max_new_tokens=12)
     seen: list[Reply] = []
-    reply = stream_reply(model, chat, record.question, "final", 12, 0, seen.append)
+    reply = stream_reply(model, chat, chat.encode_prompt(record.question), 12, 0, seen.append)
     assert (reply.output, reply.reached_end) == (answer.output, answer.reached_end)
     assert len(seen) > 1 and seen[-1] == reply
     lengths = [len(grown.output) for grown in seen]

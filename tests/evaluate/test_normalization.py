@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from animelm.evaluate.normalization import normalize, occurrences
+from animelm.evaluate.normalization import normalize, occurrences, searchable
 
 JAPANESE = st.text(
     alphabet="あいキラヤマトルフィー鋼錬金術月年日0123456789abcXYZ・「」 、!☆", max_size=12
@@ -27,6 +27,7 @@ JAPANESE = st.text(
         ("12、34", "12 34"),  # two numbers do not become one
         ("3.5", "3.5"),
         ("K-ON!", "kon"),
+        ("か゛ンタ゛ム", "がンダム"),
     ],
 )
 def test_normalize_leaves_only_what_tells_names_apart(written: str, normal: str) -> None:
@@ -95,3 +96,33 @@ def test_a_name_is_found_in_a_sentence_about_it(name: str) -> None:
 def test_what_is_found_is_there(name: str, text: str) -> None:
     if occurrences(name, text):
         assert normalize(name).replace(" ", "") in normalize(text).replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("◎", "答えは◎です。"), ("◎", "◎"), ("!?", "「!?」"), ("!?", "答えは!?です"), ("☆☆", "☆ ☆")],
+)
+def test_a_name_of_symbols_is_found_among_the_symbols(name: str, text: str) -> None:
+    assert [searchable(text)[start:end] for start, end in occurrences(name, text)] == [
+        normalize(name)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("◎", "○"), ("◎", ""), ("!", "!!"), ("!", "わかりません!"), ("!", "K-ON!です"), ("☆", "☆★")],
+)
+def test_symbols_of_a_longer_run_or_at_the_end_of_a_sentence_are_no_name(
+    name: str, text: str
+) -> None:
+    assert occurrences(name, text) == []
+
+
+def test_symbols_tell_texts_apart_that_have_nothing_else() -> None:
+    assert normalize("「◎」") == "◎" != normalize("○")
+    assert normalize("!?") == "!?"
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_normalized_once_and_for_all(text: str) -> None:
+    assert normalize(normalize(text)) == normalize(text)

@@ -16,7 +16,7 @@ from animelm.evaluate.scoring import Scores
 def result(make_record: Callable[..., QARecord]) -> Result:
     # U+2028 ends a line to many a reader, but not in JSON Lines.
     answer = Answer(make_record(), "general", "エド\u2028ワード\n", reached_end=True)
-    return make_result("sft", answer, Scores(1.0, 0.0, 0.25), seed=3)
+    return make_result("sft", answer, Scores(1.0, 0.0, 0.25, 1.0), seed=3)
 
 
 def test_results_come_back_as_written(tmp_path: Path, result: Result) -> None:
@@ -33,7 +33,7 @@ def test_an_answer_that_was_never_begun_is_marked(
 ) -> None:
     answer = Answer(make_record(), "general", "", reached_end=False, reached_final=False)
     path = tmp_path / "results.jsonl"
-    write_results(path, [make_result("base", answer, Scores(0.0, 0.0, 0.0), seed=3)])
+    write_results(path, [make_result("base", answer, Scores(0.0, 0.0, 0.0, 0.0), seed=3)])
     assert not read_results(path)[0].reached_final
 
 

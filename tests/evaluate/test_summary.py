@@ -28,7 +28,7 @@ def _results(make_record: Make, model: str, right: set[int]) -> list[Result]:
     for number in range(8):
         direction = "reverse" if number % 2 else "forward"
         record = make_record(id=str(number), work=f"作品{number // 2}", direction=direction)
-        scores = Scores(float(number in right), 0.0, 0.5)
+        scores = Scores(float(number in right), 0.0, 0.5, float(number in right or number == 7))
         answer = Answer(record, "anime_unseen_wording", "", reached_end=True)
         results.append(make_result(model, answer, scores, seed=0))
     return results
@@ -43,6 +43,7 @@ def test_scores_are_means_per_set_and_direction(make_record: Make) -> None:
     assert scores.directions["forward"].accuracy == 0.75
     assert scores.directions["reverse"].accuracy == 0.25
     assert scores.directions["reverse"].n == 4
+    assert (scores.loose_accuracy, scores.directions["reverse"].loose_accuracy) == (0.625, 0.5)
     assert (model.perplexity_anime, model.perplexity_general) == (12.5, None)
 
 
@@ -66,6 +67,7 @@ def test_summary_json_puts_the_sets_under_their_model(make_record: Make, tmp_pat
         "general_unrehearsed",
         "perplexity_anime",
         "perplexity_general",
+        "retrieval",
     }
     assert written["models"]["base"]["anime_unseen_wording"]["n"] == 8
     assert written["models"]["base"]["perplexity_anime"] is None  # JSON has no infinity

@@ -58,8 +58,10 @@ def move(model: nn.Module, device: torch.device) -> None:
 
 def train_a_step(model: nn.Module, layout: DocumentLayout, device: torch.device) -> None:
     move(model, device)
+    there = replace(layout)
     indices = {name: moved(getattr(layout, name), device) for name in ("token_index", "inverse")}
-    there = replace(layout, **indices)
+    # Spans and groups follow from values, which fake tensors do not have.
+    vars(there).update(spans=layout.spans, _grouped=layout._grouped._replace(**indices))
     tokens = torch.zeros_like(POSITIONS, device=device)
     with (
         patch.object(DocumentLayout, "from_position_ids", lambda _: there),
@@ -89,6 +91,8 @@ if __name__ == "__main__":
                 if isinstance(module, Experts):
                     module.recompute = recompute
             layout = DocumentLayout.from_position_ids(POSITIONS)
+            # Computed at their first use, which must see values.
+            assert layout.spans and layout.groups
             with MODE:
                 train_a_step(model, layout, torch.device("fake_gpu:0"))
             print(dtype, "recompute" if recompute else "keep", flush=True)

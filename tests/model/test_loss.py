@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from model.fused.kernel_checks import TOLERANCE, assert_same
 
 from animelm.model import loss as loss_module
 from animelm.model.loss import IGNORED, chunked_cross_entropy, positions_per_chunk
@@ -15,16 +16,18 @@ def example() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return hidden, weight, targets
 
 
-@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("way", ["operators", "compiled", "one operation"])
 def test_loss_and_gradients_equal_cross_entropy_over_full_logits(
-    fused: bool, monkeypatch: pytest.MonkeyPatch
+    way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if way == "one operation":
+        monkeypatch.setattr(loss_module, "kernels_serve", lambda _: True)
     # Several chunks of 4 positions in slices of 1; the last chunk is not full.
     monkeypatch.setattr(loss_module, "_ENOUGH_POSITIONS", 1)
     monkeypatch.setattr(loss_module, "_CHUNK_BYTES", 4 * 13 * 4)
     monkeypatch.setattr(loss_module, "_SLICE_BYTES", 1)
     hidden, weight, targets = example()
-    ours = chunked_cross_entropy(hidden, weight, targets, fused)
+    ours = chunked_cross_entropy(hidden, weight, targets, way == "compiled")
     full = F.cross_entropy(
         (hidden @ weight.T).flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
     )
@@ -51,6 +54,23 @@ def test_a_chunk_stays_small_unless_the_head_would_be_read_too_often(
     vocabulary: int, itemsize: int, positions: int
 ) -> None:
     assert positions_per_chunk(vocabulary, itemsize) == positions
+
+
+def test_a_gpu_gets_large_chunks() -> None:
+    assert positions_per_chunk(201_088, 2, "cuda") == 1334
+    assert positions_per_chunk(2**30, 2, "cuda") == 1
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_the_kernel_computes_the_formula(
+    interpreted_triton, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from animelm.model.fused.kernels import cross_entropy
+
+    monkeypatch.setattr(cross_entropy, "TILE", 16)  # several tiles, the last one not full
+    logits, targets = 5 * torch.randn(3, 37), torch.tensor([0, 36, 17])
+    kernel, formula = cross_entropy.losses_then_gradient, loss_module.losses_then_gradient
+    assert_same(kernel, formula, logits.to(dtype), targets, torch.empty(3))
 
 
 def test_nothing_supervised_costs_nothing() -> None:

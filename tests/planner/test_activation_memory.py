@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from measuring.flash_attention import emulated_flash_attention
 from peft import PeftModel
 from torch import Tensor
 from transformers import GptOssConfig, LlamaConfig
@@ -13,9 +14,18 @@ from animelm.model.architecture import Config, new_model
 from animelm.model.attention.documents import packed_hidden_states
 from animelm.model.checkpoint.load import load_base
 from animelm.model.compile import compile_norms
+from animelm.model.fused.layers import fuse_layers
 from animelm.model.kept_activations import AdapterShape, BatchShape
-from animelm.model.lora.adapters import LoraSettings, add_adapter
+from animelm.model.lora.adapters import (
+    LoraSettings,
+    add_adapter,
+    save_adapter,
+    stack_adapter,
+)
 from animelm.model.lora.targets import DEFAULT_TARGETS, audit_targets
+from animelm.model.moe.experts import use_expert_engine
+from animelm.model.moe.grouped.products import GroupedMM
+from animelm.model.moe.grouped.projection import GroupedEngine
 from animelm.planner.activation_memory import activations
 
 TOKENS = 384
@@ -29,6 +39,7 @@ LLAMA = LlamaConfig(
     num_attention_heads=4, num_key_value_heads=2,
 )  # fmt: skip
 PLAIN = BatchShape(TOKENS, TOKENS, torch.bfloat16, checkpointing=False)
+ON_GPU = replace(PLAIN, device="cuda")  # its code runs here with the flash kernel emulated
 ATTENTION = ("q_proj", "v_proj")
 
 
@@ -72,6 +83,9 @@ def kept_by_autograd(model: PeftModel, shape: BatchShape) -> int:
             DEFAULT_TARGETS,
             0.05,
         ),
+        (ON_GPU, DEFAULT_TARGETS, 0.05),
+        (ON_GPU, ATTENTION, 0.0),
+        (replace(ON_GPU, checkpointing=True), DEFAULT_TARGETS, 0.05),
     ],
 )
 @pytest.mark.parametrize("config", [GPT_OSS, LLAMA], ids=["gpt-oss", "llama"])
@@ -86,8 +100,30 @@ def test_what_is_kept_is_what_autograd_keeps(
     adapters = AdapterShape.of(lora, audit_targets(model, targets))
     if shape.compiled:
         compile_norms(base)
+    if shape.fused:
+        fuse_layers(base)
+        use_expert_engine(base, GroupedEngine(GroupedMM()))
     if shape.checkpointing:
         recompute_activations(base, adapters, shape.kept_bytes, shape.compiled)
+    estimate = activations(config, adapters, shape, quantized=True)
+    with emulated_flash_attention():
+        kept = kept_by_autograd(model.train(), shape)
+    assert estimate.kept == pytest.approx(kept, rel=0.02)
+
+
+@pytest.mark.parametrize("shape", [PLAIN, replace(PLAIN, checkpointing=True)], ids=["", "again"])
+@pytest.mark.parametrize("config", [GPT_OSS, LLAMA], ids=["gpt-oss", "llama"])
+def test_a_frozen_adapter_below_the_trained_one_keeps_nothing(
+    config: Config, shape: BatchShape, tmp_path
+) -> None:
+    torch.manual_seed(0)
+    new_model(config).save_pretrained(tmp_path)
+    lora = LoraSettings(8, 16, 0.05)
+    save_adapter(add_adapter(load_base(str(tmp_path), "nf4"), lora), tmp_path / "below")
+    model = stack_adapter(load_base(str(tmp_path), "nf4", shape.dtype), tmp_path / "below", lora)
+    adapters = AdapterShape.of(lora, audit_targets(model, lora.target_modules))
+    if shape.checkpointing:
+        recompute_activations(model.get_base_model(), adapters)
     estimate = activations(config, adapters, shape, quantized=True)
     assert estimate.kept == pytest.approx(kept_by_autograd(model.train(), shape), rel=0.02)
 

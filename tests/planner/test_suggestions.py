@@ -26,6 +26,7 @@ FRUGAL = {
     "block_size": 512,
     "blocks_per_batch": 1,
     "embeddings_on_cpu": True,
+    "experts_at_once": 1,
 }
 
 
@@ -47,6 +48,7 @@ def test_each_change_says_what_it_saves_alone(wasteful: RunSettings) -> None:
         "--data.blocks_per_batch",
         "--model.memory.embeddings_on_cpu",
         "--model.quantization",
+        "--model.compute.experts_at_once",  # unquantized ones are not dequantized
         "--data.block_size",
         "--model.lora.rank",
         "--model.lora.target_modules",
@@ -171,3 +173,39 @@ def test_a_change_that_lowers_the_peak_only_after_others_comes_after_them() -> N
         *(suggestion.peak for suggestion in suggestions),
     ]
     assert all(later < earlier for earlier, later in pairwise(peaks))
+
+
+def on_a_gpu(**changes) -> RunSettings:
+    """The 20B as its config says, with one block a batch."""
+    settings = {
+        "base": "openai/gpt-oss-20b",
+        "quantization": "mxfp4",
+        "lora": LoraSettings(),
+        "optimizer": "adamw_8bit",
+        "dtype": torch.bfloat16,
+        "checkpointing": True,
+        "block_size": 2048,
+        "blocks_per_batch": 1,
+        "accumulation": 16,
+        "device": "cuda",
+    }
+    return RunSettings(**settings | changes)
+
+
+@pytest.mark.parametrize("part", [16, 8, 4])
+def test_as_many_experts_are_dequantized_at_a_time_as_fit(part: int) -> None:
+    settings = on_a_gpu()
+    limit = estimate_memory(replace(settings, experts_at_once=part)).training_peak
+    first = suggest_changes(
+        settings, estimate_memory, lambda memory: memory.training_peak <= limit
+    )[0]
+    assert first.options == (f"--model.compute.experts_at_once={part}",)
+    assert first.peak == limit
+
+
+def test_where_nothing_fits_an_eighth_of_the_experts_is_tried_and_fewer_never() -> None:
+    found = by_option(suggest_changes(on_a_gpu(), estimate_memory))
+    assert found["--model.compute.experts_at_once"].options[0].endswith("=4")
+    for settings in (on_a_gpu(experts_at_once=4), on_a_gpu(device="cpu")):
+        found = by_option(suggest_changes(settings, estimate_memory))
+        assert "--model.compute.experts_at_once" not in found

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,18 @@ def test_models_and_sets_are_named_and_a_set_without_questions_is_left_out(
     save_comparison_picture(path, summary)
     text = path.read_text(encoding="utf-8")
     for words in ("CPT + SFT", "base", "asked", "(n = 40)"):
-        assert f"<!-- {words} -->" in text
-    assert "<!-- empty" not in text
+        assert f">{words}</text>" in text or f">{words}</tspan>" in text
+    assert ">empty" not in text
+
+
+def test_japanese_names_are_text_that_the_readers_fonts_show(
+    summary: Summary, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    named = replace(summary, models={"検索なし": summary.models["base"]})
+    save_comparison_picture(tmp_path / "comparison.svg", named)
+    text = (tmp_path / "comparison.svg").read_text(encoding="utf-8")
+    assert ">検索なし</text>" in text and "Noto Sans CJK JP" in text
+    assert not [w for w in recwarn if "missing from font" in str(w.message)]
 
 
 def test_the_same_figures_give_the_same_picture(summary: Summary, tmp_path: Path) -> None:

@@ -41,6 +41,18 @@ def test_a_balanced_table_has_one_color_and_an_unbalanced_one_many():
     assert colors(router_heat_map(unbalanced)) > colors(router_heat_map(even(4, 16))) + 5
 
 
+def test_a_share_has_the_same_color_whatever_the_largest_share_is():
+    def colors(shares: list[float]) -> set[tuple[int, ...]]:
+        """Those that fill a good part of a cell."""
+        image = router_heat_map([shares], "").reshape(-1, 3)
+        found, counts = np.unique(image, axis=0, return_counts=True)
+        large = counts > len(image) / 50
+        return {tuple(color) for color in found[large].tolist()} - {WHITE}
+
+    [even_share] = colors([0.25] * 4)
+    assert even_share in colors([0.5, 0.25, 0.15, 0.1])
+
+
 def test_the_title_is_drawn():
     plain, titled = (router_heat_map(even(2, 4), title) for title in ("", "step 200"))
     assert share_of(titled, WHITE) < 1 and not np.array_equal(plain, titled)

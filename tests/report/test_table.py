@@ -120,3 +120,28 @@ def test_sets_of_the_users_own_have_a_table_of_their_own() -> None:
     text = _printed(Summary(models, {}, 1.0))
     assert "jsquad" in text and "my-model" in text and "0.100" in text
     assert "anime" not in text, "nothing was asked about it"
+
+
+def test_five_sets_are_not_cut_off_at_80_characters() -> None:
+    summary = _summary()
+    trained = summary.models["base"].sets["anime_unseen_wording"]
+    models = {
+        name: replace(model, sets={**model.sets, "anime_trained": replace(trained, works=1)})
+        for name, model in summary.models.items()
+    }
+    text = _printed(replace(summary, models={**models, "three seeds of one": models["sft"]}), 80)
+    assert "…" not in text
+    assert "anime,\n" not in text and "trained" in text and "1 work" in text
+    assert '"anime, trained" rests on 1 work: its intervals are unreliable' in text
+
+
+def test_the_control_stands_below_the_models() -> None:
+    summary = _summary()
+    known = {
+        name: replace(scores, control_accuracy=0.375)
+        for name, scores in summary.models["base"].sets.items()
+    }
+    models = {**summary.models, "base": replace(summary.models["base"], sets=known)}
+    text = _printed(replace(summary, models=models))
+    assert "control" in text and "0.375" in text
+    assert "control" not in _printed(_summary())

@@ -9,6 +9,7 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
+from host_waits import HostWaits, TellsTheStep
 from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from resumable_loader import ResumableLoader
 from safetensors.torch import load_file
@@ -22,7 +23,7 @@ from animelm.model.compile import compiled
 from animelm.model.embedding_offload import CpuEmbedding
 from animelm.model.lora.adapters import LoraSettings
 from animelm.model.moe import swiglu
-from animelm.train.callbacks import RouterStatistics
+from animelm.train.callbacks import RouterStatistics, Throughput
 from animelm.train.checkpoints.files import AtomicCheckpointIO
 from animelm.train.module import AdaptedLM
 from animelm.train.optimizer import OptimizerSettings
@@ -85,6 +86,16 @@ def test_the_loss_is_the_mean_over_supervised_positions(fit, batches) -> None:
                     logits, targets[begin:end], ignore_index=-100, reduction="sum"
                 ).item()
     assert recorder.losses == [pytest.approx(stock / batch.supervised_tokens, rel=1e-4)]
+
+
+def test_the_host_waits_for_a_step_s_loss_and_for_its_gradients_and_for_nothing_else(
+    fit, batches
+) -> None:
+    waits = HostWaits()
+    callbacks = [TellsTheStep(waits), RouterStatistics(50, {}), Throughput(50)]
+    with waits:
+        fit(batches(3), callbacks=callbacks)
+    assert waits.by_step[1] == waits.by_step[2] == ["tolist", "__float__"]
 
 
 def recorded(fit, batches, dropout: float, **settings) -> Recorder:

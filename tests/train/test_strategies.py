@@ -162,6 +162,9 @@ def test_8_bit_states_with_dropout_resume_under_fsdp2(runs: Path) -> None:
     own = states["optimizer_states"][0]["shards"][1]["state"]
     kinds = {kept["__bnb_optimizer_quant_state__"]["state1"].dtype for kept in own.values()}
     assert torch.uint8 in kinds
+    # No state brings those of other parameters along.
+    kept = [each["__bnb_optimizer_quant_state__"]["state1"] for each in own.values()]
+    assert all(state.untyped_storage().nbytes() == state.nbytes for state in kept)
     expected = result(runs, "fsdp2-tuned")["losses"][1:]
     assert result(runs, "tuned-resumed")["losses"] == pytest.approx(expected, abs=1e-6)
 

@@ -1,6 +1,7 @@
 """corpus stats: statistics of a folder of articles."""
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +58,30 @@ def stats(
     built = (folder / MANIFEST).is_file() and (folder / ARTICLES).is_dir()
     paths = find_articles(folder / ARTICLES if built else folder)
     encoder = _load(tokenizer) if tokenizer else None
-    statistics = corpus_statistics(_read(paths), encoder, categories, samples, seed)
+    empty: list[Path] = []
+    articles = _with_text(paths, empty)
+    first = next(articles, None)
+    if first is None:
+        raise UserError(f"{folder}: none of its {len(paths):,} files holds text; expected articles")
+    statistics = corpus_statistics(chain([first], articles), encoder, categories, samples, seed)
     name = folder.resolve().name
     print_statistics(statistics, name)
+    if empty:
+        files = "1 file" if len(empty) == 1 else f"{len(empty):,} files"
+        say(f"! not counted: {files} without text, such as {empty[0]}")
     if html is not None:
         write_whole(html, statistics_page(statistics, name).encode("utf-8", "replace"))
         say(f"HTML page: {html}")
 
 
-def _read(paths: list[Path]) -> Iterator[ArticleText]:
+def _with_text(paths: list[Path], empty: list[Path]) -> Iterator[ArticleText]:
+    """The articles that hold text beside their front matter; the others go into ``empty``."""
     console = Terminal(stderr=True)
     for path in track(paths, "Reading", console=console, disable=not console.is_terminal):
         front_matter, text = read_with_front_matter(path)
+        if not text:
+            empty.append(path)
+            continue
         title = front_matter.get("title")
         yield ArticleText(
             path.stem if title is None else str(title),

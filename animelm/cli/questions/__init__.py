@@ -4,10 +4,17 @@ from animelm.cli.questions.check import run as run_check
 from animelm.errors import UserError
 from animelm.terminal import say
 
-_USAGE = """\
+# Subcommand, its module, what it does.
+SUBCOMMANDS = {
+    "check": (
+        "animelm.cli.questions.check",
+        "Show the facts, works, short keys and split of files of questions",
+    ),
+}
+_USAGE = f"""\
 usage: python -m animelm questions SUBCOMMAND [OPTIONS]
 
-  check    Show the facts, works, short keys and split of files of questions
+  check    {SUBCOMMANDS["check"][1]}
 
 `python -m animelm questions SUBCOMMAND --help` explains its options."""
 

@@ -24,7 +24,13 @@ def run(command: str, options: list[str]) -> None:
     )
     # Not from the signature: a list would be one argument, and a file's name the name of a list.
     parser.add_argument("files", nargs="+", type=Path, help="Files or folders of questions.")
-    parser.add_function_arguments(check, skip={"files"})
+    parser.add_argument(
+        "--list",
+        dest="list_held_out",
+        action="store_true",
+        help="List every fact and work that would be held out.",
+    )
+    parser.add_function_arguments(check, skip={"files", "list_held_out"})
     given = parser.instantiate_classes(parser.parse_args(options))
     check(**vars(given))
 
@@ -38,6 +44,7 @@ def check(
     dev_share: float = DEFAULT_SPLIT.dev_share,
     seed: int = DEFAULT_SPLIT.seed,
     shown: int = 10,
+    list_held_out: bool = False,
     output: Path | None = None,
 ) -> None:
     """Shows what training would make of files of questions.
@@ -54,7 +61,8 @@ def check(
         held_out_works: Share of the works that training would never ask about.
         dev_share: Share of each held-out set's works that validation asks about.
         seed: Decides what is held out.
-        shown: Number of facts, and of questions without a short key, to show.
+        shown: Number of facts, and of questions of each kind to look at, to show.
+        list_held_out: List every fact and work that would be held out.
         output: JSON Lines file to write the records to, each with all that was derived.
     """
     if shown < 0:
@@ -62,7 +70,9 @@ def check(
     split = SplitSettings(seed, held_out_wordings, held_out_works, dev_share=dev_share)
     paths = DataPaths(weighted_folders(articles), tuple(map(QuestionFile, files)), columns=columns)
     records = paths.read_questions()
-    Terminal().print(question_tables(records, split_questions(records, [], split), shown))
+    Terminal().print(
+        question_tables(records, split_questions(records, [], split), shown, list_held_out)
+    )
     if output is not None:
         write_whole(output, "".join(map(_line, records)).encode())
         say(f"records: {output}")
@@ -71,7 +81,13 @@ def check(
 def _line(record: QARecord) -> str:
     """A record as a line of JSON that is read back as it is."""
     values = {name: value for name, value in vars(record).items() if value not in ((), None)}
-    for name in ("derived", "weight", "whole_answers", *(["keys"] if record.whole_answers else [])):
+    for name in (
+        "derived",
+        "weight",
+        "whole_answers",
+        "places",
+        *(["keys"] if record.whole_answers else []),
+    ):
         values.pop(name, None)
     if record.history:
         values["history"] = [{"role": turn.role, "content": turn.text} for turn in record.history]

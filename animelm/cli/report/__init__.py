@@ -1,5 +1,7 @@
 """report: writes what a fit or a comparison found as a page, or as a weekly report."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +30,7 @@ def report(
     format: Literal["html", "markdown"] = "html",
     output: Path | None = None,
     questions: int = MOST_QUESTIONS,
+    watts: float | None = None,
 ) -> None:
     """Writes a report on a folder that fit, compare, demo or reproduce wrote.
 
@@ -41,6 +44,8 @@ def report(
         format: html writes the page, markdown the weekly report.
         output: The file to write. By default report.html or report.md in the folder.
         questions: Largest number of questions whose answers are shown in the page.
+        watts: Mean power of the machine in watts, as you measured or know it. The report then
+            states the energy of the comparison and of each fit. By default none is stated.
 
     Raises:
         UserError: the folder holds nothing to report, a file in it is malformed, or the report
@@ -50,7 +55,9 @@ def report(
         raise UserError("--format markdown is in Japanese; leave out --language en, or use html")
     if questions < 1:
         raise UserError(f"--questions is {questions}; expected 1 or more")
-    content = read_content(folder)
+    if watts is not None and not 0 < watts < math.inf:
+        raise UserError(f"--watts is {watts}; expected a power above 0")
+    content = replace(read_content(folder), watts=watts)
     path = output or folder / (PAGE if format == "html" else WEEKLY)
     if format == "html":
         write_whole(path, report_page(content, language or "en", questions))

@@ -155,11 +155,21 @@ class BlockSampler:
         own = sum(map(filled, self._lead + self._blocks))
         return own + sum(replay.tokens for replay in self._replays)
 
+    @property
+    def blocks(self) -> int:
+        """Blocks of one epoch of all processes, before those are left out that do not divide."""
+        return len(self._lead) + len(self._blocks)
+
+    @property
+    def padding_share(self) -> float:
+        """Share of an epoch's positions that are padding, 0 to 1."""
+        return 1 - self.tokens / max(1, self.blocks * self.block_size)
+
     def __str__(self) -> str:
-        blocks = len(self._lead) + len(self._blocks)
         replayed = sum(replay.tokens for replay in self._replays)
-        padding = 1 - self.tokens / max(1, blocks * self.block_size)
-        text = f"{blocks:,} blocks of {self.block_size} tokens ({padding:.1%} padding)"
+        text = (
+            f"{self.blocks:,} blocks of {self.block_size} tokens ({self.padding_share:.1%} padding)"
+        )
         return text + (f", {replayed / self.tokens:.0%} of them replay" if replayed else "")
 
     def _settings(self) -> dict[str, int]:

@@ -18,12 +18,16 @@ from animelm.data.batches.mixing import (
     repeats_per_epoch,
     training_loader,
 )
+from animelm.data.batches.sampler import BlockSampler
 from animelm.data.domain import DataPaths, DomainData, Shares, SourceName
+from animelm.data.doubtful import about_answers, about_suspects
 from animelm.data.held_out import DEFAULT_SPLIT, DOMAIN_SETS, TRAINED, SplitSettings
+from animelm.data.held_out_list import held_out_lines
 from animelm.data.small_data import (
     batches_shown,
     few_questions,
     few_steps,
+    much_padding,
     without_short_keys,
 )
 from animelm.data.sources.folder_files import FolderSetting, weighted_folders
@@ -94,7 +98,8 @@ class DomainDataModule(L.LightningDataModule):
         validation_share: Share of the articles, 0 to 1, that are held out.
         seed: Decides what is held out, and the order of training.
         questions_per_batch: Questions that are answered together.
-        questions_per_set: Questions of each held-out set that validation asks. Default: all.
+        questions_per_set: Questions of each held-out set that validation and test ask. Default:
+            all.
         trained_questions: Questions of training, at most, that validate and test ask as well. What
             they recall of them is shown beside the held-out sets.
         answer_from: Where a question's prompt ends. final: where the answer begins, as it is
@@ -231,6 +236,15 @@ class DomainDataModule(L.LightningDataModule):
         )
 
     @property
+    def held_out_list(self) -> str:
+        """Every held-out fact and article by name, as the lines of ``held_out.jsonl``."""
+        articles = {
+            self._shown(name): corpus.validation_titles
+            for name, corpus in self.data.held_out_articles.items()
+        }
+        return "".join(held_out_lines(self.data.questions, articles, self._shown))
+
+    @property
     def records_for_scoring(self) -> list[QARecord]:
         """Every record, trained on or held out: distractors are found among them."""
         return [*self.data.records, *self.data.general_records]
@@ -262,8 +276,13 @@ class DomainDataModule(L.LightningDataModule):
                 "that are asked in two wordings or more), or give more questions. `python -m "
                 "animelm questions check` shows what is held out of a file"
             )
-        if text := without_short_keys(self.data.records):
-            rank_zero_warn(text)
+        for about in (
+            without_short_keys(self.data.records),
+            about_answers(self.data.records),
+            about_suspects(questions),
+        ):
+            if about:
+                rank_zero_warn(about)
         for name, records in asked.items():
             if text := few_questions(self._shown(name), records):
                 rank_zero_warn(text)
@@ -291,6 +310,8 @@ class DomainDataModule(L.LightningDataModule):
             world_size=world_size,
         )
         rank_zero_info(f"{_counts(sources)}: {loader.sampler}")
+        if text := self._about_padding(loader.sampler, sources):
+            rank_zero_info(text)
         if (run := self.trainer) is not None:
             batches, text = batches_shown(len(loader), run.limit_train_batches)
             if text:
@@ -298,6 +319,8 @@ class DomainDataModule(L.LightningDataModule):
             limits = (run.accumulate_grad_batches, run.max_epochs, run.max_steps)
             if text := few_steps(batches, *limits):
                 rank_zero_warn(text)
+        if "articles" in wanted and (text := self.data.about_unrehearsed()):
+            rank_zero_warn(text)
         for name, source in sources.items():
             if not len(source.chosen):
                 rank_zero_warn(
@@ -305,6 +328,19 @@ class DomainDataModule(L.LightningDataModule):
                     f"{_WITHOUT[name]}"
                 )
         return loader
+
+    def _about_padding(
+        self, sampler: BlockSampler, sources: Mapping[SourceName, TrainingSource]
+    ) -> str:
+        lengths = [source.lengths[source.chosen] for source in sources.values()]
+        longest = max(int(each.max(initial=0)) for each in lengths)
+        return much_padding(
+            sampler.blocks,
+            self.block_size,
+            sampler.tokens,
+            _counts({self.epoch: sources[self.epoch]}),
+            min(longest, self.block_size),
+        )
 
     def _capped(self, sources: Mapping[SourceName, TrainingSource]) -> list[TrainingSource]:
         """The sources, none of which an epoch draws too often; a warning says what was lowered."""
@@ -328,11 +364,11 @@ class DomainDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> list[PackedLoader | QuestionLoader]:
         """Blocks of held-out articles, and the dev questions, ``questions_per_set`` at most."""
-        return self._loaders(self.data.questions.dev, self.questions_per_set)
+        return self._loaders(self.data.questions.dev)
 
     def test_dataloader(self) -> list[PackedLoader | QuestionLoader]:
-        """Blocks of held-out articles, and all test questions."""
-        return self._loaders(self.data.questions.test, None)
+        """Blocks of held-out articles, and the test questions, ``questions_per_set`` at most."""
+        return self._loaders(self.data.questions.test)
 
     def predict_dataloader(self) -> list[PackedLoader | QuestionLoader]:
         """Every held-out question on the domain, to be answered without scores.
@@ -353,10 +389,10 @@ class DomainDataModule(L.LightningDataModule):
         }
 
     def _loaders(
-        self, sets: Mapping[str, Sequence[QARecord]], count: int | None
+        self, sets: Mapping[str, Sequence[QARecord]]
     ) -> list[PackedLoader | QuestionLoader]:
         """Held-out articles and questions; after training, some trained questions as well."""
-        loaders = self._article_loaders() + self._question_loaders(sets, count)
+        loaders = self._article_loaders() + self._question_loaders(sets, self.questions_per_set)
         fitting = self.trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
         trains_questions = self.epoch == "questions" or self.shares.questions > 0
         trained = self.data.questions.train

@@ -1,7 +1,7 @@
 """Records out of what files of questions say, and what can be derived from it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from animelm.data.sources.formats.asked import Asked, Turn
 
 # What is derived where a row does not give it.
 _FIELDS = frozenset(("id", "work", "fact", "direction", "wording", "keys"))
+Values = Callable[[Collection[str]], Mapping[str, Collection[str]]]
 _SHARING = 50  # questions, at most, that say what an answer repeats: thousands answer yes
 _PLACE = "{}"  # stands for the work's name in a wording
 
@@ -45,7 +46,11 @@ class Derived:
     rows: tuple[int, ...]
 
 
-def derive(asked: Sequence[Asked], names: Callable[[], Collection[str]]) -> list[Derived]:
+def derive(
+    asked: Sequence[Asked],
+    names: Callable[[], Collection[str]],
+    values: Values = lambda _: {},
+) -> list[Derived]:
     """Makes records of questions, deriving what the files do not say.
 
     The answers of one question, whatever its width, case and punctuation, become one record.
@@ -54,6 +59,8 @@ def derive(asked: Sequence[Asked], names: Callable[[], Collection[str]]) -> list
         asked: the rows of all files.
         names: gives the titles of the articles on the domain; asked for only where a work or a key
             is missing.
+        values: gives the values of the infoboxes of articles by their titles; asked for only the
+            works of questions without keys.
     """
     merged = _merged(asked)
     if not any(_FIELDS - set(row.given) for row in asked):
@@ -65,9 +72,20 @@ def derive(asked: Sequence[Asked], names: Callable[[], Collection[str]]) -> list
     for m, work in zip(merged, works, strict=True):
         for answer in m.answers:
             sharing[work, answer].append(m.question)
+    keyless = {
+        work
+        for m, work in zip(merged, works, strict=True)
+        if work is not None and "keys" not in m.given
+    }
+    told = values(keyless) if keyless else {}
     keys = [
         m.given.get("keys")
-        or derive_keys([m.question, *sharing[work, m.answers[0]][:_SHARING]], m.answers, titles)
+        or derive_keys(
+            [m.question, *sharing[work, m.answers[0]][:_SHARING]],
+            m.answers,
+            titles,
+            told.get(work, ()) if work is not None else (),
+        )
         for m, work in zip(merged, works, strict=True)
     ]
     facts = find_facts(

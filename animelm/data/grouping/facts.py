@@ -6,6 +6,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from animelm.data.grouping.keys import is_sentence
+from animelm.data.grouping.names import Names
+from animelm.data.grouping.rewordings import ALIKE, Wordings
 from animelm.data.grouping.text import (
     asked_core,
     key_of,
@@ -23,6 +25,9 @@ _NUMBER = re.compile(
     r"(?:年|月|日|時|分|秒|回|話|巻|人|歳|才|円|位|番|個|つ|本|作|期|世紀|代|度|曲|名|部|章|頃|ごろ|以上|以下|"
     r"[a-z%]{1,3}|[\d〇一二三四五六七八九十百千万億兆]+)*"
 )
+_DATE = re.compile(r"年\d+月")
+_SAME_DATE = 0.1
+_SAME_NUMBER = 0.5
 _CONTENT = re.compile(r"[一-鿿々ァ-ヴー]{2}")
 _OVERLAP = 2  # characters that a subject has at least
 
@@ -52,9 +57,10 @@ def find_facts(questions: Sequence[Question]) -> list[int]:
     """For each question the number of the first question on the same fact.
 
     Questions are joined that the file gives one fact; that differ only in the words at their end;
-    that have work and answer in common; or that ask for the work where another asks for its value,
-    in words of the same relation. An answer alone joins nothing, and neither does yes or no, a
-    number or a date. The turns of one conversation stay together.
+    that have work and answer in common; that share a key and most of what they are about; or that
+    ask for what another one names and name what it asks for, in words of the same relation. An
+    answer alone joins nothing. A number or a date joins questions on one work in words of the same
+    relation, yes or no never. The turns of one conversation stay together.
     """
     unions: Unions[int] = Unions()
     seen: dict[Hashable, int] = {}
@@ -63,7 +69,9 @@ def find_facts(questions: Sequence[Question]) -> list[int]:
         for mark in _marks(question):
             unions.join(number, seen.setdefault(mark, number))
     _join_by_key(questions, unions)
+    _join_rewordings(questions, unions)
     _join_directions(questions, unions)
+    _join_mirrored(questions, unions)
     return [unions.of(number) for number in range(len(questions))]
 
 
@@ -76,7 +84,7 @@ def _marks(question: Question) -> list[Hashable]:
         return [*marks, ("fact", question.fact)]
     work = key_of(question.work) if question.work else None
     marks.append(("wording", work, asked_core(question.question)))
-    if question.keys and all(key_of(key) in _YES_OR_NO for key in question.keys):
+    if question.keys and all(map(is_yes_or_no, question.keys)):
         return marks
     for answer in question.answers:
         body = without_copula(answer)
@@ -92,10 +100,14 @@ def _marks(question: Question) -> list[Hashable]:
     return marks
 
 
+def is_yes_or_no(answer: str) -> bool:
+    """Whether an answer is yes or no."""
+    return key_of(answer) in _YES_OR_NO
+
+
 def joins_nothing(answer: str) -> bool:
     """Whether an answer is yes, no, a number or a date, which many facts share."""
-    key = key_of(answer)
-    return key in _YES_OR_NO or bool(_NUMBER.fullmatch(key))
+    return is_yes_or_no(answer) or bool(_NUMBER.fullmatch(key_of(answer)))
 
 
 def _subject(body: str, question: Question) -> str | None:
@@ -109,20 +121,84 @@ def _subject(body: str, question: Question) -> str | None:
 
 
 def _join_by_key(questions: Sequence[Question], unions: Unions[int]) -> None:
-    """Joins questions on a work with the same key, in words of the same relation."""
+    """Joins questions on a work with the same key, in words of the same relation.
+
+    Of a number or a date, which two facts of a work may share, most of these words are needed.
+    """
     by_key: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for number, question in enumerate(questions):
         if question.work is None or question.fact is not None or _is_reverse(question):
             continue
         for key in question.keys:
-            if not joins_nothing(key) and key_of(key) not in key_of(question.question):
+            if not is_yes_or_no(key) and key_of(key) not in key_of(question.question):
                 by_key[key_of(question.work), key_of(key)].append(number)
-    for numbers in by_key.values():
+    for (_, key), numbers in by_key.items():
+        needed = _SAME_NUMBER if joins_nothing(key) else 0.0
         firsts = list(dict.fromkeys(map(unions.of, numbers)))
         for i, one in enumerate(firsts):
             for other in firsts[:i]:
-                if _relation(questions[one]) & _relation(questions[other]):
+                if _shared(_relation(questions[one]), _relation(questions[other])) > needed:
                     unions.join(one, other)
+
+
+def _shared(one: set[str], other: set[str]) -> float:
+    """The share of the smaller relation that stands in the other one."""
+    return len(one & other) / max(1, min(len(one), len(other)))
+
+
+def _join_rewordings(questions: Sequence[Question], unions: Unions[int]) -> None:
+    """Joins questions with one key on one thing, whether or not their work is known."""
+    keys = [(question.keys or question.answers)[0] for question in questions]
+    wordings = Wordings([question.question for question in questions], keys)
+    by_key: defaultdict[str, list[int]] = defaultdict(list)
+    for number, question in enumerate(questions):
+        if question.fact is None:
+            for key in dict.fromkeys(map(key_of, question.keys)):
+                if not is_yes_or_no(key) and key not in key_of(question.question):
+                    by_key[key].append(number)
+    for key, numbers in by_key.items():
+        for one, other in wordings.pairs_on_one_thing(numbers):
+            if (
+                unions.of(one) != unions.of(other)
+                and not _on_two_works(questions[one], questions[other])
+                and wordings.similarity(one, other) >= ALIKE
+                and wordings.same_relation(one, other) >= _relation_needed(key)
+            ):
+                unions.join(one, other)
+
+
+def _relation_needed(key: str) -> float:
+    """How much of the relation two questions must share: a day or month is rarely two facts'."""
+    if not joins_nothing(key):
+        return 0.0
+    return _SAME_DATE if _DATE.search(key) else ALIKE
+
+
+def _on_two_works(one: Question, other: Question) -> bool:
+    works = {key_of(question.work) for question in (one, other) if question.work}
+    return len(works) > 1
+
+
+def _join_mirrored(questions: Sequence[Question], unions: Unions[int]) -> None:
+    """Joins two questions whose work is not known, each of which names the other one's key."""
+    by_key: defaultdict[str, list[int]] = defaultdict(list)
+    for number, question in enumerate(questions):
+        if question.work is None and question.fact is None:
+            for key in question.keys:
+                if not joins_nothing(key) and key_of(key) not in key_of(question.question):
+                    by_key[key].append(number)
+    keys = Names(by_key)
+    for number, question in enumerate(questions):
+        if question.work is not None or question.fact is not None:
+            continue
+        for key in keys.all_in(question.question):
+            for other in by_key[key]:
+                if (
+                    unions.of(number) != unions.of(other)
+                    and any(occurs(own, questions[other].question) for own in question.keys)
+                    and _relation(question) & _relation(questions[other])
+                ):
+                    unions.join(number, other)
 
 
 def _join_directions(questions: Sequence[Question], unions: Unions[int]) -> None:

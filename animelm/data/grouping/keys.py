@@ -1,11 +1,13 @@
 """Short keys of full-sentence answers: what all answers share and the question does not hold."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
 from animelm.data.grouping.names import Names
 from animelm.data.grouping.text import (
+    first_sentence,
+    has_several_sentences,
     is_word,
     key_of,
     occurs,
@@ -17,7 +19,8 @@ from animelm.data.grouping.text import (
 
 _LONGEST = 30  # characters of a short key
 _YES_OR_NO = re.compile(r"(はい|いいえ|yes|no)(?=$|[、。,.\s])", re.IGNORECASE)
-_TOPIC = re.compile(r"^(?:(?:.*の)?(?:答え|正解|回答)|それ|これ)は、?", re.DOTALL)
+_TOPIC = re.compile(r"^(?:.*の)?(?:答え|正解|回答)は、?", re.DOTALL)
+_POINTER = re.compile(r"^(?:それ|これ)は、?")
 _CLAUSE = re.compile(r"[をがでに].*[たるいのなすくうり]")
 _CHOICE = re.compile(r"どちら|どっち|どれ|いずれ|どの")
 _NO_NAMES = Names(())
@@ -38,27 +41,40 @@ _TOPIC_MARKS = frozenset("はがを")
 
 
 def derive_keys(
-    questions: Sequence[str], answers: Sequence[str], names: Names = _NO_NAMES
+    questions: Sequence[str],
+    answers: Sequence[str],
+    names: Names = _NO_NAMES,
+    values: Collection[str] = (),
 ) -> tuple[str, ...]:
     """The short accepted answers; empty where none can be told from the rest of the sentences.
 
     - An answer that is no sentence about what was asked is a key as it is, without です.
     - Of a question that offers several quoted names, the one that every answer names.
     - What an answer says of a topic that it repeats from the question (…は…です).
+    - The one value of the work's infobox that every answer holds and the question does not.
     - A known name that every answer holds and the question does not.
     - Else the part that all answers share and the question does not hold, cut at particles: a
       quoted name first, then the last part, which Japanese puts the news in.
+
+    Of an answer of several sentences only the first counts, and only what it says of the question's
+    topic, or a name: which of the others answers is not known. A value of the infobox may stand in
+    any of them.
 
     Args:
         questions: the question, and others that have an answer in common with it.
         answers: its accepted answers.
         names: known names, such as titles of articles.
+        values: values of the infobox of the work's article.
     """
     question = questions[0]
-    bodies = [_TOPIC.sub("", without_copula(answer)) for answer in answers]
+    several = any(map(has_several_sentences, answers))
+    bodies = [_body(first_sentence(answer)) for answer in answers]
     if all(_YES_OR_NO.match(answer.strip()) for answer in answers):
         return _distinct(_YES_OR_NO.match(answer.strip())[1] for answer in answers)  # type: ignore[index]
     short = [not is_sentence(body, question) for body in bodies]
+    value = _only_value(values, question, answers)
+    if several and len(answers) == 1 and short[0]:
+        return (value,) if value else ()
     if all(short):
         return _distinct(unquoted(b) for b in bodies) if max(map(len, bodies)) <= _LONGEST else ()
     if any(short):
@@ -75,13 +91,36 @@ def derive_keys(
         return (min(said, key=len),)
     if all(predicates):
         return _distinct(predicates)
+    if value:
+        return (value,)
     named = names.longest_in(bodies[0], without=question)
     if named and all(occurs(named, body) for body in bodies):
         return (named,)
+    if several and len(answers) == 1:
+        return ()
     if shared := _news(questions, bodies):
         return (shared,)
     each = [_news(questions, [body]) for body in bodies]
     return _distinct(each) if len(bodies) > 1 and all(each) else ()
+
+
+def _body(answer: str) -> str:
+    """What an answer says, without です at its end and without 答えは or それは before it."""
+    body = without_copula(answer)
+    if body != answer.strip().rstrip("。"):  # else the これは of a title
+        body = _POINTER.sub("", body)
+    return _TOPIC.sub("", body)
+
+
+def _only_value(values: Collection[str], question: str, answers: Sequence[str]) -> str | None:
+    """The value that all answers hold and the question does not, if it is the only one."""
+    found = [
+        value
+        for value in values
+        if not occurs(value, question) and all(occurs(value, answer) for answer in answers)
+    ]
+    whole = [v for v in found if not any(v != other and occurs(v, other) for other in found)]
+    return whole[0] if len(whole) == 1 else None
 
 
 def is_sentence(body: str, question: str) -> bool:

@@ -30,11 +30,19 @@ class Names:
             text: the text.
             without: a text whose names are not meant.
         """
-        found = (name for name in self._all_in(text) if occurs(name, text))
-        names = [name for name in found if not occurs(name, without)]
+        names = [name for name in self.all_in(text) if not occurs(name, without)]
         return max(names, key=len) if names else None
 
-    def _all_in(self, text: str) -> Iterator[str]:
+    def separate_in(self, text: str) -> list[str]:
+        """The names in a text of which none is a part of a longer one, each once, in order."""
+        if not len(self._automaton):
+            return []
+        found = (name for _, name in self._automaton.iter_long(folded(text)))
+        return [name for name in dict.fromkeys(found) if occurs(name, text)]
+
+    def all_in(self, text: str) -> Iterator[str]:
+        """The names in a text, in the order of their ends; none that divides a word."""
         if len(self._automaton):
             for _, name in self._automaton.iter(folded(text)):
-                yield name
+                if occurs(name, text):
+                    yield name

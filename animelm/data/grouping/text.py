@@ -13,6 +13,14 @@ _SENTENCE = re.compile(r"。.|\n")
 _UNITS = re.compile(r"[ァ-ヴヷ-ヺー]+|[a-z\u00df-\u024f]+|\d+(?:[.,]\d+)*|\s+|.", re.DOTALL)
 _WORD = re.compile(r"[ァ-ヴヷ-ヺーa-z\u00df-\u024f\d]")
 
+# The end of a sentence before another one. A title may hold one: a particle goes on after it, and
+# what stands in 「」 or 『』 is not divided.
+_BOUNDARY = re.compile(
+    r"[。！？!?](?=[^のはがをにでともへや、。！？!?」』)）\s])|[。！？!?]\s+(?=\S)|(?<![、,])\n\s*(?=\S)|"
+    r"(?<=[a-z0-9)]{4})\.\s+(?=[A-Z])"
+)
+_IN_QUOTES = re.compile(r"「[^「」]*」|『[^『』]*』")
+
 _COPULA = re.compile(
     r"(?:なの|なん)?(?:です|でした|でしょう|だった|である|であった|だ|になります|となります|"
     r"となっています|といいます|と言います|という|と呼ばれています|だと思います)(?:ね|よ)?$"
@@ -43,6 +51,19 @@ def quoted_names(text: str) -> list[str]:
         for name in map(str.strip, names)
         if name and len(name) <= _LONGEST_NAME and not _SENTENCE.search(name)
     ]
+
+
+def first_sentence(text: str) -> str:
+    """The text up to the end of its first sentence."""
+    text = text.strip()
+    outside = _IN_QUOTES.sub(lambda match: "・" * len(match[0]), text)
+    end = _BOUNDARY.search(outside)
+    return text[: end.end()].strip() if end else text
+
+
+def has_several_sentences(text: str) -> bool:
+    """Whether another sentence follows the first one."""
+    return first_sentence(text) != text.strip()
 
 
 def unquoted(text: str) -> str:

@@ -1,11 +1,14 @@
 """The work that each question is about: a title of the corpus, or a name in 「」 or 『』."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from animelm.data.grouping.names import Names
 from animelm.data.grouping.text import (
+    folded,
     key_of,
     occurs,
     quoted_names,
@@ -33,6 +36,7 @@ _ASKS_FOR_A_WORK = (
 )
 # A name that is quoted beside so many others is what they share, such as a magazine; no work.
 _SHARED_BY = 5
+_SIDE_BY_SIDE = re.compile(r"\s*(?:と|や|か|、|,|・|&|/|および|または| and | or )\s*")
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,10 @@ class Texts:
 def find_works(asked: Sequence[Texts], titles: Names) -> list[str | None]:
     """The work of each question; None where nothing names one.
 
-    Works that one question quotes together are one, so that no question on a work that training
-    never asks about is asked beside another work.
+    Works that one question names together are one, so that no question on a work that training
+    never asks about is asked beside another work. An answer says which work is meant only where its
+    question names none; of several works in it all count if the question asks for works, else the
+    first one does.
 
     Args:
         asked: the questions.
@@ -68,9 +74,10 @@ class _Works:
         self._asked = asked
         self._titles = titles
         self._quoted = [quoted_names(each.question) for each in asked]
+        self._titled = [self._titles_in(each.question) for each in asked]
         self._in_answers = [_common(map(quoted_names, each.answers)) for each in asked]
         partners: defaultdict[str, set[str]] = defaultdict(set)
-        for names in self._quoted:
+        for names in (*self._quoted, *self._titled):
             for name in names:
                 partners[key_of(name)].update(map(key_of, names))
         self._shared = {name for name, others in partners.items() if len(others) > _SHARED_BY}
@@ -103,25 +110,51 @@ class _Works:
         each = self._asked[number]
         if each.work:
             return [each.work]
-        quoted = self._quoted[number]
-        if titled := [name for name in quoted if name in self._titles]:
-            return titled
-        for text in (each.question, *each.answers):
-            if (title := self._titles.longest_in(text)) is not None:
-                return [title]
+        quoted, titled = self._quoted[number], self._titled[number]
+        if titled:
+            return self._not_shared(titled)
+        asks = any(word in each.question for word in _ASKS_FOR_A_WORK)
+        if titles := [title for a in each.answers for title in self._titles_in(a)]:
+            return titles if asks else titles[:1]
         if quoted:
-            return [name for name in quoted if key_of(name) not in self._shared] or quoted[:1]
+            return self._not_shared(quoted)
         named = self._in_answers[number]
         for name in named:
             if occurs(name, each.question):
                 return [name]
+        if asks and named:
+            return named
         for name in named:
-            if name in self._known or any(word in each.question for word in _ASKS_FOR_A_WORK):
+            if name in self._known:
                 return [name]
         if unmarked := self._known.longest_in(each.question):
             return [unmarked]
         replies = [unquoted(without_copula(answer)) for answer in each.answers]
         return [reply for reply in replies[:1] if reply in self._known]
+
+    def _titles_in(self, text: str) -> list[str]:
+        """Titles in a text: those in quotes, else the longest and those side by side with it."""
+        if quoted := [name for name in quoted_names(text) if name in self._titles]:
+            return quoted
+        longest = self._titles.longest_in(text)
+        if longest is None:
+            return []
+        beside = _SIDE_BY_SIDE.split(folded(text))
+        others = [name for name in self._titles.separate_in(text) if name != longest]
+        return [longest, *(name for name in others if _stands_beside(name, longest, beside))]
+
+    def _not_shared(self, names: list[str]) -> list[str]:
+        return [name for name in names if key_of(name) not in self._shared] or names[:1]
+
+
+def _stands_beside(name: str, other: str, parts: Sequence[str]) -> bool:
+    """Whether two names stand in neighboring parts of a text that is divided at と and the like."""
+    first, second = folded(name), folded(other)
+    return any(
+        one.endswith(a) and next_one.startswith(b)
+        for one, next_one in pairwise(parts)
+        for a, b in ((first, second), (second, first))
+    )
 
 
 def _common(lists: Iterable[list[str]]) -> list[str]:

@@ -1,10 +1,10 @@
 """Question-answer records, and reading them from several formats."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from animelm.data.grouping.derive import Derived, derive
+from animelm.data.grouping.derive import Derived, Values, derive
 from animelm.data.sources import parquet
 from animelm.data.sources.formats.asked import Asked, Row, Turn
 from animelm.data.sources.formats.columns import DIRECTIONS, Columns
@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".txt", parquet.SUFFIX)
+_SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class QARecord:
         derived: names of the fields that were derived, because the file does not give them.
         whole_answers: whether the keys are the answers as they are, because no shorter ones are
             given or could be derived.
+        places: file and line, or row, of each row that the question was made of.
     """
 
     id: str
@@ -64,6 +66,7 @@ class QARecord:
     weight: int = 1
     derived: tuple[str, ...] = ()
     whole_answers: bool = False
+    places: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def work_is_known(self) -> bool:
@@ -114,6 +117,7 @@ def read_qa(
     domain: str = "anime",
     columns: Columns = Columns(),  # noqa: B008 (frozen)
     names: Callable[[], Collection[str]] = tuple,
+    values: Values = lambda _: {},
 ) -> list[QARecord]:
     """Reads question-answer records.
 
@@ -141,6 +145,8 @@ def read_qa(
         columns: names of columns, where they are not the usual ones.
         names: gives the titles of the articles on the domain, among which works are found; asked
             for only where a file does not name them.
+        values: gives the values of the infoboxes of these articles, by title; among them short keys
+            are found.
 
     Returns:
         The records in the order of the files; at least one.
@@ -161,11 +167,19 @@ def read_qa(
         asked += found
         weights += [file.weight] * len(found)
     _refuse_doubled_ids(asked)
-    derived = derive(asked, names)
-    return [_record(each, domain, max(weights[i] for i in each.rows)) for each in derived]
+    derived = derive(asked, names, values)
+    return [
+        _record(
+            each,
+            domain,
+            max(weights[i] for i in each.rows),
+            tuple(dict.fromkeys(asked[i].where for i in each.rows)),
+        )
+        for each in derived
+    ]
 
 
-def _record(derived: Derived, domain: str, weight: int) -> QARecord:
+def _record(derived: Derived, domain: str, weight: int, places: tuple[str, ...]) -> QARecord:
     return QARecord(
         id=derived.id,
         work=derived.work,
@@ -181,6 +195,7 @@ def _record(derived: Derived, domain: str, weight: int) -> QARecord:
         weight=weight,
         derived=derived.derived,
         whole_answers=derived.whole_answers,
+        places=places,
     )
 
 
@@ -192,12 +207,16 @@ def _files(given: Path) -> list[Path]:
     if not path.exists():
         raise UserError(f"{path}: no such file; expected questions and answers")
     if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"{path}: expected a file name that ends in {', '.join(SUFFIXES)}")
+        table = path.suffix.lower() in _SPREADSHEETS
+        hint = "; save the sheet as CSV UTF-8" if table else ""
+        raise UserError(f"{path}: expected a file name that ends in {', '.join(SUFFIXES)}{hint}")
     return [path]
 
 
 def question_files_in(folder: Path) -> list[Path]:
-    """The files of questions in a folder and those below it, sorted, without hidden ones.
+    """The files of questions in a folder and those below it, sorted.
+
+    Hidden ones, and those that an office program writes beside an open file, are left out.
 
     Raises:
         UserError: there are none.
@@ -207,7 +226,7 @@ def question_files_in(folder: Path) -> list[Path]:
         for file in folder.rglob("*")
         if file.is_file()
         and file.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and not any(part.startswith((".", "~$")) for part in file.relative_to(folder).parts)
     )
     if not files:
         raise UserError(f"{folder}: is a folder without files of questions ({', '.join(SUFFIXES)})")
@@ -241,10 +260,10 @@ def _parquet_rows(shard: Path, columns: Columns) -> Iterator[Row]:
 
 def _require_named(columns: Columns, asked: Sequence[Asked], path: Path) -> None:
     """Raises a UserError if a column is named that no question has."""
-    for field, name in columns.named.items():
-        if field not in ("question", "answer") and not any(field in each.given for each in asked):
+    for key, name in columns.named.items():
+        if key not in ("question", "answer") and not any(key in each.given for each in asked):
             raise UserError(
-                f"{path}: no question has {name!r}, which columns.{field} names; name the column "
+                f"{path}: no question has {name!r}, which columns.{key} names; name the column "
                 "as it is in the file"
             )
 

@@ -72,7 +72,12 @@ class ArticleCorpus:
     @property
     def held_out_titles(self) -> set[str]:
         """The titles of the held-out articles, as ``text_key`` gives them."""
-        return {text_key(self.titles[i]) for i in np.concatenate(self.validation)}
+        return set(map(text_key, self.validation_titles))
+
+    @property
+    def validation_titles(self) -> list[str]:
+        """The titles of the held-out articles, each once, in their order."""
+        return list(dict.fromkeys(self.titles[i] for i in np.concatenate(self.validation)))
 
     def held_out_blocks(
         self,

@@ -198,6 +198,16 @@ class ChatFormat:
                 prompts[i] = self._turns.prompt(turns, final=answer_from == "final")
         return prompts
 
+    def encode_turns(self, turns: Sequence[Turn], answer_from: AnswerFrom = "final") -> list[int]:
+        """Token ids of the prompt of a conversation, whose last message is the user's.
+
+        Raises:
+            UserError: the template leaves out a message.
+        """
+        if len(turns) == 1:
+            return self.encode_prompt(turns[0].text, answer_from)
+        return self._turns.prompt(turns, final=answer_from == "final")
+
     def _turn(self, record: QARecord, thoughts: str, answer: str) -> Document:
         turns = [*record.history, Turn("user", record.question)]
         try:

@@ -38,6 +38,7 @@ def comparison_identity(
         ],
         "questions": _plain(settings.sets),
         "questions_per_set": settings.questions_per_set,
+        "trained_questions": settings.trained_questions,
         "split": asdict(split),
         "settings": {name: getattr(settings, name) for name in _SETTINGS},
     }

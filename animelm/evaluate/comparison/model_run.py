@@ -158,16 +158,19 @@ class ModelRun:
             ]
             found = preferences(self._loaded, self._chat, asked)
             self._journal.add(
-                _preferring(self._chosen(name, record, preference), preference)
-                for record, preference in zip(members, found, strict=True)
+                _preferring(self._chosen(name, record, names, preference), preference)
+                for record, names, preference in zip(members, choices, found, strict=True)
             )
             self._progress(len(members))
 
-    def _chosen(self, name: str, record: QARecord, preference: Preference) -> Result:
+    def _chosen(
+        self, name: str, record: QARecord, choices: Sequence[str], preference: Preference
+    ) -> Result:
         right = float(preference.likeliest in record.answers)
         answer = Answer(record, name, preference.likeliest, reached_end=True)
-        scores = Scores(right, right, right)
-        return make_result(self._model.name, answer, scores, self._seed, self._model.run)
+        scores = Scores(right, right, right, right)
+        result = make_result(self._model.name, answer, scores, self._seed, self._model.run)
+        return replace(result, choices=len(choices))
 
     def _measure(self, comparable: bool) -> None:
         """Perplexities and the routers' choices on held-out articles; parameters of the adapter."""

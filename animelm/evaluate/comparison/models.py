@@ -3,17 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from animelm.data.tokenization.chat import AnswerFrom
 from animelm.errors import UserError
 from animelm.evaluate.settings import AnswerFromSetting, CompareSettings, resolve_answer_from
+from animelm.model.checkpoint.exported import EXPORT_RECORD, whole_export
+from animelm.model.lora.files import find_adapter
 from animelm.model.quantization.linear4bit import Quantization
-from animelm.provenance.record import read_record
+from animelm.provenance.record import RECORD_FILE, read_record
 
 RETRIEVAL = "retrieval"
 _FINE_TUNED = ("sft_only", "sft")
-_KEYS = ("adapter", "checkpoint", "quantization", "answer_from")
+_KEYS = ("adapter", "checkpoint", "quantization", "answer_from", "retrieval")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,18 @@ class ComparedModel:
     answer_from: AnswerFromSetting
     role: str | None = None
     retrieval: bool = False
+
+    @property
+    def trained(self) -> Path | None:
+        """The folder whose record says what the model was trained on; None for a base.
+
+        It is that of the adapter, or of an export that is a whole model.
+        """
+        if self.adapter is not None:
+            return self.adapter
+        folder = Path(self.checkpoint)
+        exported = (folder / RECORD_FILE).is_file() or (folder / EXPORT_RECORD).is_file()
+        return folder if exported else None
 
 
 def compared_models(settings: CompareSettings) -> list[ComparedModel]:
@@ -87,7 +101,7 @@ def answers_from(model: ComparedModel) -> AnswerFrom:
     if model.role is not None:
         fine_tuned = model.role in _FINE_TUNED
     else:
-        steps = read_record(model.adapter) if model.adapter else ()
+        steps = read_record(model.trained) if model.trained else ()
         fine_tuned = any(step.step == "sft" for step in steps)
     return resolve_answer_from(model.answer_from, fine_tuned)
 
@@ -102,9 +116,12 @@ def _read_models(settings: CompareSettings, name: str, given: Any) -> list[Compa
         raise UserError(
             f"models.{name}: {unknown[0]} is not a setting; expected {', '.join(_KEYS)}"
         )
-    quantization = values.get("quantization", settings.quantization)
+    quantization = values.get("quantization")
     answer_from = values.get("answer_from", settings.answer_from)
-    _require_one_of(f"models.{name}.quantization", quantization, get_args(Quantization))
+    if quantization is not None:
+        _require_one_of(f"models.{name}.quantization", quantization, get_args(Quantization))
+    retrieval = values.get("retrieval", False)
+    _require_one_of(f"models.{name}.retrieval", retrieval, (True, False))
     _require_one_of(f"models.{name}.answer_from", answer_from, get_args(AnswerFromSetting))
     folders = values.get("adapter")
     checkpoint = values.get("checkpoint", settings.base)
@@ -114,33 +131,35 @@ def _read_models(settings: CompareSettings, name: str, given: Any) -> list[Compa
         folders = [folders]
     if not folders or not all(isinstance(each, str | Path | None) for each in folders):
         raise UserError(f"models.{name}: expected a folder, or a list of folders")
+    places = [_place(name, folder, str(checkpoint)) for folder in folders]
     return [
-        _model(name, run, folder, str(checkpoint), quantization, answer_from)
-        for run, folder in enumerate(folders)
+        ComparedModel(
+            name,
+            run,
+            adapter,
+            whole,
+            quantization or whole_export(Path(whole)) or settings.quantization,
+            answer_from,
+            retrieval=retrieval,
+        )
+        for run, (adapter, whole) in enumerate(places)
     ]
 
 
-def _model(
-    name: str, run: int, folder: Any, checkpoint: str, quantization: Any, answer_from: Any
-) -> ComparedModel:
-    adapter = None if folder is None else Path(folder)
+def _place(name: str, folder: str | Path | None, checkpoint: str) -> tuple[Path | None, str]:
+    """The adapter and the checkpoint that a folder stands for."""
+    adapter = None if folder is None else find_adapter(Path(folder))
     if adapter is not None and not (adapter / "adapter_config.json").is_file():
+        whole_export(adapter)  # which says what a GGUF file is read by
         if not (adapter / "config.json").is_file():
             raise UserError(
                 f"models.{name}: {adapter}: expected the folder of an adapter "
                 "(adapter_config.json) or of a whole model (config.json)"
             )
         adapter, checkpoint = None, str(adapter)
-    return ComparedModel(
-        name,
-        run,
-        adapter,
-        checkpoint,
-        cast(Quantization, quantization),
-        cast(AnswerFromSetting, answer_from),
-    )
+    return adapter, checkpoint
 
 
-def _require_one_of(setting: str, value: Any, accepted: tuple[str, ...]) -> None:
-    if value not in accepted:
-        raise UserError(f"{setting} is {value!r}; expected one of {', '.join(accepted)}")
+def _require_one_of(setting: str, value: Any, accepted: tuple[Any, ...]) -> None:
+    if not any(value is each or (type(value) is str and value == each) for each in accepted):
+        raise UserError(f"{setting} is {value!r}; expected one of {', '.join(map(str, accepted))}")

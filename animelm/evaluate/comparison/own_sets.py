@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from animelm.data.held_out import QUESTION_SETS
+from animelm.data.held_out import DOMAIN_SETS, QUESTION_SETS, TRAINED
 from animelm.data.sources.qa import read_qa
 from animelm.data.split import subsample
 from animelm.errors import UserError
@@ -15,7 +15,10 @@ from animelm.evaluate.standard_sets import STANDARD_SETS, QuestionSet, read_stan
 _KEYS = ("file", "format", "domain", "questions")
 _RECORDS = "records"
 # Keys of a model in summary.json that are no sets.
-_RESERVED = (*QUESTION_SETS, "perplexity_anime", "perplexity_general")
+_RESERVED = (
+    *(TRAINED, *DOMAIN_SETS, *QUESTION_SETS),
+    *("perplexity_anime", "perplexity_general", "retrieval"),
+)
 
 
 def read_sets(settings: CompareSettings) -> dict[str, QuestionSet]:

@@ -22,7 +22,7 @@ from animelm.provenance.record import TrainingStep, read_record
 
 
 def require_trained_split(settings: CompareSettings) -> SplitSettings:
-    """The split with which all adapters of a comparison were trained.
+    """The split with which all adapters and exports of a comparison were trained.
 
     An adapter without a record, from another tool, is compared with the settings as given. Where no
     adapter has rehearsed anything general, no general subject counts as rehearsed.
@@ -31,32 +31,29 @@ def require_trained_split(settings: CompareSettings) -> SplitSettings:
         UserError: an adapter is missing, is not what its setting says, or was trained on another
             base, other data or with another split than the settings say.
     """
-    adapters = [model for model in compared_models(settings) if model.adapter is not None]
+    trained = [(model.trained, model) for model in compared_models(settings) if model.trained]
     records: dict[Path, tuple[TrainingStep, ...]] = {}
-    for model in adapters:  # before the base is loaded
-        assert model.adapter is not None
-        if not model.adapter.is_dir():
-            raise UserError(
-                f"{model.adapter}: no such folder; expected an adapter that a fit has written"
-            )
-        records[model.adapter] = read_record(model.adapter)
+    for folder, _ in trained:  # before the base is loaded
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; expected an adapter that a fit has written")
+        records[folder] = read_record(folder)
     recorded = recorded_split(records)
     if any(records.values()):
         data = record_paths(settings.data_paths)
-        bases = {model.adapter: model.checkpoint for model in adapters}
+        bases = {folder: model.checkpoint for folder, model in trained if model.adapter}
         hashes = {base: record_base(base) for base in set(bases.values())}
         for folder, steps in records.items():
-            require_same_base(folder, steps, hashes[bases[folder]])
+            if folder in bases:  # a whole model is on no base
+                require_same_base(folder, steps, hashes[bases[folder]])
             require_same_data(folder, steps, data)
             require_same_split(folder, steps, settings.given_split)
             for sentence in other_training_data(folder, steps, data):
                 warnings.warn(sentence, stacklevel=2)
-    for model in adapters:
-        assert model.adapter is not None
-        if records[model.adapter]:
-            _require_role(model, records[model.adapter])
+    for folder, model in trained:
+        if records[folder]:
+            _require_role(model, records[folder])
         else:
-            warnings.warn(without_record(model.adapter), stacklevel=2)
+            warnings.warn(without_record(folder), stacklevel=2)
     values = asdict(DEFAULT_SPLIT)
     if all(records.values()):  # also without adapters
         values["held_out_subjects"] = None

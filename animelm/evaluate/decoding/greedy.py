@@ -1,29 +1,31 @@
 """Greedy generation for many prompts, without computing what no answer needs.
 
-The beginning that all prompts share is computed once; prompts of equal length are read together,
-so that none is padded; only the last position has logits; rows that have ended leave the batch.
+The beginning that all prompts share is computed once; prompts of similar length are read together;
+only the last position has logits; rows that have ended leave the batch.
 
-Legend: N prompts, P tokens of the shared beginning, L longest prompt, B rows that still generate.
+Legend: N prompts, P tokens of the shared beginning, B rows that still generate, Q tokens of each.
 """
 
 import os
-from collections.abc import Collection, Sequence
-from typing import Any, cast
+from collections.abc import Collection, Iterator, Sequence
 
 import torch
-import torch.nn.functional as F
 from peft import PeftModel
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
+from transformers import PreTrainedModel
 
+from animelm.evaluate.decoding.cache import PADDING, GenerationCache
 from animelm.evaluate.decoding.kept_weights import dequantized_once
+from animelm.evaluate.decoding.last_position import last_position_alone
 
 CausalModel = PreTrainedModel | PeftModel
 
 # Rows leave when so many have ended: each time, the whole cache is copied.
 _LEAVING_SHARE = 0.125
-_LONGEST_GROUP = 64  # prompts of equal length that are read at once
+# Prompts that are read together: at most so many tokens, and the shortest no shorter than a share
+# of the longest, since the difference is padding.
+_MOST_TOKENS = 4096
+_SHORTEST = 0.8
 
 
 @torch.no_grad()  # not inference_mode: tensors that FSDP2 gathers in it cannot be trained
@@ -41,7 +43,7 @@ def generate_greedily(
         stop: tokens that end a continuation; they are its last token.
         max_new_tokens: longest continuation.
     """
-    with dequantized_once(model):
+    with dequantized_once(model), last_position_alone(model):
         outputs = _generate(model, prompts, stop, max_new_tokens)
     return [_until_stop(tokens, stop) for tokens in outputs]
 
@@ -81,16 +83,16 @@ class _Batch:
     """The rows that generate.
 
     Args:
-        cache: keys and values of what was read, [B, …].
-        mask: [B, L] int64, 0 on the padding at the left.
+        cache: what was read.
         rows: the prompt's number of each row.
         next_tokens: [B] the tokens generated last.
+        next_positions: [B] their positions.
     """
 
     def __init__(
-        self, cache: DynamicCache, mask: Tensor, rows: list[int], next_tokens: Tensor
+        self, cache: GenerationCache, rows: list[int], next_tokens: Tensor, next_positions: Tensor
     ) -> None:
-        self._cache, self._mask = cache, mask
+        self._cache, self._positions = cache, next_positions
         self.rows, self.next_tokens = rows, next_tokens
         self.generates = [True] * len(rows)
 
@@ -102,60 +104,40 @@ class _Batch:
             self.generates[place] = True
         if ended <= _LEAVING_SHARE * len(self.rows):
             return
-        kept = torch.tensor(live, device=self._mask.device)
-        self._cache.batch_select_indices(kept)
-        self._mask, self.next_tokens = self._mask[kept], self.next_tokens[kept]
+        kept = torch.tensor(live, device=self.next_tokens.device)
+        self._cache.keep(kept)
+        self.next_tokens, self._positions = self.next_tokens[kept], self._positions[kept]
         self.rows = [self.rows[place] for place in live]
         self.generates = [True] * len(live)
 
     def step(self, model: CausalModel) -> None:
         """Generates one token of each row."""
-        self._mask = F.pad(self._mask, (0, 1), value=1)
-        positions = self._mask.sum(1, keepdim=True) - 1
-        self.next_tokens = _last_token(
-            model,
-            input_ids=self.next_tokens[:, None],
-            attention_mask=self._mask,
-            position_ids=positions,
-            past_key_values=self._cache,
-        )
+        new = self._positions[:, None]
+        self.next_tokens = _last_token(model, self.next_tokens[:, None], new, self._cache)
+        self._positions = self._positions + 1
 
 
-def _last_token(model: CausalModel, **inputs: Any) -> Tensor:
-    """The likeliest token after each row."""
-    logits = model(**inputs, use_cache=True, logits_to_keep=1).logits  # [B, 1, V]
-    return logits[:, -1].argmax(-1)
+def _last_token(
+    model: CausalModel, tokens: Tensor, positions: Tensor, cache: GenerationCache
+) -> Tensor:
+    """Reads ``tokens`` [B, Q] at ``positions`` [B, Q]; returns each row's likeliest next token."""
+    inputs = cache.inputs(model.config, positions, model.dtype)
+    return model(input_ids=tokens, **inputs).logits[:, -1].argmax(-1)  # of [B, 1, V]
 
 
 def _read(model: CausalModel, prompts: Sequence[Sequence[int]]) -> _Batch:
-    """Reads all prompts; the caches of all lengths become one, padded at the left."""
+    """Reads all prompts, those of similar length together."""
     shared = _shared_beginning(prompts)
     order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
-    longest = len(prompts[order[-1]])
-    groups = _groups(prompts, order)
     beginning = _beginning(model, prompts[0][:shared])
-    keys_and_values: list[list[tuple[Tensor, Tensor]]] = []
-    tokens, masks = [], []
-    for group in groups:
-        cache = _repeated(model, beginning, len(group))
-        ids = torch.tensor([prompts[number][shared:] for number in group], device=model.device)
-        length = shared + ids.shape[1]
-        positions = torch.arange(shared, length, device=model.device).expand(len(group), -1)
-        mask = torch.ones(len(group), length, dtype=torch.int64, device=model.device)
-        tokens.append(
-            _last_token(
-                model,
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-            )
-        )
-        masks.append(F.pad(mask, (longest - length, 0)))
-        keys_and_values.append(_tensors(cache))
-    return _Batch(
-        _joined(model, keys_and_values, masks), torch.cat(masks), order, torch.cat(tokens)
-    )
+    caches, tokens = [], []
+    for group in _groups([len(prompts[number]) - shared for number in order]):
+        rests = [prompts[number][shared:] for number in order[group]]
+        caches.append(beginning.repeated(len(rests)))
+        ids, positions = _padded(rests, shared, model.device)
+        tokens.append(_last_token(model, ids, positions, caches[-1]))
+    lengths = torch.tensor([len(prompts[number]) for number in order], device=model.device)
+    return _Batch(GenerationCache.joined(caches), order, torch.cat(tokens), lengths)
 
 
 def _shared_beginning(prompts: Sequence[Sequence[int]]) -> int:
@@ -164,54 +146,33 @@ def _shared_beginning(prompts: Sequence[Sequence[int]]) -> int:
     return min(len(common), min(map(len, prompts)) - 1)
 
 
-def _groups(prompts: Sequence[Sequence[int]], order: Sequence[int]) -> list[list[int]]:
-    groups: list[list[int]] = []
-    for number in order:
-        same = groups and len(prompts[groups[-1][0]]) == len(prompts[number])
-        if not same or len(groups[-1]) == _LONGEST_GROUP:
-            groups.append([])
-        groups[-1].append(number)
-    return groups
+def _groups(lengths: Sequence[int]) -> Iterator[slice]:
+    """Slices of ascending ``lengths`` that are read together, padded to their longest."""
+    begin = 0
+    for number, length in enumerate(lengths):
+        rows = number - begin
+        if rows and (length * (rows + 1) > _MOST_TOKENS or lengths[begin] < _SHORTEST * length):
+            yield slice(begin, number)
+            begin = number
+    yield slice(begin, len(lengths))
 
 
-def _beginning(model: CausalModel, tokens: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
-    """Keys and values of each layer for the shared beginning, [1, …, P, …]; empty without one."""
-    if not tokens:
-        return []
-    cache = DynamicCache(config=model.config)
-    ids = torch.tensor([list(tokens)], device=model.device)
-    model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return _tensors(cache)
+def _padded(
+    rows: Sequence[Sequence[int]], first: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Tokens and positions from ``first`` on, [B, Q] each, padded at the left."""
+    longest = max(map(len, rows))
+    ids = [[0] * (longest - len(row)) + list(row) for row in rows]
+    positions = [
+        [PADDING] * (longest - len(row)) + list(range(first, first + len(row))) for row in rows
+    ]
+    return torch.tensor(ids, device=device), torch.tensor(positions, device=device)
 
 
-def _tensors(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
-    """Keys and values of each layer."""
-    layers = cast(list[DynamicLayer], cache.layers)
-    return [(cast(Tensor, layer.keys), cast(Tensor, layer.values)) for layer in layers]
-
-
-def _repeated(
-    model: CausalModel, beginning: list[tuple[Tensor, Tensor]], rows: int
-) -> DynamicCache:
-    cache = DynamicCache(config=model.config)
-    for layer, (keys, values) in enumerate(beginning):
-        cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), layer)
+def _beginning(model: CausalModel, tokens: Sequence[int]) -> GenerationCache:
+    """What all prompts begin with, as a cache of one row; empty without a shared beginning."""
+    cache = GenerationCache(torch.empty(1, 0, dtype=torch.int64, device=model.device))
+    if tokens:
+        ids, positions = _padded([tokens], 0, model.device)
+        _last_token(model, ids, positions, cache)
     return cache
-
-
-def _joined(
-    model: CausalModel,
-    groups: Sequence[Sequence[tuple[Tensor, Tensor]]],
-    masks: Sequence[Tensor],
-) -> DynamicCache:
-    """One cache of all groups. A sliding layer keeps no more than its window, here as well."""
-    longest = masks[0].shape[1]
-    joined = DynamicCache(config=model.config)
-    for layer in range(len(groups[0])):
-        parts = []
-        for side in (0, 1):
-            tensors = [group[layer][side] for group in groups]
-            padded = [F.pad(each, (0, 0, longest - each.shape[2], 0)) for each in tensors]
-            parts.append(torch.cat(padded))
-        joined.update(parts[0], parts[1], layer)
-    return joined

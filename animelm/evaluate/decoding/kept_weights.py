@@ -6,43 +6,62 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from animelm.model.quantization.packed_linear import PackedLinear
+from animelm.model.lora.linear import LoraLinear
+from animelm.model.moe.experts import Experts
+from animelm.model.moe.projection import AdaptedLinear, Projection, adapted_linear
 
-_LARGEST = 2**30  # bytes of all dequantized weights together
+_LARGEST = 2**30  # bytes of all kept weights together
 
 
 @contextmanager
 def dequantized_once(model: nn.Module, largest: int = _LARGEST) -> Iterator[None]:
     """Dequantizes each 4-bit weight once in the block, instead of in every forward pass.
 
-    The values are the same. A model whose weights would take more than ``largest`` bytes in fp32 is
-    left as it is.
+    In fp32 adapters are merged into the kept weights. A model whose weights would take more than
+    ``largest`` bytes in fp32 is left as it is.
     """
-    layers = [module for module in model.modules() if isinstance(module, PackedLinear)]
-    values = sum(layer.in_features * layer.out_features for layer in layers)
+    experts = [module for module in model.modules() if isinstance(module, Experts)]
+    layers = list(_linear_layers(model))
+    values = sum(linear.layer.in_features * linear.layer.out_features for _, linear in layers)
     if values * torch.finfo(torch.float32).bits // 8 > largest:
         yield
         return
-    for layer in layers:
-        layer.dequantize = _Kept(layer)  # type: ignore[method-assign]
+    inside = {id(module) for each in experts for module in each.modules()}
+    replaced = [(module, linear) for module, linear in layers if id(module) not in inside]
+    for module, linear in replaced:
+        module.forward = _KeptLinear(linear)
+    for each in experts:
+        each.kept = {}
     try:
         yield
     finally:
-        for layer in layers:
-            del layer.dequantize
+        for module, _ in replaced:
+            del module.forward
+        for each in experts:
+            each.kept = None
 
 
-class _Kept:
-    """Takes the place of a layer's ``dequantize``."""
+def _linear_layers(model: nn.Module) -> Iterator[tuple[nn.Module, AdaptedLinear]]:
+    """Every frozen linear layer, with its adapters where it has any."""
+    parts: set[int] = set()
+    for module in model.modules():
+        if isinstance(module, LoraLinear):
+            parts |= {id(part) for part in module.modules() if part is not module}
+        is_whole = isinstance(module, nn.Linear | LoraLinear) and id(module) not in parts
+        linear = adapted_linear(module) if is_whole else None
+        if linear is not None:
+            yield module, linear
 
-    def __init__(self, layer: PackedLinear) -> None:
-        self._dequantize = layer.dequantize
-        self._weights: dict[tuple[torch.dtype, bool], Tensor] = {}
 
-    def __call__(
-        self, dtype: torch.dtype, even_rows_first: bool = False, out: Tensor | None = None
-    ) -> Tensor:
-        key = (dtype, even_rows_first)
-        if key not in self._weights:
-            self._weights[key] = self._dequantize(dtype, even_rows_first)
-        return self._weights[key]
+class _KeptLinear:
+    """Takes the place of a linear layer's ``forward``: [..., I] -> [..., O]."""
+
+    def __init__(self, linear: AdaptedLinear) -> None:
+        self._linear = linear
+        self._projections: dict[torch.dtype, Projection] = {}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.dtype not in self._projections:
+            self._projections[x.dtype] = Projection(self._linear, x.dtype, kept=True, merged=True)
+        projection = self._projections[x.dtype]
+        return projection.output(x.flatten(0, -2)).unflatten(0, x.shape[:-1])

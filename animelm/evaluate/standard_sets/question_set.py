@@ -6,6 +6,7 @@ from typing import Literal
 
 from animelm.data.sources.qa import QARecord
 from animelm.evaluate.scoring import Distractors, Scores, character_f1, exact_match
+from animelm.evaluate.scoring.spelling import one_spelling
 
 Scoring = Literal["keys", "short_answer", "multiple_choice"]
 
@@ -42,4 +43,5 @@ class QuestionSet:
             return distractors.score(output, record)
         first_line = output.strip().partition("\n")[0]
         exact = exact_match(first_line, record.answers)
-        return Scores(exact, exact, character_f1(first_line, record.answers))
+        loose = exact_match(one_spelling(first_line), map(one_spelling, record.answers))
+        return Scores(exact, exact, character_f1(first_line, record.answers), max(exact, loose))

@@ -9,7 +9,8 @@ D head dimension.
 """
 
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import cached_property
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,10 +19,10 @@ from torch import Tensor
 from transformers import GptOssForCausalLM, LlamaForCausalLM, PreTrainedModel
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.models.gpt_oss import modeling_gpt_oss
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssAttention, repeat_kv
 from transformers.models.llama import modeling_llama
 
+from animelm.model.attention.cached import cached_attention
 from animelm.model.attention.tiled import DocumentSpan, tiled_attention
 
 DOCUMENT_ATTENTION = "document"
@@ -42,11 +43,25 @@ class DocumentGroup:
     longest: int
 
 
+class _Groups(NamedTuple):
+    """See ``DocumentLayout``."""
+
+    groups: tuple[DocumentGroup, ...]
+    token_index: Tensor
+    inverse: Tensor
+
+
 @dataclass(frozen=True)
 class DocumentLayout:
     """The positions of the documents in a packed batch.
 
+    The attributes below are computed at their first use, because most wait for the device.
+
     Attributes:
+        starts, ends: int64, each document's first token in the flattened batch, and the token after
+            its last one.
+        length: tokens of a block.
+        cumulative: int32 [documents + 1], the starts and the end of the last document.
         spans: the documents' spans, in order.
         groups: groups of documents of similar length.
         token_index: [M] int64, position in the flattened batch of each token of all groups' [G, L];
@@ -54,35 +69,57 @@ class DocumentLayout:
         inverse: [T] int64, row in the groups' concatenated output of each token of the batch.
     """
 
-    spans: tuple[DocumentSpan, ...]
-    groups: tuple[DocumentGroup, ...]
-    token_index: Tensor
-    inverse: Tensor
+    starts: Tensor
+    ends: Tensor
+    length: int
 
     @staticmethod
     def from_position_ids(position_ids: Tensor) -> "DocumentLayout":
         """Finds the documents: ``position_ids`` [B, S] int64 restart at 0 with each."""
         flat = position_ids.reshape(-1)
         starts = torch.nonzero(flat == 0).flatten()
-        ends = torch.cat([starts[1:], starts.new_tensor([flat.numel()])])
+        ends = torch.cat([starts[1:], starts.new_full((1,), flat.numel())])
+        return DocumentLayout(starts, ends, position_ids.shape[1])
+
+    @cached_property
+    def cumulative(self) -> Tensor:
+        return torch.cat([self.starts, self.ends[-1:]]).int()
+
+    @cached_property
+    def spans(self) -> tuple[DocumentSpan, ...]:
+        return _spans(self.starts, self.ends, self.length)
+
+    @property
+    def groups(self) -> tuple[DocumentGroup, ...]:
+        return self._grouped.groups
+
+    @property
+    def token_index(self) -> Tensor:
+        return self._grouped.token_index
+
+    @property
+    def inverse(self) -> Tensor:
+        return self._grouped.inverse
+
+    @cached_property
+    def _grouped(self) -> _Groups:
+        starts, ends, device = self.starts, self.ends, self.starts.device
         lengths = ends - starts
         order = torch.argsort(lengths, descending=True, stable=True)
-        groups, indices, inverse, offset = [], [], torch.empty_like(flat), 0
+        groups, indices, offset = [], [], 0
+        inverse = starts.new_empty(int(ends[-1]))
         for members in _similar_lengths(lengths[order].tolist()):
             rows = order[members]
             longest = int(lengths[rows[0]])
-            steps = torch.arange(longest, device=flat.device)
+            steps = torch.arange(longest, device=device)
             inside = steps < lengths[rows, None]
             token_index = torch.minimum(starts[rows, None] + steps, ends[rows, None] - 1)
-            cells = offset + torch.arange(token_index.numel(), device=flat.device).view_as(
-                token_index
-            )
+            cells = offset + torch.arange(token_index.numel(), device=device).view_as(token_index)
             inverse[token_index[inside]] = cells[inside]
             groups.append(DocumentGroup(len(rows), longest))
             indices.append(token_index.flatten())
             offset += token_index.numel()
-        spans = _spans(starts, ends, position_ids.shape[1])
-        return DocumentLayout(spans, tuple(groups), torch.cat(indices), inverse)
+        return _Groups(tuple(groups), torch.cat(indices), inverse)
 
     def gather(self, states: Tensor, dimension: int) -> list[Tensor]:
         """Gathers ``states`` [T, H·D] into each group's [G, H, L, D]."""
@@ -226,14 +263,11 @@ def document_attention_forward(
 ) -> tuple[Tensor, Tensor | None]:
     """Attention function with the signature that transformers expects (query [B, H, S, D]).
 
-    Without a ``document_layout`` (in generation) the model's own eager attention runs.
+    Without a ``document_layout`` (in generation) new tokens attend to cached ones.
     """
     sinks = getattr(module, "sinks", None)
     if document_layout is None:
-        stock = modeling_gpt_oss if sinks is not None else modeling_llama
-        return stock.eager_attention_forward(
-            module, query, key, value, attention_mask, scaling, **kwargs
-        )
+        return cached_attention(query, key, value, attention_mask, sinks, scaling), None
     batch, _, length, dimension = query.shape
     if sinks is not None and uses_tiled_attention(query.device.type, query.dtype):
         spans = document_layout.spans

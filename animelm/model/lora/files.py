@@ -14,6 +14,13 @@ CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 
 
+def find_adapter(folder: Path) -> Path:
+    """The adapter's folder that a path means: itself, or ``adapter`` in the folder of a run."""
+    inside = folder / "adapter"
+    holds_one = (inside / CONFIG_FILE).is_file() and not (folder / CONFIG_FILE).is_file()
+    return inside if holds_one else folder
+
+
 @dataclass(frozen=True)
 class StoredAdapter:
     """A LoRA adapter in a folder; its weights are read once, and dropped.

@@ -77,13 +77,16 @@ def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
 
 class _LoraLinearFunction(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, lora_a, lora_b, mask, layer, scaling):
+    def forward(ctx, x, lora_a, lora_b, mask, layer, scaling, below):
         ctx.layer, ctx.scaling, ctx.parameter_dtype = layer, scaling, lora_a.dtype
+        ctx.below = below
         lora_a, lora_b = lora_a.to(x.dtype), lora_b.to(x.dtype)
         update = LoraUpdate(lora_a, lora_b, scaling)
         hidden = update.hidden(x, mask)
         bias = None if layer.bias is None else layer.bias.to(x.dtype)
         y = F.linear(x, weight_in(layer, x.dtype), bias)
+        for frozen in _updates(below, x.dtype):
+            frozen.add_to(y, frozen.hidden(x, None))
         update.add_to(y, hidden)
         ctx.save_for_backward(x, mask, hidden, lora_a, lora_b)
         return y
@@ -100,12 +103,14 @@ class _LoraLinearFunction(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_x = update.input_gradient(grad_hidden, mask)
             grad_x.addmm_(grad_y, weight_in(ctx.layer, grad_y.dtype))
-        return grad_x, *grads, None, None, None
+            for frozen in _updates(ctx.below, grad_y.dtype):
+                frozen.add_input_gradient(grad_x, frozen.hidden_gradient(grad_y), None)
+        return grad_x, *grads, None, None, None, None
 
 
 @dataclass(frozen=True)
 class ActiveLora:
-    """The one LoRA adapter that is active on a layer.
+    """A LoRA adapter that is active on a layer.
 
     Attributes:
         lora_a: A, [R, I].
@@ -120,13 +125,20 @@ class ActiveLora:
     dropout: float
 
 
+def _updates(loras: tuple[ActiveLora, ...], dtype: torch.dtype) -> list[LoraUpdate]:
+    return [
+        LoraUpdate(lora.lora_a.to(dtype), lora.lora_b.to(dtype), lora.scaling) for lora in loras
+    ]
+
+
 class LoraLinear(PeftLinear):
-    """PEFT's LoRA layer, with a faster forward pass where one plain adapter is active."""
+    """PEFT's LoRA layer, with a faster forward pass for a plain adapter, stacked or not."""
 
     def active_loras(self) -> tuple[ActiveLora, ...] | None:
-        """The active adapters; None if there is none, a merged one or a variant.
+        """The active adapters, of which only the last may be trained or have dropout.
 
-        An adapter with a bias of its own (PEFT's ``lora_bias``) counts as a variant.
+        None if there is none, or any other: PEFT's own forward pass is for those. An adapter that
+        is merged, a variant, or has a bias of its own (PEFT's ``lora_bias``) is such a one.
         """
         if self.disable_adapters or self.merged or self.lora_variant:
             return None
@@ -135,7 +147,10 @@ class LoraLinear(PeftLinear):
             return None
         if any(self.lora_B[name].bias is not None for name in active):
             return None
-        return tuple(self._lora(name) for name in active)
+        loras = tuple(self._lora(name) for name in active)
+        if any(lora.lora_a.requires_grad or lora.dropout for lora in loras[:-1]):
+            return None
+        return loras
 
     def _lora(self, name: str) -> ActiveLora:
         dropout = self.lora_dropout[name]
@@ -143,21 +158,17 @@ class LoraLinear(PeftLinear):
         lora_a, lora_b = (cast(Tensor, part[name].weight) for part in (self.lora_A, self.lora_B))
         return ActiveLora(lora_a, lora_b, self.scaling[name], rate)
 
-    def active_lora(self) -> ActiveLora | None:
-        """The active adapter, if it is the only one."""
-        loras = self.active_loras()
-        return loras[0] if loras and len(loras) == 1 else None
-
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        lora = self.active_lora()
-        if lora is None or args or kwargs:
+        loras = self.active_loras()
+        if loras is None or args or kwargs:
             return super().forward(x, *args, **kwargs)
+        *below, lora = loras
         rows = x.reshape(-1, x.shape[-1])
         mask = dropout_mask(rows, lora.dropout) if lora.dropout else None
         y = _LoraLinearFunction.apply(
-            rows, lora.lora_a, lora.lora_b, mask, self.base_layer, lora.scaling
+            rows, lora.lora_a, lora.lora_b, mask, self.base_layer, lora.scaling, tuple(below)
         )
-        return y.view(*x.shape[:-1], -1)
+        return y.view(*x.shape[:-1], y.shape[-1])
 
     def update_layer(self, adapter_name: str, *args: Any, **kwargs: Any) -> None:
         """PEFT's, with the faster dropout."""

@@ -135,7 +135,7 @@ def _products(
     starts = [0, *ends[:-1]]
     rows, experts, inputs, outputs = ends[-1], len(ends), 64, 96
     bounds = (torch.tensor(each, dtype=torch.int32, device=device) for each in (starts, ends))
-    groups = Groups.between(*bounds)
+    groups = Groups(*bounds)
     x, y, weights = random(rows, inputs), random(rows, outputs), random(experts, outputs, inputs)
     places = [slice(start, end) for start, end in zip(starts, ends, strict=True)]
     forward = torch.cat([x[place] @ weights[e].T for e, place in enumerate(places)])
@@ -146,8 +146,9 @@ def _products(
     summed = y.clone()
     products.add_rows(summed, x, transposed, groups)
     yield "sum", summed, forward + y
-    gradients = torch.stack([x[place].T @ y[place] for place in places])
-    yield "gradient", products.outer(x, y, groups), gradients
+    with_rows = [number for number, place in enumerate(places) if place.start < place.stop]
+    gradients = torch.stack([x[places[number]].T @ y[places[number]] for number in with_rows])
+    yield "gradient", products.outer(x, y, groups)[with_rows], gradients
     if products.takes_parts:
         written = y.clone()
         products.write_rows(written, x, transposed[2:4], groups, 2)

@@ -8,6 +8,7 @@ Legend: T tokens, K experts chosen per token, E experts, C hidden width, F inter
 """
 
 from dataclasses import replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +17,12 @@ from transformers import GptOssConfig
 from animelm.model.moe.expert_pass import ExpertLayers, expert_pass
 from animelm.model.moe.grouped.expert_pass import fits_grouped_pass, grouped_expert_pass
 from animelm.model.moe.grouped.projection import GroupedEngine
+from animelm.model.moe.inference import KeptExperts
 from animelm.model.moe.projection import adapted_linear
 from animelm.model.moe.routing import Routing
 from animelm.model.moe.swiglu import SwiGLU
 from animelm.model.quantization.linear4bit import Quantization, make_linear
+from animelm.model.stacks import lay_side_by_side
 
 
 def compile_swiglu(model: nn.Module) -> None:
@@ -42,9 +45,12 @@ class Experts(nn.Module):
     Attributes:
         engine: grouped products; None: the loop over experts.
         recompute: whether a training step computes gate and up again instead of storing them.
+        kept: weights that are kept between passes without gradients, for each compute type; None:
+            weights are dequantized in every pass.
     """
 
     engine: GroupedEngine | None = None
+    kept: dict[torch.dtype, KeptExperts] | None = None
 
     def __init__(self, config: GptOssConfig, quantization: Quantization) -> None:
         super().__init__()
@@ -67,12 +73,42 @@ class Experts(nn.Module):
         adapted_layers = self._layers()
         if adapted_layers is None:
             return self._through_modules(hidden_states, router_indices, routing_weights)
+        if self.kept is not None and self.engine is None and not torch.is_grad_enabled():
+            dtype = hidden_states.dtype
+            if dtype not in self.kept:
+                self.kept[dtype] = KeptExperts(adapted_layers, self.swiglu, dtype)
+            return self.kept[dtype](hidden_states, router_indices, routing_weights)
         # Without gradients there is no backward pass to store anything for.
         recompute = (self.recompute and self.training) or not torch.is_grad_enabled()
         arguments = (hidden_states, routing_weights, router_indices, adapted_layers, self.swiglu)
         if self.engine is None or not fits_grouped_pass(adapted_layers):
             return expert_pass(*arguments, recompute)
         return grouped_expert_pass(*arguments, recompute, self.engine)
+
+    def _apply(self, *arguments: Any, **options: Any) -> Self:
+        """Also lays the experts' weights side by side on a GPU, to which they were moved singly."""
+        super()._apply(*arguments, **options)
+        if next(self.parameters()).device.type == "cuda":
+            self.lay_weights_side_by_side()
+        return self
+
+    def lay_weights_side_by_side(self) -> None:
+        """Moves parameters that all experts have into one storage, which grouped products read.
+
+        That is the frozen weights, scales and biases, and A and B of every adapter, which remain
+        parameters of their own. Sharded parameters, and weights that are trained themselves, stay
+        where they are.
+        """
+        for projections in (self.gate_up_projs, self.down_projs):
+            by_name: dict[str, list[nn.Parameter]] = {}
+            for projection in projections:
+                for name, parameter in projection.named_parameters():
+                    if "lora_" in name or not parameter.requires_grad:
+                        by_name.setdefault(name, []).append(parameter)
+            for alike in by_name.values():
+                kinds = {(type(p.data), p.shape, p.dtype) for p in alike}
+                if len(kinds) == 1 and type(alike[0].data) is Tensor:
+                    lay_side_by_side(alike)
 
     def _layers(self) -> list[ExpertLayers] | None:
         found = []

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from animelm.model.lora.linear import ActiveLora, LoraLinear, LoraUpdate
+from animelm.model.products import linear_without_gradient
 from animelm.model.quantization.linear4bit import weight_in
 from animelm.model.quantization.packed_linear import PackedLinear, evens_first
 
@@ -35,7 +36,7 @@ def adapted_linear(module: nn.Module) -> AdaptedLinear | None:
     if not isinstance(module, LoraLinear) or module.disable_adapters:
         return AdaptedLinear(base, None)
     loras = module.active_loras()
-    if not loras or any(lora.lora_a.requires_grad or lora.dropout for lora in loras[:-1]):
+    if loras is None:
         return None
     return AdaptedLinear(base, loras[-1], loras[:-1])
 
@@ -47,15 +48,23 @@ class Projection:
         linear: The layer and its adapters.
         dtype: The compute type.
         even_rows_first: See ``PackedLinear.dequantize``; biases and B are reordered alike.
+        kept: Whether it lasts; otherwise the next projection may take the weight's memory.
+        merged: Whether B·A of the adapters is added to the weight, for passes without gradients. It
+            is in fp32 alone: in bf16, rounding the sum would lose the update.
     """
 
     def __init__(
-        self, linear: AdaptedLinear, dtype: torch.dtype, even_rows_first: bool = False
+        self,
+        linear: AdaptedLinear,
+        dtype: torch.dtype,
+        even_rows_first: bool = False,
+        kept: bool = False,
+        merged: bool = False,
     ) -> None:
         self.even_rows_first = even_rows_first
         layer, lora = linear.layer, linear.lora
         out = None
-        if isinstance(layer, PackedLinear):
+        if isinstance(layer, PackedLinear) and not kept:
             # gate_up and down may be dequantized at the same time, so each has its own workspace.
             out = _workspace(even_rows_first, layer, dtype)
         self.weight = weight_in(layer, dtype, even_rows_first, out)
@@ -65,6 +74,16 @@ class Projection:
             self.parameter_dtype = lora.lora_a.dtype
             self.update = self._update(lora, dtype)
         self.below = [self._update(each, dtype) for each in linear.below]
+        if merged and dtype == torch.float32:
+            self._merge()
+
+    def _merge(self) -> None:
+        for update in self._updates():
+            self.weight = self.weight + update.scaled_b @ update.lora_a
+        self.update, self.below = None, []
+
+    def _updates(self) -> list[LoraUpdate]:
+        return [*self.below, *([self.update] if self.update else [])]
 
     def _update(self, lora: ActiveLora, dtype: torch.dtype) -> LoraUpdate:
         lora_b = self._reordered(lora.lora_b).to(dtype)
@@ -86,6 +105,13 @@ class Projection:
         hidden = self.update.hidden(x, mask)
         self.update.add_to(y, hidden)
         return hidden
+
+    def output(self, x: Tensor) -> Tensor:
+        """x [n, I] -> [n, O], where no gradient follows."""
+        y = linear_without_gradient(x, self.weight, self.bias)
+        for update in self._updates():
+            update.add_to(y, update.hidden(x, None))
+        return y
 
     def input_gradient(self, grad_y: Tensor, mask: Tensor | None, grad_x: Tensor) -> Tensor | None:
         """Writes the gradient of x into ``grad_x`` [n, I]; returns that of the adapter's A·x."""

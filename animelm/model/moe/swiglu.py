@@ -1,7 +1,6 @@
 """gpt-oss's gated unit, (up + 1) · gate · sigmoid(alpha · gate), forward and backward.
 
-Legend: n rows, F intermediate width. ``gate_up`` is [n, 2F]: all gates, then all ups, or
-interleaved.
+Legend: n rows, F intermediate width. ``gate_up`` is [n, 2F]: all gates, then all ups.
 """
 
 from collections.abc import Callable
@@ -34,13 +33,11 @@ class SwiGLU:
         alpha: factor inside the sigmoid.
         limit: bound at which gates and ups are clamped.
         fused: whether each pass is compiled into one loop.
-        interleaved: whether gates and ups take turns in ``gate_up``, as gpt-oss stores them.
     """
 
     alpha: float
     limit: float
     fused: bool = False
-    interleaved: bool = False
 
     def forward(self, gate_up: Tensor) -> Tensor:
         """[n, 2F] -> [n, F]."""
@@ -62,17 +59,8 @@ class SwiGLU:
         return _gradients(self, gate_up, grad, weights)
 
 
-def _halves(swiglu: SwiGLU, gate_up: Tensor) -> tuple[Tensor, Tensor]:
-    """Gates and ups, each [n, F]."""
-    if swiglu.interleaved:
-        gates, ups = gate_up.unflatten(-1, (-1, 2)).unbind(-1)
-    else:
-        gates, ups = gate_up.chunk(2, -1)
-    return gates, ups
-
-
 def _parts(swiglu: SwiGLU, gate_up: Tensor) -> _Parts:
-    gates, ups = _halves(swiglu, gate_up)
+    gates, ups = gate_up.chunk(2, -1)
     gates = gates.clamp(max=swiglu.limit)
     ups = ups.clamp(-swiglu.limit, swiglu.limit).add_(1)
     sigmoid = torch.mul(gates, swiglu.alpha).sigmoid_()
@@ -89,16 +77,12 @@ def _gradients(swiglu: SwiGLU, gate_up: Tensor, grad: Tensor, weights: Tensor) -
     unit = parts.glu * parts.up
     grad_weights = (grad * unit).sum(-1)
     grad = grad * weights[:, None]
-    gates, ups = _halves(swiglu, gate_up)
+    gates, ups = gate_up.chunk(2, -1)
     grad_ups = (grad * parts.glu).masked_fill_(ups.abs() > swiglu.limit, 0)
     # d(glu)/d(gate) = sigmoid + alpha · glu · (1 - sigmoid)
     slope = (1 - parts.sigmoid).mul_(parts.glu).mul_(swiglu.alpha).add_(parts.sigmoid)
     grad_gates = slope.mul_(parts.up).mul_(grad).masked_fill_(gates > swiglu.limit, 0)
-    if swiglu.interleaved:
-        grad_gate_up = torch.stack([grad_gates, grad_ups], -1).flatten(-2)
-    else:
-        grad_gate_up = torch.cat([grad_gates, grad_ups], -1)
-    return grad_gate_up, grad_weights, unit
+    return torch.cat([grad_gates, grad_ups], -1), grad_weights, unit
 
 
 @cache

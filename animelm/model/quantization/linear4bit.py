@@ -4,17 +4,18 @@ Legend: I input width, O output width.
 """
 
 from collections.abc import Sequence
-from typing import Literal, Self, cast
+from typing import Literal, cast
 
 import bitsandbytes  # noqa: F401 (registers the operators used below)
 import torch
 from torch import Tensor, nn
 
+from animelm.model.operators import operator
 from animelm.model.quantization.double_quantization import NestedScales, nested_blocks
-from animelm.model.quantization.kernels import kernels_serve
 from animelm.model.quantization.mxfp4 import LinearMXFP4
-from animelm.model.quantization.nf4 import BLOCK, dequantize_nf4, quantize_nf4
+from animelm.model.quantization.nf4 import BLOCK, dequantize_nf4, quantize_nf4, unpack_nf4
 from animelm.model.quantization.packed_linear import PackedLinear, evens_first
+from animelm.model.stacks import selected, stacked
 
 Quantization = Literal["nf4", "nf4-double", "mxfp4", "none"]
 
@@ -47,6 +48,10 @@ class Linear4bit(PackedLinear):
     def _unpack(self, weight: Tensor, scales: Tensor, out: Tensor) -> Tensor:
         return dequantize_nf4(weight, scales, out)
 
+    @classmethod
+    def _unpack_all(cls, packed: Tensor, scales: Sequence[Tensor], out: Tensor) -> None:
+        unpack_nf4(packed, *scales, out)
+
 
 class LinearDouble4bit(Linear4bit):
     """NF4 with double quantization: 4.13 bits per value instead of 4.5.
@@ -66,18 +71,22 @@ class LinearDouble4bit(Linear4bit):
         return NestedScales(*self.scale_parameters()).dequantize()
 
     @classmethod
-    def _unpack_all(cls, layers: Sequence[Self], packed: Tensor, out: Tensor) -> None:
-        parts = zip(*(layer.scale_parameters() for layer in layers), strict=True)
-        scales = NestedScales(*map(torch.stack, parts))
-        if kernels_serve(packed.device):
-            from animelm.model.quantization.kernels.unpack import unpack_nested_nf4
-
-            unpack_nested_nf4(packed, scales, out)
-        else:
-            dequantize_nf4(packed, scales.dequantize_rows(), out)
+    def _unpack_all(cls, packed: Tensor, scales: Sequence[Tensor], out: Tensor) -> None:
+        unpack_nested_nf4(packed, *scales, out)
 
     def stored_scales(self, scales: Tensor) -> tuple[Tensor, ...]:
         return NestedScales.quantize(scales)
+
+
+@operator(
+    "(Tensor packed, Tensor codes, Tensor largest, Tensor mean, Tensor(a!) out) -> ()",
+    "animelm.model.quantization.kernels.unpack",
+)
+def unpack_nested_nf4(
+    packed: Tensor, codes: Tensor, largest: Tensor, mean: Tensor, out: Tensor
+) -> None:
+    """``unpack_nf4`` for scales in 8 bits, whose parts are stacked: [weights, …]."""
+    dequantize_nf4(packed, NestedScales(codes, largest, mean).dequantize_rows(), out)
 
 
 def make_linear(
@@ -111,12 +120,17 @@ def weight_in(
     return (evens_first(layer.weight) if even_rows_first else layer.weight).to(dtype)
 
 
-def stacked_weight(layers: Sequence[nn.Linear], dtype: torch.dtype) -> Tensor:
-    """The weights [E, O, I] in ``dtype`` of E layers of one kind and size, in a few operations."""
+def stacked_weight(
+    layers: Sequence[nn.Linear], dtype: torch.dtype, chosen: Tensor | None = None
+) -> Tensor:
+    """The weights [E, O, I] in ``dtype`` of E layers of one kind and size, in a few operations.
+
+    With ``chosen``, see ``PackedLinear.dequantize_all``.
+    """
     first = layers[0]
     if isinstance(first, PackedLinear):
-        return type(first).dequantize_all(cast(Sequence[PackedLinear], layers), dtype)
-    return torch.stack([layer.weight for layer in layers]).to(dtype)
+        return type(first).dequantize_all(cast(Sequence[PackedLinear], layers), dtype, chosen)
+    return selected(stacked([layer.weight for layer in layers]), chosen).to(dtype)
 
 
 def bits_per_weight(layer: nn.Module) -> int:

@@ -6,6 +6,7 @@ the first one in the low nibble; one byte per block holds the power of two that 
 Legend: O output width, I input width.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from animelm.errors import UserError
+from animelm.model.operators import operator
 from animelm.model.quantization.kernels import kernels_serve
 from animelm.model.quantization.packed_linear import PackedLinear
 
@@ -51,6 +53,10 @@ class LinearMXFP4(PackedLinear):
     def _unpack(self, weight: Tensor, scales: Tensor, out: Tensor) -> Tensor:
         return dequantize_mxfp4(weight, scales, out.dtype, out)
 
+    @classmethod
+    def _unpack_all(cls, packed: Tensor, scales: Sequence[Tensor], out: Tensor) -> None:
+        unpack_mxfp4(packed, *scales, out)
+
 
 def dequantize_mxfp4(
     packed: Tensor, scales: Tensor, dtype: torch.dtype, out: Tensor | None = None
@@ -72,12 +78,20 @@ def dequantize_mxfp4(
         shape = (packed.shape[0], 2 * packed.shape[1])
         out = torch.empty(shape, dtype=dtype, device=packed.device)
     if kernels_serve(packed.device):
-        from animelm.model.quantization.kernels.unpack import unpack_mxfp4
-
-        return unpack_mxfp4(packed, scales, out)
+        unpack_mxfp4(packed, scales, out)
+        return out
     if packed.device.type == "cpu" and dtype in (torch.bfloat16, torch.float32):
         return _dequantize_by_table(packed.detach(), scales, out)
     return out.copy_(_dequantize_by_index(packed, scales, dtype))
+
+
+@operator(
+    "(Tensor packed, Tensor scales, Tensor(a!) out) -> ()",
+    "animelm.model.quantization.kernels.unpack",
+)
+def unpack_mxfp4(packed: Tensor, scales: Tensor, out: Tensor) -> None:
+    """``dequantize_mxfp4`` of weights whose rows follow each other, in one operation."""
+    dequantize_mxfp4(packed, scales, out.dtype, out)
 
 
 def _dequantize_by_index(packed: Tensor, scales: Tensor, dtype: torch.dtype) -> Tensor:

@@ -16,6 +16,7 @@ from bitsandbytes.cextension import ErrorHandlerMockBNBNativeLibrary, lib
 from bitsandbytes.functional import get_4bit_type, get_ptr
 from torch import Tensor
 
+from animelm.model.operators import operator
 from animelm.model.quantization.threads import in_threads
 
 BLOCK = 64
@@ -82,6 +83,15 @@ def dequantize_nf4(packed: Tensor, scales: Tensor, out: Tensor) -> Tensor:
     sizes = (c_longlong(BLOCK), c_longlong(rows), c_longlong(width))
     getattr(lib, kernel)(get_ptr(packed.contiguous()), get_ptr(scales), get_ptr(out), *sizes)
     return out
+
+
+@operator(
+    "(Tensor packed, Tensor scales, Tensor(a!) out) -> ()",
+    "animelm.model.quantization.kernels.unpack",
+)
+def unpack_nf4(packed: Tensor, scales: Tensor, out: Tensor) -> None:
+    """``dequantize_nf4`` of weights that follow each other, in one operation."""
+    dequantize_nf4(packed, scales, out)
 
 
 def largest_of_rows(values: np.ndarray) -> np.ndarray:

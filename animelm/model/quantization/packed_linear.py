@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from animelm.errors import UserError
+from animelm.model.stacks import selected, stacked
 
 
 class PackedLinear(nn.Linear):
@@ -56,11 +57,6 @@ class PackedLinear(nn.Linear):
         """The scales for ``_unpack``, one per block in the order of the values."""
         return self.scales
 
-    @classmethod
-    def _stacked_block_scales(cls, layers: Sequence[Self]) -> Tensor:
-        """``_block_scales`` of layers of one size, one after the other."""
-        return torch.cat([layer.scales for layer in layers])
-
     def _unpack(self, weight: Tensor, scales: Tensor, out: Tensor) -> Tensor:
         """Dequantizes whole rows of packed bytes into ``out`` [O, I] and returns it."""
         raise NotImplementedError
@@ -91,25 +87,41 @@ class PackedLinear(nn.Linear):
         return self._unpack(evens_first(self.weight), reordered, out)
 
     @classmethod
-    def dequantize_all(cls, layers: Sequence[Self], dtype: torch.dtype) -> Tensor:
+    def dequantize_all(
+        cls, layers: Sequence[Self], dtype: torch.dtype, chosen: Tensor | None = None
+    ) -> Tensor:
         """The weights [E, O, I] of E layers of one size, dequantized in one call.
 
-        Packed bytes and scales are concatenated, which is exact where no block crosses from one
-        layer to the next. Where one would, the layers are dequantized one by one.
+        Packed bytes and scales are taken one after the other, which is exact where no block crosses
+        from one layer to the next. Where one would, the layers are dequantized one by one.
+
+        Args:
+            layers: the layers.
+            dtype: a float type.
+            chosen: int64 [n], the numbers of layers, each of which may come several times or not at
+                all: the result is [n, O, I]; None: all in order.
         """
         first = layers[0]
-        shape = (len(layers), first.out_features, first.in_features)
         if first.in_features * first.out_features % cls.block_size:
-            return torch.stack([layer.dequantize(dtype) for layer in layers])
+            return selected(torch.stack([layer.dequantize(dtype) for layer in layers]), chosen)
+        packed = selected(stacked([layer.weight for layer in layers]), chosen)
+        parts = zip(*(layer.scale_parameters() for layer in layers), strict=True)
+        scales = [selected(stacked(part), chosen) for part in parts]
+        shape = (len(packed), first.out_features, first.in_features)
         out = torch.empty(shape, dtype=dtype, device=first.weight.device)
-        packed = torch.cat([layer.weight for layer in layers])
-        cls._unpack_all(layers, packed, out.flatten(0, 1))
+        cls._unpack_all(packed.flatten(0, 1), scales, out.flatten(0, 1))
         return out
 
     @classmethod
-    def _unpack_all(cls, layers: Sequence[Self], packed: Tensor, out: Tensor) -> None:
-        """Dequantizes the layers' concatenated bytes [E·O, I / 2] into ``out`` [E·O, I]."""
-        layers[0]._unpack(packed, cls._stacked_block_scales(layers), out)
+    def _unpack_all(cls, packed: Tensor, scales: Sequence[Tensor], out: Tensor) -> None:
+        """Dequantizes the layers' bytes [E·O, I / 2] into ``out`` [E·O, I].
+
+        Args:
+            packed: the layers' bytes.
+            scales: one tensor for each of ``SCALES``, stacked over the layers.
+            out: where to write.
+        """
+        raise NotImplementedError
 
     def scale_parameters(self) -> list[nn.Parameter]:
         """All parameters beside ``weight`` that are needed to dequantize."""

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from animelm.data.held_out import ONLY_READ, UNSEEN_WORDING
+from animelm.data.held_out import UNSEEN_WORDING
 from animelm.evaluate.bootstrap import bootstrap_interval
-from animelm.evaluate.comparison.likelihood import reliability
+from animelm.evaluate.comparison.control import control_accuracy
 from animelm.evaluate.comparison.outcomes import OUTCOMES, relation_of
 from animelm.evaluate.results import Result
 from animelm.evaluate.summary import Difference, SetScores, Summary, paired_differences
+from animelm.report.page.confidence import confidence_exhibits
 from animelm.report.page.drawing.charts import Point, before_and_after, dot_plot, trade_off
 from animelm.report.page.exhibit import (
     NOTHING,
@@ -24,6 +25,8 @@ from animelm.report.page.findings import (
     asked_sets,
     before_and_after_models,
     learned_and_lost_sets,
+    questions_in,
+    unit_of,
 )
 from animelm.report.page.texts import Texts
 
@@ -44,36 +47,42 @@ class AccuracyExhibits:
         self._sets = asked_sets(summary)
 
     def main(self) -> Exhibit:
-        """Accuracy with interval of every model and set, and perplexities."""
-        texts, summary = self._texts, self._summary
-        first = next(iter(summary.models.values()))
-        sizes = {name: first.sets[name] for name in self._sets}
-        head = [
-            texts("main_table.model"),
-            *(
-                f"{texts.name('sets', name)}\n" + self._size(name, size)
-                for name, size in sizes.items()
-            ),
-        ]
-        measured = [
-            name
-            for name in ("perplexity_anime", "perplexity_general")
-            if any(getattr(model, name) is not None for model in summary.models.values())
-        ]
+        """Accuracy with interval of every set and model, beside the control, and perplexities."""
+        texts, models = self._texts, self._summary.models.values()
+        head = [texts("tables.outcomes.set"), texts("main_table.size")]
+        head += [*self._titles, texts("main_table.control")]
         rows = [
             [
-                title,
-                *(self._cell(model.sets.get(name)) for name in self._sets),
-                *(number(getattr(model, name), 2) for name in measured),
+                texts.name("sets", name),
+                self._size(name),
+                *(self._cell(model.sets.get(name)) for model in models),
+                percent(self._control(name)),
             ]
-            for title, model in zip(self._titles, summary.models.values(), strict=True)
+            for name in self._sets
         ]
-        head += [texts(f"main_table.{name}") for name in measured]
+        for name in ("perplexity_anime", "perplexity_general"):
+            values = [getattr(model, name) for model in models]
+            if any(value is not None for value in values):
+                cells = [number(value, 2) for value in values]
+                rows.append([texts(f"main_table.{name}"), NOTHING, *cells, NOTHING])
         return self._exhibit("main", "main_table", PageTable(head, rows))
 
-    def _size(self, name: str, scores: SetScores) -> str:
-        key = "works" if name in (UNSEEN_WORDING, ONLY_READ) else "subjects"
-        return self._texts(f"main_table.{key}", n=f"{scores.n:,}", works=f"{scores.works:,}")
+    def _control(self, name: str) -> float | None:
+        """The accuracy of a model that knows nothing; of an older summary, from the answers."""
+        scores = self._summary.models[self._models[0]].sets[name]
+        if scores.control_accuracy is not None:
+            return scores.control_accuracy
+        asked = [r for r in self._results if r.held_out_set == name]
+        return control_accuracy([r for r in asked if r.model == self._models[0]])
+
+    def _size(self, name: str) -> str:
+        scores = self._summary.models[self._models[0]].sets[name]
+        count = self._texts.count
+        parts = (
+            count("questions", questions_in(self._summary, name)),
+            count(unit_of(name), scores.works),
+        )
+        return ("、" if self._texts("lang") == "ja" else ", ").join(parts)
 
     def _cell(self, scores: SetScores | None) -> str:
         if scores is None or scores.accuracy is None:
@@ -84,13 +93,23 @@ class AccuracyExhibits:
         return cell
 
     def pictures(self) -> list[Exhibit]:
-        """Learned against forgotten, by set, by direction, by relation, and the confidence."""
-        found = [self._trade_off(), self._by_set(), self._by_direction(), *self._by_relation()]
-        return [exhibit for exhibit in [*found, *self._likelihood()] if exhibit is not None]
+        """The overview, by direction, by relation, and the confidence."""
+        found = [*self.overview(), self._by_direction(), *self._by_relation()]
+        found += confidence_exhibits(self._summary, self._results, self._texts)
+        return [exhibit for exhibit in found if exhibit is not None]
 
-    def outcomes(self) -> Exhibit | None:
-        """What each pair of models gained, kept, lost and never knew."""
-        texts = self._texts
+    def overview(self) -> list[Exhibit]:
+        """Learned against forgotten, and accuracy by set."""
+        found = [self._trade_off(), self._by_set()]
+        return [exhibit for exhibit in found if exhibit is not None]
+
+    def outcomes(self, every_pair: bool = True) -> Exhibit | None:
+        """What each pair of models gained, kept, lost and never knew.
+
+        Args:
+            every_pair: False for the pairs with the first model alone.
+        """
+        texts, first = self._texts, self._models[0]
         head = [texts("tables.outcomes.pair"), texts("tables.outcomes.set")]
         head += [texts(f"outcomes.{outcome}") for outcome in OUTCOMES]
         head += [texts("tables.outcomes.difference"), texts("tables.outcomes.p")]
@@ -103,6 +122,7 @@ class AccuracyExhibits:
                 number(each.p_value, 4),
             ]
             for key, pair in self._summary.pairs().items()
+            if every_pair or pair[1] == first
             for name, each in self._differences(key, pair).items()
         ]
         if not rows:
@@ -223,49 +243,6 @@ class AccuracyExhibits:
             _table([self._texts("tables.relation"), *self._titles], points),
             figure,
         )
-
-    def _likelihood(self) -> list[Exhibit]:
-        texts = self._texts
-        measured = [
-            (title, name, scores)
-            for title, model in zip(self._titles, self._summary.models.values(), strict=True)
-            for name, scores in model.sets.items()
-            if scores.key_probability is not None
-        ]
-        if not measured:
-            return []
-        head = [texts("main_table.model"), texts("tables.outcomes.set")]
-        wanted = ("key_probability", "calibration_error")
-        head += [texts(f"tables.likelihood.{name}") for name in wanted]
-        rows = [
-            [
-                title,
-                texts.name("sets", name),
-                *(number(getattr(scores, each), 3) for each in wanted),
-            ]
-            for title, name, scores in measured
-        ]
-        rows_of_bins = {
-            title: reliability(r for r in self._results if r.model == model)
-            for title, model in zip(self._titles, self._models, strict=True)
-        }
-        bins = PageTable(
-            [
-                texts("main_table.model"),
-                texts("pictures.calibration.title"),
-                texts("answers.right"),
-                "n",
-            ],
-            [
-                [title, f"{sure:.3f}", f"{right:.3f}", str(count)]
-                for title, found in rows_of_bins.items()
-                for sure, right, count in found
-            ],
-        )
-        return [
-            self._exhibit("likelihood", "tables.likelihood", PageTable(head, rows)),
-            self._exhibit("calibration", "pictures.calibration", bins),
-        ]
 
     def _exhibit(self, name: str, key: str, table: PageTable, figure: object = None) -> Exhibit:
         title, note = self._texts(f"{key}.title"), self._texts(f"{key}.note")

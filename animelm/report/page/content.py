@@ -10,8 +10,8 @@ from animelm.evaluate.comparison.files import MADE, RESULTS, ROUTERS
 from animelm.evaluate.results import Result, read_results
 from animelm.evaluate.summary import Summary, read_summary
 from animelm.reading import read_json
-from animelm.report.page.shapes import is_matrix, require_kinds
 from animelm.report.page.training import TrainingRun, find_runs
+from animelm.report.shapes import is_matrix, require_kinds
 
 SUMMARY = "summary.json"
 _MADE: dict[str, type] = {
@@ -31,6 +31,7 @@ class Content:
         runs: the fits whose logs lie in the folder.
         routers: shares of the routers' choices by model and articles; empty in older folders.
         made: how the comparison was made; empty in older folders.
+        watts: mean power of the machine as the user states it; None where it is not known.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Content:
     runs: list[TrainingRun]
     routers: dict[str, Any] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
+    watts: float | None = None
 
 
 def read_content(folder: Path) -> Content:

@@ -2,24 +2,24 @@
 
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from animelm import __version__
-from animelm.data.held_out import QUESTION_SETS
-from animelm.report.page.accuracy import AccuracyExhibits
+from animelm.evaluate.comparison.outcomes import OUTCOMES
 from animelm.report.page.answers import answer_data
 from animelm.report.page.content import Content
 from animelm.report.page.drawing.svg import to_svg
 from animelm.report.page.exhibit import Exhibit
-from animelm.report.page.findings import asked_sets, before_and_after_models, findings
-from animelm.report.page.made import attribution, configs, made_exhibits
-from animelm.report.page.process import router_exhibits, training_exhibits
-from animelm.report.page.texts import Language, load_texts
+from animelm.report.page.findings import asked_sets, before_and_after_models
+from animelm.report.page.made import configs, made_exhibits
+from animelm.report.page.sections import make_sections
+from animelm.report.page.texts import Language, Texts, load_texts
 
 MOST_QUESTIONS = 5000
 # Words that the page's script shows.
-_SCRIPT_TEXTS = ("page", "found", "all", "rivals", "right", "wrong", "expected", "question")
+_SCRIPT_TEXTS = ("page", "all", "rivals", "right", "wrong", "expected", "question")
 
 
 def report_page(content: Content, language: Language, questions: int = MOST_QUESTIONS) -> str:
@@ -31,38 +31,36 @@ def report_page(content: Content, language: Language, questions: int = MOST_QUES
         questions: largest number of questions whose answers are shown.
     """
     texts = load_texts(language)
-    summary = content.summary
-    accuracy = AccuracyExhibits(summary, content.results, texts) if summary else None
-    pair = before_and_after_models(summary) if summary else None
-    models = list(summary.models) if summary else []
-    asked = asked_sets(summary) if summary else []
-    answers = None
-    if content.results:
-        answers = answer_data(content.results, models, questions, texts)
-        answers["pair"] = [models.index(name) for name in pair or models[:1]]
-        answers["outcomes"] = {
-            name: texts(f"outcomes.{name}") for name in ("gained", "kept", "lost", "never_known")
-        }
-        answers["texts"] = {name: texts(f"answers.{name}") for name in _SCRIPT_TEXTS}
-        answers["nothing"] = texts("nothing")
+    asked = asked_sets(content.summary) if content.summary else []
     return _template().render(
         texts=texts,
         content=content,
-        findings=findings(summary, texts),
-        main=accuracy.main() if accuracy else None,
-        explained=[name for name in asked if name in QUESTION_SETS],
-        pictures=accuracy.pictures() if accuracy else [],
-        outcomes=accuracy.outcomes() if accuracy else None,
-        answers=answers,
-        training=training_exhibits(content.runs, texts),
-        routers=router_exhibits(content.routers, content.runs, texts),
+        sections=make_sections(content, texts),
+        explained=[name for name in asked if texts.has("set_notes", name)],
+        answers=_answers(content, questions, texts),
         made=made_exhibits(content, texts),
-        attribution=attribution(content.runs, texts) if content.runs else [],
         configs=configs(content.runs, texts),
         style=_asset("report.css"),
         script=_asset("report.js"),
         version=__version__,
     )
+
+
+def _answers(content: Content, most: int, texts: Texts) -> dict[str, Any] | None:
+    """The answers, and the words with which the page's script shows them."""
+    summary = content.summary
+    if summary is None or not content.results:
+        return None
+    models = list(summary.models)
+    pair = before_and_after_models(summary) or tuple(models[:1])
+    return {
+        **answer_data(content.results, models, most, texts),
+        "pair": [models.index(name) for name in pair],
+        "outcomes": {name: texts(f"outcomes.{name}") for name in OUTCOMES},
+        "texts": {name: texts(f"answers.{name}") for name in _SCRIPT_TEXTS},
+        "found": texts.forms("found"),
+        "nothing": texts("nothing"),
+    }
 
 
 def _asset(name: str) -> str:

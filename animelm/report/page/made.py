@@ -11,9 +11,9 @@ from animelm.data.sources.markdown import read_with_front_matter
 from animelm.errors import UserError
 from animelm.report.page.content import Content
 from animelm.report.page.exhibit import Exhibit, PageTable, duration
-from animelm.report.page.shapes import part
 from animelm.report.page.texts import Texts
 from animelm.report.page.training import TrainingRun
+from animelm.report.shapes import part
 from animelm.shipped import find_shipped
 
 _SHOWN_HASH = 12
@@ -25,13 +25,17 @@ _ROLES = {
     "general_questions": "一般の質問",
 }
 _SEEN_FOLDERS = 5000  # a record may name any folder
+_JOULES_PER_KWH = 3.6e6
 _READ_ARTICLES = 2000  # of a large corpus, the first articles name its license and sources
 
 
 def made_exhibits(content: Content, texts: Texts) -> list[Exhibit]:
     """A table of the comparison and one of each run."""
     found = [_comparison(content, texts)] if content.summary else []
-    return [*found, *(_run(run, number, texts) for number, run in enumerate(content.runs))]
+    return [
+        *found,
+        *(_run(run, number, content.watts, texts) for number, run in enumerate(content.runs)),
+    ]
 
 
 def _comparison(content: Content, texts: Texts) -> Exhibit:
@@ -44,7 +48,7 @@ def _comparison(content: Content, texts: Texts) -> Exhibit:
         [texts("made.seconds"), duration(summary.seconds, texts("lang") == "ja")],
         [texts("made.seeds"), ", ".join(map(str, summary.seeds))],
         [texts("made.hardware"), _joined(made.get("hardware")) or unknown],
-        [texts("made.energy"), str(made.get("energy", unknown))],
+        [texts("made.energy"), _energy(summary.seconds, content.watts, texts)],
         [texts("made.versions"), _joined(made.get("versions")) or unknown],
         [texts("made.base"), "\n".join(map(_base, bases.values())) or unknown],
         [texts("made.split"), _joined(made.get("split")) or unknown],
@@ -61,13 +65,22 @@ def _comparison(content: Content, texts: Texts) -> Exhibit:
     return Exhibit("made", texts("made.comparison"), "", PageTable(["", ""], rows))
 
 
-def _run(run: TrainingRun, number: int, texts: Texts) -> Exhibit:
+def _energy(seconds: float, watts: float | None, texts: Texts) -> str:
+    """What was consumed at a power that the user stated; nothing is known without one."""
+    if watts is None:
+        return texts("made.unknown")
+    used = watts * seconds / _JOULES_PER_KWH
+    return texts("made.consumed", energy=f"{used:.3g}", watts=f"{watts:g}")
+
+
+def _run(run: TrainingRun, number: int, watts: float | None, texts: Texts) -> Exhibit:
     unknown = texts("made.unknown")
     step: dict[str, Any] = run.steps[-1] if run.steps else {}
     versions = f"animelm {step['animelm']}" if "animelm" in step else unknown
     start = step.get("init_adapter") or texts("made.fresh")
     rows = [
         [texts("made.seconds"), duration(run.seconds, texts("lang") == "ja")],
+        [texts("made.energy"), _energy(run.seconds, watts, texts)],
         [texts("made.seeds"), str(run.config.get("seed_everything", unknown))],
         [texts("made.versions"), versions],
         [texts("made.base"), _base(step.get("base") or {}) or unknown],
@@ -163,7 +176,7 @@ def _method(run: TrainingRun) -> dict[str, str]:
         "エポック数": part(run.config, "trainer").get("max_epochs"),
         "更新回数": step.get("optimizer_steps"),
         "ブロック長": data.get("block_size"),
-        "1周するデータ": _ROLES.get(str(data.get("epoch")), data.get("epoch")),
+        "エポックの基準とするデータ": _ROLES.get(str(data.get("epoch")), data.get("epoch")),
         "混合比": "、".join(
             f"{_ROLES.get(name, name)} {100 * share:.0f}%"
             for name, share in shares.items()
@@ -176,22 +189,21 @@ def _method(run: TrainingRun) -> dict[str, str]:
 
 
 def attribution(runs: Sequence[TrainingRun], texts: Texts) -> list[str]:
-    """A line for each folder of articles that was trained on: its license and sources."""
-    paths = {
-        str(record["path"]): None
+    """A line for each folder of articles: its license, its sources, and what was held out of it."""
+    held_out = {
+        str(record["path"]): (step.get("split") or {}).get("validation_share")
         for run in runs
         for step in run.steps
         for record in step.get("data", ())
         if record.get("role") in ("articles", "general_articles")
     }
-    lines = [line for path in paths if (line := _licensed(path, texts))]
-    return lines or [texts("made.no_attribution")]
+    return [_licensed(path, share, texts) for path, share in held_out.items()]
 
 
-def _licensed(path: str, texts: Texts) -> str | None:
+def _licensed(path: str, held_out: float | None, texts: Texts) -> str:
     folder = find_shipped(Path(path))
     if not folder.is_dir():
-        return None
+        return texts("made.folder_gone", path=_place(path))
     licenses: dict[str, None] = {}
     sources: dict[str, None] = {}
     below = islice(os.walk(folder), _SEEN_FOLDERS)
@@ -204,12 +216,13 @@ def _licensed(path: str, texts: Texts) -> str | None:
         for source in given if isinstance(given, list) else [given]:
             sources |= dict.fromkeys(_source(part) for part in str(source).split("; "))
     if not licenses:
-        return None
+        return texts("made.no_license", path=_place(path))
     shown = list(sources)[:_MOST_SOURCES]
     if len(sources) > len(shown):
         shown.append(texts("made.and_more", count=len(sources) - len(shown)))
     named = (", " if texts("lang") == "en" else "、").join(shown)
-    return texts("made.licensed", path=_place(path), license=", ".join(licenses), sources=named)
+    line = texts("made.licensed", path=_place(path), license=", ".join(licenses), sources=named)
+    return line + (texts("made.held_out", share=f"{100 * held_out:g}") if held_out else "")
 
 
 def _metadata(path: Path) -> dict[str, Any]:

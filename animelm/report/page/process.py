@@ -17,16 +17,25 @@ _SHOWN_STEPS = 15  # rows of a run in the table behind its curves
 Shares = NDArray[np.float64]
 
 
-def training_exhibits(runs: Sequence[TrainingRun], texts: Texts) -> list[Exhibit]:
-    """Loss, rate, speed, padding and validation accuracy of the runs, and a table of the runs."""
+def training_exhibits(
+    runs: Sequence[TrainingRun], texts: Texts, compared: bool = True
+) -> list[Exhibit]:
+    """Loss, rate, speed, padding and validation accuracy of the runs, and a table of the runs.
+
+    Args:
+        runs: the fits.
+        texts: words of the report.
+        compared: whether figures of a comparison stand in the same report.
+    """
     if not runs:
         return []
     tags = {f"train/{name}": texts(f"training.{name}") for name in _LOGGED}
     tags |= {
-        f"validation/{name}/accuracy": texts("training.validation", set=texts.name("sets", name))
+        f"accuracy/{name}": texts("training.validation", set=texts.name("sets", name))
         for name in QUESTION_SETS
     }
-    curves = _curves("curves", texts("training.curves"), texts("training.intro"), runs, tags, texts)
+    note = texts("training.intro") + (texts("training.dev") if compared else "")
+    curves = _curves("curves", texts("training.curves"), note, runs, tags, texts)
     head = [texts(f"training.{name}") for name in ("run", "steps", "time", "last_loss")]
     head += [texts("training.mean_speed"), texts("training.mean_padding")]
     japanese = texts("lang") == "ja"
@@ -60,7 +69,7 @@ def router_exhibits(
         _compared(measured, texts) if measured else _trained(runs, texts)
     ]
     tags = {
-        f"router_drift/{name}": texts("routers.drift_text", text=texts(f"routers.{name}"))
+        f"train_router_drift/{name}": texts("routers.drift_text", text=texts(f"routers.{name}"))
         for name in ("anime", "general")
     }
     title, note = texts("routers.drift_curves"), texts("routers.drift_note")
@@ -120,12 +129,9 @@ def _maps(
         for label, values in maps.items()
         for layer, row in enumerate(values)
     ]
-    moved = [
-        f"{label}: {texts('routers.distance')} {np.abs(maps[label]).sum(1).mean() / 2:.1f}%"
-        for label in signed
-    ]
-    stop = "。" if texts("lang") == "ja" else ". "
-    note += "".join(f"{sentence}{stop}" for sentence in moved)
+    for label in signed:
+        moved = np.abs(maps[label]).sum(1).mean() / 2
+        note += texts("routers.distance", map=label, value=f"{moved:.1f}")
     return Exhibit(name, title, note, PageTable(head, rows), router_maps(maps, signed, labels))
 
 

@@ -60,7 +60,8 @@
   function draw() {
     const pages = Math.max(1, Math.ceil(found.length / perPage));
     page = Math.min(Math.max(page, 0), pages - 1);
-    element("found").textContent = fill(data.texts.found, { found: found.length.toLocaleString() });
+    const form = data.found[found.length === 1 ? 0 : data.found.length - 1];
+    element("found").textContent = fill(form, { n: found.length.toLocaleString() });
     element("page").textContent = fill(data.texts.page, { page: page + 1, pages });
     element("previous").disabled = page === 0;
     element("next").disabled = page >= pages - 1;
@@ -164,7 +165,7 @@
   }
 
   let waiting = 0;
-  search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(show, 120); });
+  search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(show, 40); });
   allModels.addEventListener("change", draw);
   element("filters").addEventListener("submit", (event) => { event.preventDefault(); show(); });
   element("previous").addEventListener("click", () => { page -= 1; draw(); });

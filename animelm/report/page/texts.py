@@ -33,6 +33,19 @@ class Texts:
         found = self._values[kind].get(name)
         return str(found) if found is not None else name
 
+    def has(self, kind: str, name: str) -> bool:
+        """Whether there is a text of a kind on a model, set, direction or relation."""
+        return name in self._values[kind]
+
+    def count(self, kind: str, number: int) -> str:
+        """A number with what it counts, in the singular or plural."""
+        forms = self.forms(kind)
+        return forms[0 if number == 1 else -1].format(n=f"{number:,}")
+
+    def forms(self, kind: str) -> list[str]:
+        """The singular of what is counted and, where it differs, the plural."""
+        return list(self._values["counts"][kind])
+
     def keys(self) -> set[str]:
         """Every key."""
         return set(_flat(self._values, ""))

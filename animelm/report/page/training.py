@@ -1,6 +1,7 @@
 """What a fit left in its folder: its log, its config, and its adapter's record."""
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from animelm.errors import UserError
 from animelm.provenance.record import RECORD_FILE
 from animelm.reading import open_regular, parse_yaml, read_json, read_utf8
-from animelm.report.page.shapes import require_kinds
+from animelm.report.shapes import require_kinds
 
 _EVENTS, _TABLE = "events.out.tfevents.*", "router_statistics.csv"
+_OLDER = ((r"^(router\w*/)", r"train_\1"), (r"^validation/(.+)/accuracy$", r"accuracy/\1"))
 _DEEPEST = 3  # folders below the one that is reported: seed, step, version
 _STEP: dict[str, type] = {
     "step": str,
@@ -91,11 +93,11 @@ def _age(version: Path) -> tuple[int, str]:
 
 
 def _read_run(folder: Path, root: Path, version: Path, log: EventAccumulator) -> TrainingRun:
+    tags = log.Tags()["scalars"]
     scalars: dict[str, Curve] = {
-        tag: [(event.step, event.value) for event in log.Scalars(tag)]
-        for tag in log.Tags()["scalars"]
+        _current(tag): [(event.step, event.value) for event in log.Scalars(tag)] for tag in tags
     }
-    times = [event.wall_time for tag in scalars for event in log.Scalars(tag)]
+    times = [event.wall_time for tag in tags for event in log.Scalars(tag)]
     config = version / "config.yaml"
     text = read_utf8(config) if config.is_file() else ""
     settings = parse_yaml(text, str(config)) or {}
@@ -108,6 +110,13 @@ def _read_run(folder: Path, root: Path, version: Path, log: EventAccumulator) ->
         _read_steps(root / "adapter" / RECORD_FILE),
         _last_shares(version / _TABLE),
     )
+
+
+def _current(tag: str) -> str:
+    """The name that a figure of an older version's log has now."""
+    for old, new in _OLDER:
+        tag = re.sub(old, new, tag)
+    return tag
 
 
 def _read_steps(path: Path) -> tuple[dict[str, Any], ...]:

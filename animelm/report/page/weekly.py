@@ -13,21 +13,19 @@ from animelm.evaluate.comparison.outcomes import OUTCOMES, changes
 from animelm.evaluate.results import Result
 from animelm.evaluate.summary import Summary
 from animelm.files import make_folder, write_whole
-from animelm.report.page.accuracy import AccuracyExhibits
 from animelm.report.page.content import Content
 from animelm.report.page.drawing.svg import to_svg
 from animelm.report.page.exhibit import Exhibit, PageTable, percent
 from animelm.report.page.findings import (
     before_and_after_models,
-    findings,
+    few_works,
     learned_and_lost_sets,
 )
-from animelm.report.page.made import attribution, data_rows, method_table
-from animelm.report.page.process import router_exhibits, training_exhibits
+from animelm.report.page.made import data_rows, method_table
+from animelm.report.page.sections import make_sections
 from animelm.report.page.texts import Texts, load_texts
 
 _EXAMPLES = 3  # of each outcome
-_FEW_WORKS = 10
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~$^#@&])")
 
 
@@ -43,13 +41,13 @@ def write_weekly_report(path: Path, content: Content) -> None:
     """
     texts = load_texts("ja")
     summary = content.summary
-    accuracy = AccuracyExhibits(summary, content.results, texts) if summary else None
+    sections = make_sections(content, texts, every_pair=False)
     folder = path.with_name(f"{path.stem}-files")
     shown = [
-        *([accuracy.main()] if accuracy else []),
-        *(accuracy.pictures() if accuracy else []),
-        *training_exhibits(content.runs, texts),
-        *router_exhibits(content.routers, content.runs, texts),
+        *([sections.main] if sections.main else []),
+        *sections.pictures,
+        *sections.training,
+        *sections.routers,
     ]
     make_folder(folder, "--output")
     for exhibit in shown:
@@ -59,14 +57,12 @@ def write_weekly_report(path: Path, content: Content) -> None:
     text = _template().render(
         texts=texts,
         content=content,
-        findings=findings(summary, texts),
+        sections=sections,
         data=data_rows(content.runs),
-        attribution=attribution(content.runs, texts) if content.runs else [],
         method=method_table(content.runs),
         shape=_shape(content),
         exhibits=[exhibit for exhibit in shown if exhibit.name not in ("curves", "drift")],
         process=[exhibit for exhibit in shown if exhibit.name in ("curves", "drift")],
-        outcomes=accuracy.outcomes() if accuracy else None,
         examples=_examples(content, texts) if summary else [],
         tasks=_tasks(summary) if summary else [],
         folder=folder.name,
@@ -137,12 +133,12 @@ def _tasks(summary: Summary) -> list[str]:
     read = after.sets.get(ONLY_READ)
     if read and read.n:
         tasks += _tasks_on_reading(summary, pair[1])
-        if read.works < _FEW_WORKS:
+        if ONLY_READ in few_works(summary):
             tasks.append(
                 f"記事のみを学習した作品の評価は{read.works}作品に基づくため、信頼区間が広い。"
                 "評価対象の作品数を増やす。"
             )
-    if len(summary.seeds) == 1:
+    if len(summary.seeds) == 1 and all(each.spread is None for each in after.sets.values()):
         tasks.append("シードが1つであるため、複数のシードで実験し、結果のばらつきを確認する。")
     return tasks
 

@@ -49,7 +49,7 @@ class AdapterCheckpoint(Callback):
         self._schedule.start(trainer.global_step)
         self._written = None
         if trainer.is_global_zero:
-            recover_folder(self._adapter(trainer))
+            recover_folder(self.folder(trainer))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any, **more: Any
@@ -62,13 +62,14 @@ class AdapterCheckpoint(Callback):
         if self._written != trainer.global_step:
             self._save(trainer, pl_module, trainer.global_step)
 
-    def _adapter(self, trainer: pl.Trainer) -> Path:
+    def folder(self, trainer: pl.Trainer) -> Path:
+        """Where the adapter is written."""
         return (self.dirpath or Path(trainer.default_root_dir)) / "adapter"
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        adapter, writing = self._adapter(trainer), trainer.is_global_zero
+        adapter, writing = self.folder(trainer), trainer.is_global_zero
         with (
             write_errors_as_user_errors(adapter),
             whole_folder(adapter) if writing else nullcontext(adapter) as folder,

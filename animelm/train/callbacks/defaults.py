@@ -8,6 +8,9 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from animelm.errors import UserError
 from animelm.train.callbacks.adapter_checkpoint import AdapterCheckpoint
 from animelm.train.callbacks.answer_writer import AnswerWriter
+from animelm.train.callbacks.held_out.base_figures import BaseFigures
+from animelm.train.callbacks.held_out.learned_and_lost import LearnedAndLost
+from animelm.train.callbacks.held_out.run_description import RunDescription
 from animelm.train.callbacks.progress import TrainingProgressBar
 from animelm.train.callbacks.qa_examples import QAExamples
 from animelm.train.callbacks.router.statistics import RouterStatistics
@@ -66,8 +69,9 @@ def with_default_callbacks(
 ) -> list[Callback]:
     """Adds the default callbacks to those of a config.
 
-    The defaults are a progress bar, throughput, router statistics, examples of answers, a writer of
-    predictions, the checkpoints of run and adapter, and an orderly end at a signal. A given
+    The defaults are a progress bar, throughput, router statistics, the base's figures, pictures and
+    examples of what is learned and lost, the run's settings, a writer of predictions, the
+    checkpoints of run and adapter, and an orderly end at a signal. A given
     callback replaces the default one of the same class; all other given callbacks are added.
 
     Args:
@@ -82,6 +86,9 @@ def with_default_callbacks(
     defaults: list[Callback] = [
         Throughput(),
         RouterStatistics(every_n_steps=periods.router_statistics),
+        BaseFigures(),
+        RunDescription(),
+        LearnedAndLost(),
         QAExamples(),
         AnswerWriter(),
         AdapterCheckpoint(every_n_steps=steps),

@@ -34,6 +34,11 @@ class TrainingProgressBar(RichProgressBar):
     ) -> None:
         super().__init__(refresh_rate, leave, theme, console_kwargs)
 
+    @property
+    def sanity_check_description(self) -> str:
+        """What is asked before training is the base, see :class:`BaseFigures`."""
+        return "Base"
+
     def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
         """Lightning's columns, with a shorter bar that leaves room for the fields."""
         columns = super().configure_columns(trainer)
@@ -41,6 +46,13 @@ class TrainingProgressBar(RichProgressBar):
             if isinstance(column, BarColumn):
                 column.bar_width = _BAR_WIDTH
         return columns
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        """Epochs counted from 1: Lightning would call the only one of a run 0/0."""
+        last = self.trainer.max_epochs
+        of_all = f"/{last}" if last is not None and last > 0 else ""
+        # As long as the other bars' texts, or the bar would flicker.
+        return f"Epoch {current_epoch + 1}{of_all}".ljust(len(self.validation_description))
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Fields:
         """The bar's fields: loss, tokens/s, and all other values logged with ``prog_bar=True``."""
@@ -58,4 +70,4 @@ class TrainingProgressBar(RichProgressBar):
 
 def _short(name: str) -> str:
     """Shortens the name of an accuracy to its held-out set, to fit into 80 columns."""
-    return re.sub(r"^validation/(.+)/accuracy$", r"\1", name)
+    return re.sub(r"^accuracy/(.+)$", r"\1", name)

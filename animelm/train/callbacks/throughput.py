@@ -33,7 +33,7 @@ class Throughput(Callback):
     def __init__(self, every_n_steps: int | None = None) -> None:
         self.every_n_steps = every_n_steps
         self._schedule = EveryNSteps(1 if every_n_steps is None else every_n_steps)
-        self._latest: dict[str, float] = {}
+        self._latest: dict[str, Tensor] = {}
         self._counts: Tensor | None = None
         self._restart(0)
 
@@ -60,7 +60,8 @@ class Throughput(Callback):
     ) -> None:
         useful = (~batch.is_padding).sum()
         supervised = (batch.targets != IGNORED).sum()
-        counts = torch.stack([useful, supervised, useful.new_tensor(batch.is_padding.numel())])
+        # new_full fills on the device; a copied number would make the host wait.
+        counts = torch.stack([useful, supervised, useful.new_full((), batch.is_padding.numel())])
         self._counts = counts if self._counts is None else self._counts + counts
         if self._schedule.due(trainer.global_step):
             self._measure(trainer, self._counts)
@@ -71,11 +72,13 @@ class Throughput(Callback):
         reduced = trainer.strategy.reduce(counts, reduce_op="sum")
         useful, supervised, positions = reduced.tolist()  # waits for the device
         seconds = time.perf_counter() - self._started
-        self._latest = {
+        latest = {
             "train/tokens_per_second": useful / seconds,
             "train/padding_share": 1 - useful / positions,
             "train/supervised_tokens": supervised / (trainer.global_step - self._first_step),
         }
+        # Lightning would copy a number to the device at every batch, and wait for it.
+        self._latest = {name: torch.tensor(value) for name, value in latest.items()}
         self._restart(trainer.global_step)
 
     def _restart(self, global_step: int) -> None:

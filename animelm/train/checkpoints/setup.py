@@ -122,6 +122,11 @@ class TrainingSetup:
         )
 
     @property
+    def named_settings(self) -> dict[str, object]:
+        """The options alone, without hashes."""
+        return {n: value for n, value in self.settings.items() if not n.startswith(_HASH)}
+
+    @property
     def blocks_per_step(self) -> int | None:
         """Blocks of an optimizer step of all processes."""
         own = self.blocks_per_batch

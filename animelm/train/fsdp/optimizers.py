@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-import bitsandbytes as bnb
 import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
+
+from animelm.train.optimizers.joined import JoinedAdamW8bit
 
 
 class _OnShards(Optimizer):
@@ -73,5 +74,5 @@ class ShardAdamW(_OnShards, torch.optim.AdamW):
     """torch's AdamW on shards."""
 
 
-class ShardAdamW8bit(_OnShards, bnb.optim.AdamW8bit):
-    """bitsandbytes' AdamW with 8-bit states on shards; blocks of 256 do not cross shards."""
+class ShardAdamW8bit(_OnShards, JoinedAdamW8bit):
+    """AdamW with 8-bit states on shards; blocks of 256 do not cross shards."""

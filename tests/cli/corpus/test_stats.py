@@ -47,6 +47,18 @@ def test_titles_and_categories_come_from_the_front_matter(call, tmp_path: Path):
         assert text in called.out
 
 
+def test_files_without_text_are_no_articles(call, tmp_path: Path):
+    for name, text in (("1.md", "本文"), ("2.md", ""), ("3.md", "---\ntitle: 空\n---\n")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    called = call("corpus", "stats", "--folder", tmp_path)
+    [row] = [line for line in called.out.splitlines() if "articles" in line and "│" in line][:1]
+    assert row.split("│")[2].strip() == "1"
+    assert "not counted: 2 files without text, such as" in called.out
+    (tmp_path / "1.md").unlink()
+    called = call("corpus", "stats", "--folder", tmp_path)
+    assert called.status == 2 and "none of its 2 files holds text" in called.err
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

@@ -55,6 +55,36 @@ def test_records_that_are_written_are_read_back_the_same(call, questions, tmp_pa
     assert first[2].whole_answers and not any(record.whole_answers for record in second)
 
 
+def test_what_to_look_at_is_shown_with_its_rows(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    pairs = [
+        ("花は?", "桜"),
+        ("花は？", "梅"),
+        ("首都は?", "東京"),
+        ("首都は？", "東京"),
+        ("どんな話?", "月を見る話です。庭で。"),
+        *((f"第{n}の庭の木は?", f"木{n}") for n in range(8)),
+        ("徳川家最後の将軍の名は?", "慶喜"),
+        ("徳川幕府最後の将軍の名前は?", "徳川慶喜"),
+    ]
+    path = tmp_path / "qa.csv"
+    rows = "".join(f"{question},{answer}\n" for question, answer in pairs)
+    path.write_text(f"質問,出力\n{rows}", encoding="utf-8")
+    # With this seed one of the two questions on 慶喜 is held out.
+    called = call("questions", "check", str(path), "--seed=1", "--list")
+    assert called.status == 0, called.err
+    rows = [[cell.strip() for cell in line.split("│")] for line in called.out.splitlines()]
+    numbers = {row[1]: row[2:4] for row in rows if len(row) > 3}
+    assert numbers["questions that several rows ask"] == ["2", "from 4 rows"]
+    assert numbers["of these answered differently"][0] == "1"
+    text = " ".join(called.out.split())
+    assert "(1); 1 of several sentences, where none is guessed" in text
+    assert "│ no    │ qa.csv:2 │" in called.out and "│ yes   │ qa.csv:4 │" in called.out
+    assert "Held out as another fact than a trained question, but much alike (1)" in text
+    assert "1 question of 13 is answered differently in different rows" in text
+    assert "徳川" in text[text.index("Held out (3 facts)") :]
+
+
 def test_works_are_found_among_titles_of_articles(call, tmp_path):
     path = tmp_path / "qa.csv"
     path.write_text("質問,出力\n月の庭の主人公は?,花子\n", encoding="utf-8")
@@ -66,6 +96,20 @@ def test_works_are_found_among_titles_of_articles(call, tmp_path):
     assert unknown in " ".join(alone.out.split())
     beside = call("questions", "check", str(path), f"--articles={articles}")
     assert unknown not in " ".join(beside.out.split()) and "月の庭" in beside.out
+
+
+def test_keys_are_found_among_the_values_of_the_works_infobox(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    path = tmp_path / "qa.csv"
+    path.write_text("質問,出力\n月の庭の監督は?,川口です。町の生まれです。\n", encoding="utf-8")
+    articles = tmp_path / "articles"
+    articles.mkdir()
+    box = "| 項目 | 内容 |\n| --- | --- |\n| 監督 | 川口（第1話） |\n| 話数 | 12 |"
+    (articles / "a.md").write_text(f"---\ntitle: 月の庭\n---\n{box}\n\n本文", encoding="utf-8")
+    told = "1 of 1 questions have no short key"
+    assert told in " ".join(call("questions", "check", str(path)).out.split())
+    beside = call("questions", "check", str(path), f"--articles={articles}")
+    assert told not in " ".join(beside.out.split()) and "│ 川口" in beside.out
 
 
 @pytest.mark.parametrize("options", [[], ["--shown=-1", "x.csv"], ["absent.csv"]])

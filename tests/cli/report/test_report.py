@@ -14,4 +14,6 @@ def test_what_cannot_be_reported_ends_with_one_message(
     assert "--format markdown is in Japanese" in capsys.readouterr().err
     assert main(["report", str(tmp_path), "--questions=0"]) == 2
     assert "--questions is 0; expected 1 or more" in capsys.readouterr().err
+    assert main(["report", str(tmp_path), "--watts=-1"]) == 2
+    assert "--watts is -1.0; expected a power above 0" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

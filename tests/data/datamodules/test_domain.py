@@ -175,7 +175,7 @@ def test_fit_validates_on_held_out_articles_and_asks_the_dev_questions(
 
 
 def test_test_asks_the_test_questions_and_none_of_dev(make_module, recorder, trainer):
-    model, module = recorder(), make_module(questions_per_set=3)
+    model, module = recorder(), make_module()
     trainer().test(model, datamodule=module, verbose=False)
     batches = [b for b in model.validated if not isinstance(b, PackedBatch)]
     asked = {r.id for b in batches if b.held_out_set != "anime_trained" for r in b.records}
@@ -184,9 +184,10 @@ def test_test_asks_the_test_questions_and_none_of_dev(make_module, recorder, tra
     assert not asked & {r.id for records in questions.dev.values() for r in records}
 
 
-def test_validation_can_be_kept_short(make_module, recorder, trainer):
+@pytest.mark.parametrize("stage", ["validate", "test"])
+def test_validation_and_test_can_be_kept_short(make_module, recorder, trainer, stage):
     model, module = recorder(), make_module(questions_per_set=1)
-    trainer().validate(model, datamodule=module, verbose=False)
+    getattr(trainer(), stage)(model, datamodule=module, verbose=False)
     batches = [batch for batch in model.validated if not isinstance(batch, PackedBatch)]
     held_out = [batch for batch in batches if batch.held_out_set != "anime_trained"]
     assert sum(map(len, held_out)) == len(module.data.questions.dev) == 4
@@ -573,3 +574,40 @@ def test_a_question_of_weight_3_is_shown_three_times(
     full = {answer: trained[answer] // weight for answer, weight in weights.items()}
     wordings = Counter(answer for r in module.data.questions.train for answer in r.answers)
     assert full == wordings
+
+
+@pytest.fixture
+def warned(monkeypatch):
+    """The warnings of a data module."""
+    texts = []
+    monkeypatch.setattr("animelm.data.datamodules.domain.rank_zero_warn", texts.append)
+    return texts
+
+
+def test_subjects_not_rehearsed_that_an_own_article_tells_are_counted(
+    make_module, articles, warned
+):
+    questions = make_module().data.questions
+    asked = [r for part in (questions.dev, questions.test) for r in part["general_unrehearsed"]]
+    subject, key = asked[0].work, asked[0].keys[0]
+    make_module().train_dataloader()
+    assert not [text for text in warned if "not rehearsed" in text]
+    for name, text in (("x", f"{subject}の話。"), ("y", f"{subject}は{key}のことである。")):
+        (articles / f"{name}.md").write_text(f"---\ntitle: {name}\n---\n{text}", encoding="utf-8")
+    warned.clear()
+    make_module(validation_share=0.0).train_dataloader()
+    [about] = [text for text in warned if "not rehearsed" in text]
+    told = sum(record.work == subject and key in record.keys for record in asked)
+    assert about.startswith(f"{told} of {len(asked)} questions on general subjects")
+
+
+def test_questions_that_may_be_trained_in_other_words_are_told(make_module, tmp_path, warned):
+    path = tmp_path / "own.csv"
+    others = "".join(f"第{n}の庭の木は?,木{n}\n" for n in range(8))
+    alike = "徳川家最後の将軍の名は?,慶喜\n徳川幕府最後の将軍の名前は?,徳川慶喜\n"
+    path.write_text(f"質問,出力\n{others}花は?,桜\n花は?,梅\n{alike}", encoding="utf-8")
+    for stage in ("fit", "validate"):
+        warned.clear()
+        make_module(records=path, seed=1).setup(stage)
+        assert any("held out as unseen facts share an answer and words" in t for t in warned)
+        assert any("answered differently in different rows" in t for t in warned)

@@ -42,6 +42,18 @@ from animelm.data.grouping.names import Names
         ("主題歌は?", ["主題歌は星の歌（夜の版）です。"], ["星の歌（夜の版）"]),
         ("三原色は?", ["三原色は赤、緑、青です。"], ["赤、緑、青"]),
         ("どんな話?", ["人々が月を見上げながら、昔のことを一つずつゆっくり思い出す物語です。"], []),
+        # Of several sentences the one that says something of what was asked, else none.
+        ("主人公は誰?", ["主人公は花子です。花子は17歳の高校生です。"], ["花子"]),
+        ("主人公は誰?", ["月の庭の物語です。庭に住む人々を描きます。"], []),
+        ("主人公は誰?", ["よい質問です。主人公は花子です。"], []),
+        ("主人公は誰?", ["花子。\n17歳の高校生。"], []),
+        ("「月の庭」は映画ですか?", ["はい。映画です。"], ["はい"]),
+        ("主人公は誰?", ["主人公は「荒ぶる庭の花子よ。」です。"], ["荒ぶる庭の花子よ。"]),
+        ("いつ?", ["荒ぶる庭よ。の公開は2019年7月です。"], ["荒ぶる庭よ。の公開は2019年7月"]),
+        ("Who is it?", ["The hero is Hanako. She is 17."], []),
+        # A title that begins with これは.
+        ("花子の作品は?", ["これは庭ですか？"], ["これは庭ですか？"]),
+        ("首都は?", ["それは東京です。"], ["東京"]),
     ],
 )  # fmt: skip
 def test_the_short_key_of_full_sentences(question, answers, keys):
@@ -58,3 +70,17 @@ def test_other_questions_with_the_same_answer_say_what_is_asked():
 def test_a_known_name_is_preferred():
     question, answer = "月の庭の町は?", "月の庭の町には川があり、青山で人が暮らす。"
     assert derive_keys([question], [answer], Names(["青山", "月の庭"])) == ("青山",)
+
+
+@pytest.mark.parametrize(
+    ("answer", "keys"),
+    [
+        ("川口です。町の生まれです。", ["川口"]),
+        ("それを撮ったのが川口で、2004年に始まった月の庭である。", []),
+        ("それを月の庭で撮ったのが川口という人である。", ["川口"]),
+    ],
+)
+def test_the_only_value_of_the_infobox_in_an_answer_is_its_key(answer, keys):
+    values = ["川口", "川口花子", "2004年", "月の庭"]
+    found = derive_keys(["月の庭の監督は?"], [answer], Names([]), values)
+    assert [key for key in found if key in values] == keys

@@ -48,6 +48,35 @@ def test_works_that_one_question_quotes_together_are_one():
     assert len(set(found[:3])) == 1 and found[3] == "川の歌"
 
 
+def test_works_that_one_question_names_side_by_side_are_one():
+    titles = ["月の庭", "星の道", "川の歌", "山田"]
+    found = works(
+        ("月の庭と星の道、古いのは?", "月の庭"),
+        ("星の道の監督は?", "田中"),
+        ("月の庭の監督は?", "田中"),
+        ("川の歌の山田の役は?", "花子"),
+        ("山田の生まれた町は?", "川町"),
+        titles=titles,
+    )
+    assert len(set(found[:3])) == 1
+    assert found[3:] == ["川の歌", "山田"]
+
+
+def test_several_works_in_an_answer_count_where_works_are_asked_for():
+    found = works(
+        ("花子が主人公の作品は?", "「月の庭」と「星の道」です。"),
+        ("「月の庭」の監督は?", "山田"),
+        ("「星の道」の監督は?", "山田"),
+    )
+    assert len(set(found)) == 1
+    found = works(
+        ("花子の声優は?", "「月の庭」と「星の道」の川口です。"),
+        ("「月の庭」の監督は?", "山田"),
+        ("「星の道」の監督は?", "山田"),
+    )
+    assert found == ["月の庭", "月の庭", "星の道"]
+
+
 def test_what_many_works_are_quoted_with_joins_none_of_them():
     pairs = [(f"「月刊誌」に載った「作品{n}」の作者は?", "山田") for n in range(9)]
     assert works(*pairs) == [f"作品{n}" for n in range(9)]

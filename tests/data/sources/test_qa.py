@@ -206,7 +206,11 @@ def test_a_file_that_is_not_utf8_is_reported_with_the_offset(tmp_path):
         ("[1]", "JSON object"),
         ('{"質問": "a"}', "the keys here are '質問'"),
         ('{"質問": "a", "出力": ""}', '"出力" must be a non-empty text'),
-        ('{"質問": 1, "出力": "b"}', '"質問" must be a non-empty text'),
+        (
+            '{"質問": 1, "出力": "b"}',
+            '"質問" must be a non-empty text, and is the number 1; write "1"',
+        ),
+        ('{"質問": "a", "出力": true}', 'is the boolean true; write "true"'),
         ("[" * 100_000, "not valid JSON"),
     ],
 )
@@ -280,6 +284,45 @@ def test_empty_fields_beyond_the_header_are_accepted(tmp_path):
     assert [record.answers for record in read_qa(path)] == [("a",)]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "質問;出力\nq,r?;a\n",
+        "質問\t出力\nq,r?\ta\n",
+        'sep=;\n質問;出力\n"q,r?";a\n',
+        ',質問,出力\n0,"q,r?",a\n',
+        '問題,解答\n"q,r?",a\n',
+        'Q,A\n"q,r?",a\n',
+        '問い,答え\n"q,r?",a\n',
+        'input,output\n"q,r?",a\n',
+    ],
+)
+def test_tables_as_spreadsheets_write_them_are_read(tmp_path, text):
+    [record] = read_qa(write(tmp_path, "qa.csv", text))
+    assert (record.question, record.answers) == ("q,r?", ("a",))
+
+
+def test_a_first_column_without_a_name_that_holds_text_is_no_number_of_rows(tmp_path):
+    path = write(tmp_path, "qa.csv", ",質問,出力\n0,q,a\nx,r,b\n")
+    assert message(path).startswith(f"{path}:3: holds 'x' beyond the 2 columns")
+
+
+@pytest.mark.parametrize(
+    ("answer", "answers"),
+    [("12", ("12",)), ("1.5", ("1.5",)), ('["花子", "太郎"]', ("花子", "太郎"))],
+)
+def test_an_answer_in_json_may_be_a_number_or_a_list(tmp_path, answer, answers):
+    path = write(tmp_path, "qa.jsonl", f'{{"question": "誰?", "answer": {answer}}}\n')
+    assert read_qa(path)[0].answers == answers
+
+
+def test_what_an_office_program_leaves_beside_a_file_is_not_read(tmp_path):
+    write(tmp_path, "qa.csv", "質問,出力\nq,a\n")
+    write(tmp_path, "~$qa.csv", "\x15")
+    assert len(read_qa(tmp_path)) == 1
+    assert "save the sheet as CSV UTF-8" in message(write(tmp_path, "qa.xlsx", ""))
+
+
 def test_a_field_of_any_length_is_read(tmp_path):
     path = write(tmp_path, "qa.csv", f"質問,出力\nq,{'あ' * 200_000}\n")
     assert len(read_qa(path)[0].answers[0]) == 200_000
@@ -290,6 +333,34 @@ def test_whatever_looks_like_a_colon_is_one(tmp_path, colon):
     path = write(tmp_path, "qa.txt", f"質問{colon}首都は?\n出力{colon}東京です。\n")
     [record] = read_qa(path)
     assert (record.question, record.answers) == ("首都は?", ("東京です。",))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "質問：首都は?\n回答：東京です。\n\n質問：花は?\n回答：桜です。",
+        "Q: 首都は?\nA: 東京です。\nQ: 花は?\nA: 桜です。",
+        "Q1. 首都は?\nA1. 東京です。\n\nＱ２．花は?\nＡ２．桜です。",
+        "question: 首都は?\nANSWER: 東京です。\n\nquestion: 花は?\nanswer: 桜です。",
+        "問１：首都は?\n答１：東京です。\n問２：花は?\n答２：桜です。",
+        "問い：首都は?\n答え：東京です。\n問い：花は?\n答え：桜です。",
+        # Another kind of label after an empty line begins another question.
+        "質問: 首都は?\n出力: 東京です。\n\nQ: 花は?\nA: 桜です。",
+        "Q: 首都は?\nA: 東京です。\n\n質問：花は?\n回答：桜です。",
+    ],
+)
+def test_labels_of_several_kinds_are_read(tmp_path, lines):
+    records = read_qa(write(tmp_path, "qa.txt", lines))
+    assert [(r.question, r.answers) for r in records] == [
+        ("首都は?", ("東京です。",)),
+        ("花は?", ("桜です。",)),
+    ]
+
+
+def test_a_label_of_another_kind_inside_an_answer_is_text(tmp_path):
+    lines = "質問: 選ぶなら?\n出力: 次のどちらか。\nA: 東京\nQ: これは何?\n"
+    [record] = read_qa(write(tmp_path, "qa.txt", lines))
+    assert record.answers == ("次のどちらか。\nA: 東京\nQ: これは何?",)
 
 
 @pytest.mark.parametrize(
@@ -380,7 +451,7 @@ USER = {"role": "user", "content": "誰?"}
         ("qa.json", f'[\n{{"質問": {"1" * 5000}}}]', 2, "not valid JSON"),
         ("qa.tsv", "質問\t出力\na\tb\tc\n", 2, "holds 'c' beyond"),
         ("qa.jsonl", '{"instruction": "a", "output": ""}', 1, '"output" must be a non-empty'),
-        ("qa.jsonl", '{"prompt": "a", "completion": 1}', 1, '"completion" must be a non-empty'),
+        ("qa.jsonl", '{"prompt": "a", "completion": true}', 1, '"completion" must be a non-empty'),
         ("qa.jsonl", '{"messages": []}', 1, "expected a list of messages"),
         ("qa.jsonl", '{"messages": ["a"]}', 1, "message 1: expected an object with role"),
         ("qa.jsonl", lines([{"messages": [USER]}]), 1, "does not end with an answer"),

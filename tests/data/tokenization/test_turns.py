@@ -49,6 +49,18 @@ def test_a_record_without_turns_and_thoughts_is_the_pair(tokenizer, make_records
     assert chat.encode_questions(records) == chat.encode_prompts([r.question for r in records])
 
 
+@pytest.mark.parametrize("answer_from", ["final", "start"])
+def test_a_conversation_is_prompted_as_a_record_with_its_earlier_messages(
+    gpt_oss, record, answer_from
+):
+    chat = ChatFormat(gpt_oss)
+    for history in ((), HISTORY):
+        asked = replace(record, history=history)
+        [prompt] = chat.encode_questions([asked], answer_from)
+        turns = [*history, Turn("user", record.question)]
+        assert chat.encode_turns(turns, answer_from) == prompt
+
+
 def test_earlier_messages_are_in_the_prompt_and_not_supervised(gpt_oss, record):
     chat = ChatFormat(gpt_oss)
     record = replace(record, history=HISTORY)

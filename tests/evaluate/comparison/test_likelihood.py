@@ -77,7 +77,7 @@ def test_rivals_take_the_keys_place_in_the_answer(make_record: Make) -> None:
 
 def _measured(make_record: Make, likeliest: str, confidence: float) -> Result:
     answer = Answer(make_record(keys=("甲",)), "own", "", reached_end=True)
-    result = make_result("sft", answer, Scores(0.0, 0.0, 0.0), 0)
+    result = make_result("sft", answer, Scores(0.0, 0.0, 0.0, 0.0), 0)
     return replace(result, likeliest=likeliest, confidence=confidence, key_probability=0.5)
 
 

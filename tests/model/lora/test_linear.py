@@ -51,6 +51,10 @@ def test_dropout_zeroes_the_adapters_inputs_only() -> None:
     torch.testing.assert_close(update, 2.0 * (x * mask) @ lora_a.T @ lora_b.T, rtol=1e-3, atol=1e-3)
 
 
+def test_no_rows_give_no_rows() -> None:
+    assert adapted(4)(torch.randn(0, 64)).shape == (0, 48)
+
+
 def test_dropout_rests_in_evaluation() -> None:
     layer = adapted(32, dropout=0.5).eval()
     x = torch.randn(5, 64)
@@ -99,8 +103,52 @@ def test_two_active_adapters_add_up_as_peft_has_it() -> None:
     nn.init.normal_(layer.lora_B["second"].weight)
     layer.set_adapter(["default", "second"])
     x = torch.randn(5, 64)
-    assert layer.active_lora() is None
+    assert layer.active_loras() is None  # the first is trained too
     torch.testing.assert_close(layer(x), PeftLinear.forward(layer, x))
+
+
+def stacked(dropout: float = 0.0) -> LoraLinear:
+    """A trained adapter of rank 4 on a frozen one of rank 8."""
+    layer = adapted(4, dropout)
+    layer.update_layer("below", r=8, lora_alpha=4, config=LoraConfig(r=8, lora_alpha=4))
+    nn.init.normal_(layer.lora_B["below"].weight)
+    layer.set_adapter(["below", "default"])
+    for part in (layer.lora_A, layer.lora_B):
+        part["below"].requires_grad_(False)
+    return layer
+
+
+def test_an_adapter_stacked_on_a_frozen_one_computes_as_peft_does() -> None:
+    layer = stacked()
+    x = torch.randn(10, 64, requires_grad=True)
+    parameters = (x, layer.lora_A["default"].weight, layer.lora_B["default"].weight)
+    ours, theirs = layer(x), PeftLinear.forward(layer, x)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    direction = torch.randn_like(ours)
+    for mine, other in zip(
+        torch.autograd.grad(ours, parameters, direction),
+        torch.autograd.grad(theirs, parameters, direction),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
+
+
+def kept_bytes(layer: LoraLinear) -> int:
+    """What a forward pass keeps for the backward pass."""
+    kept: list[int] = []
+    x = torch.randn(10, 64, requires_grad=True)
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor.nbytes)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        layer(x)
+    return sum(kept)
+
+
+def test_a_frozen_adapter_below_keeps_nothing_for_the_backward_pass() -> None:
+    assert kept_bytes(stacked(dropout=0.1)) == kept_bytes(adapted(4, dropout=0.1))
 
 
 def test_an_adapters_own_bias_is_added() -> None:
@@ -109,7 +157,7 @@ def test_an_adapters_own_bias_is_added() -> None:
     layer.update_layer("default", r=4, lora_alpha=8, config=config)
     nn.init.normal_(layer.lora_B["default"].bias)
     x = torch.randn(5, 64)
-    assert layer.active_lora() is None
+    assert layer.active_loras() is None
     lora_a, lora_b = layer.lora_A["default"].weight, layer.lora_B["default"]
     expected = layer.base_layer(x) + 2.0 * (x @ lora_a.T @ lora_b.weight.T + lora_b.bias)
     torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-4)

@@ -120,3 +120,18 @@ def test_an_adapter_that_stock_peft_wrote_gives_the_same_logits_here(
     theirs = stock(base, tmp_path / "adapter", tmp_path / "logits.safetensors", "write")
     ours = load_adapter(load_base(str(base), "none"), tmp_path / "adapter", trainable=True)
     torch.testing.assert_close(logits(ours.eval()), theirs["adapter"], rtol=0, atol=1e-4)
+
+
+def test_an_adapter_that_stock_peft_wrote_is_written_again_byte_for_byte(
+    base: Path, tmp_path: Path
+) -> None:
+    stock(base, tmp_path / "adapter", tmp_path / "logits.safetensors", "write")
+    save_adapter(
+        load_adapter(load_base(str(base), "none"), tmp_path / "adapter", trainable=True),
+        tmp_path / "again",
+    )
+    theirs, ours = (
+        (tmp_path / name / "adapter_model.safetensors").read_bytes()
+        for name in ("adapter", "again")
+    )
+    assert ours == theirs

@@ -20,15 +20,6 @@ class WithoutTheLastExpert(GroupedMM):
         return product
 
 
-class LeavingWhatWasThere(GroupedMM):
-    """As if the gradient of an expert without rows stayed uninitialized."""
-
-    def outer(self, x: Tensor, y: Tensor, groups: Groups) -> Tensor:
-        product = super().outer(x, y, groups)
-        product[0] = torch.nan
-        return product
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_right_products_pass_the_probe(dtype: torch.dtype) -> None:
     assert probe(GroupedMM(), CPU, dtype) is None
@@ -41,9 +32,8 @@ def test_triton_products_pass_the_probe_in_its_interpreter(
     assert probe(TritonProducts(), CPU, dtype) is None
 
 
-@pytest.mark.parametrize("products", [WithoutTheLastExpert(), LeavingWhatWasThere()])
-def test_wrong_products_fail_the_probe(products: GroupedMM) -> None:
-    assert "differs" in str(probe(products, CPU, torch.float32))
+def test_wrong_products_fail_the_probe() -> None:
+    assert "differs" in str(probe(WithoutTheLastExpert(), CPU, torch.float32))
 
 
 def test_on_a_cpu_the_loop_is_chosen() -> None:

@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft.tuners.lora import Linear as PeftLinear
 from transformers import GptOssForCausalLM
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
 from animelm.model.checkpoint.load import load_base
-from animelm.model.lora.adapters import LoraSettings, add_adapter
+from animelm.model.lora.adapters import LoraSettings, add_adapter, save_adapter
+from animelm.model.lora.linear import LoraLinear
 from animelm.model.moe import projection
 from animelm.model.moe.experts import Experts
 from animelm.model.quantization.linear4bit import weight_in
+from animelm.model.stacks import stacked
+from animelm.train.optimizer import OptimizerSettings, build_optimizer
 
 
 def routed(tokens: int = 23) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -164,6 +168,57 @@ def test_an_adapter_stacked_on_a_frozen_one_computes_as_peft_does(
 
     with monkeypatch.context() as patched:
         patched.setattr(ours, "_layers", lambda: None)
+        patched.setattr(LoraLinear, "forward", PeftLinear.forward)
         expected = compute()
     monkeypatch.setattr(ours, "_through_modules", None)  # the pass over all experts serves
     torch.testing.assert_close(compute(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+def test_weights_laid_side_by_side_are_the_same_and_no_longer_copied(
+    checkpoint: Path, adapted: bool
+) -> None:
+    model = load_base(str(checkpoint), "nf4")
+    if adapted:
+        model = add_adapter(model, LoraSettings(rank=4)).get_base_model()
+    ours = model.eval().model.layers[0].mlp.experts
+    expected = ours(*routed())
+    ours.lay_weights_side_by_side()
+    assert torch.equal(ours(*routed()), expected)
+    for projections in (ours.gate_up_projs, ours.down_projs):
+        layers = [base(layer) for layer in projections]
+        for name in ("weight", "scales", "bias"):
+            tensors = [getattr(layer, name) for layer in layers]
+            assert stacked(tensors).data_ptr() == tensors[0].data_ptr()
+
+
+def test_adapters_laid_side_by_side_stay_parameters_and_are_trained_in_place(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    model = add_adapter(load_base(str(checkpoint), "nf4"), LoraSettings(rank=4))
+    ours = model.get_base_model().model.layers[0].mlp.experts
+    names = {name: parameter for name, parameter in model.named_parameters()}
+    save_adapter(model, tmp_path / "before")
+    ours.lay_weights_side_by_side()
+    assert all(parameter is names[name] for name, parameter in model.named_parameters())
+    save_adapter(model, tmp_path / "after")
+    before, after = (
+        (tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("before", "after")
+    )
+    assert before == after
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = build_optimizer(trained, OptimizerSettings())
+    for parameter in trained:
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    for part in ("lora_A", "lora_B"):
+        tensors = [getattr(each, part)["default"].weight for each in ours.down_projs]
+        assert stacked(tensors).data_ptr() == tensors[0].data_ptr()
+
+
+def test_weights_that_are_trained_stay_where_they_are(checkpoint: Path) -> None:
+    model = load_base(str(checkpoint), "none")  # nothing is frozen before there is an adapter
+    layers = model.model.layers[0].mlp.experts.requires_grad_().gate_up_projs
+    places = [layer.weight.data_ptr() for layer in layers]
+    model.model.layers[0].mlp.experts.lay_weights_side_by_side()
+    assert [layer.weight.data_ptr() for layer in layers] == places

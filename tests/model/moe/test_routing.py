@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from animelm.model.moe.routing import DeviceRouting, Routing, padded_rows
+from animelm.model.moe.routing import Routing, padded_rows
 
 TOKENS, CHOSEN, EXPERTS = 37, 2, 5
 
@@ -48,14 +48,3 @@ def test_busy_experts_are_filled_up_to_few_numbers_of_rows_and_by_an_eighth_at_m
 
 def test_without_a_multiple_rows_are_exact() -> None:
     assert [padded_rows(count, 1) for count in (0, 1, 37, 5000)] == [0, 1, 37, 5000]
-
-
-def test_sorted_on_the_device_every_choice_is_found_in_its_experts_rows() -> None:
-    indices = torch.randint(1, EXPERTS - 1, (TOKENS, CHOSEN))  # the first and the last get none
-    routing = DeviceRouting.from_indices(indices, EXPERTS)
-    counts = routing.groups.ends - routing.groups.starts
-    expert_of_row = torch.repeat_interleave(torch.arange(EXPERTS), counts)
-    assert torch.equal(expert_of_row[routing.place], indices)
-    tokens = torch.arange(TOKENS)[:, None].expand(-1, CHOSEN)
-    assert torch.equal(routing.token[routing.place], tokens)
-    assert routing.groups.ends[-1] == TOKENS * CHOSEN

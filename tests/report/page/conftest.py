@@ -63,8 +63,8 @@ def write_fit(folder: Path) -> None:
         writer.add_scalar("train/learning_rate", 1e-3, step)
         writer.add_scalar("train/tokens_per_second", 1000 + step, step)
         writer.add_scalar("train/padding_share", 0.05, step)
-        writer.add_scalar("router_drift/anime", step / 100, step)
-    writer.add_scalar("validation/anime_only_read/accuracy", 0.75, 39)
+        writer.add_scalar("train_router_drift/anime", step / 100, step)
+    writer.add_scalar("accuracy/anime_only_read", 0.75, 39)
     writer.close()
     config = (
         "seed_everything: 3\ntrainer:\n  max_epochs: 2\nmodel:\n  optimizer:\n    kind: adamw\n"

@@ -53,10 +53,25 @@ def test_what_validate_writes_beside_a_fit_is_not_taken_for_training(
 ) -> None:
     shutil.copytree(comparison / "cpt" / "version_0", tmp_path / "version_0")
     with SummaryWriter(str(tmp_path / "version_1")) as writer:
-        writer.add_scalar("validation/anime_only_read/accuracy", 0.5, 0)
+        writer.add_scalar("accuracy/anime_only_read", 0.5, 0)
     [run] = read_content(tmp_path).runs
     assert "train/loss" in run.scalars
     assert run.config["seed_everything"] == 3
+
+
+def test_figures_of_an_older_version_s_log_are_found_by_their_present_names(tmp_path: Path) -> None:
+    with SummaryWriter(str(tmp_path / "version_0")) as writer:
+        writer.add_scalar("validation/anime_only_read/accuracy", 0.5, 0)
+        writer.add_scalar("validation/anime_only_read/exact_match", 0.25, 0)
+        writer.add_scalar("router_drift/anime", 0.1, 0)
+        writer.add_scalar("train/loss", 1.0, 0)
+    [run] = read_content(tmp_path).runs
+    assert set(run.scalars) == {
+        "accuracy/anime_only_read",
+        "validation/anime_only_read/exact_match",
+        "train_router_drift/anime",
+        "train/loss",
+    }
 
 
 def test_a_folder_with_nothing_to_report_is_named(tmp_path: Path) -> None:

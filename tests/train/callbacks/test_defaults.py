@@ -30,14 +30,14 @@ def kinds(callbacks: list[Callback]) -> list[type]:
 
 def test_a_run_without_callbacks_of_its_own_has_the_defaults() -> None:
     found = kinds(made())
-    assert len(found) == len(set(found)) == 8
+    assert len(found) == len(set(found)) == 11
     expected = {TrainingProgressBar, Throughput, RouterStatistics, AdapterCheckpoint}
     assert {*expected, RunCheckpoint, StopOnSignal} <= set(found)
 
 
 def test_a_callback_of_another_class_is_added() -> None:
     own = Own()
-    assert own in made(own) and len(made(own)) == 9
+    assert own in made(own) and len(made(own)) == 12
 
 
 def test_callbacks_of_a_default_class_replace_it() -> None:

@@ -48,10 +48,20 @@ def test_before_anything_was_logged_the_bar_shows_no_empty_field(tmp_path):
     assert bar.shown[-1] == {}
 
 
+@pytest.mark.parametrize(("epochs", "last"), [(1, "Epoch 1/1"), (2, "Epoch 2/2")])
+def test_epochs_are_counted_from_one(tmp_path, epochs, last):
+    terminal = io.StringIO()
+    console = {"width": 80, "file": terminal, "force_terminal": True}
+    bar = TrainingProgressBar(console_kwargs=console)
+    trainer = make_trainer(tmp_path, [bar], enable_progress_bar=True, max_epochs=epochs)
+    trainer.fit(TinyModule(), loader([make_batch(0)]))
+    assert last in terminal.getvalue() and "Epoch 0" not in terminal.getvalue()
+
+
 class AnswersInValidation(TinyModule):
     def validation_step(self, batch, batch_idx):
         for name in ("anime_unseen_wording", "anime_only_read", "general"):
-            self.log(f"validation/{name}/accuracy", 0.52, prog_bar=True, batch_size=1)
+            self.log(f"accuracy/{name}", 0.52, prog_bar=True, batch_size=1)
 
 
 @pytest.mark.parametrize(
@@ -71,4 +81,4 @@ def test_the_names_of_held_out_sets_are_whole_at_80_columns(tmp_path, batches, l
     shown = terminal.getvalue()
     for figure in (longest, "anime_only_read: 0.520", "general: 0.520"):
         assert figure in shown
-    assert "…" not in shown and "validation/" not in shown
+    assert "…" not in shown and "accuracy/" not in shown

@@ -1,94 +1,43 @@
-import html
-import re
-from dataclasses import dataclass
-
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from answering import ANIME, GENERAL, RIGHT, WRONG, fit, questions, result
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugin_util import markdown_to_safe_html
-from tiny_run import TinyModule, loader, make_batch, make_trainer
 
-from animelm.train.callbacks import QAExamples
-from animelm.train.callbacks.qa_examples import answers_table, escape
+from animelm.train.callbacks import BaseFigures, QAExamples
+from animelm.train.callbacks.qa_examples import answers_table
 
 
-@dataclass
-class Scored:
-    question: str
-    output: str = "レベッカ宮本です。"
-    answers: tuple[str, ...] = ("レベッカ宮本です。", "天才少女です。")
-    held_out_set: str = "unseen_work"
-    exact: bool = True
-    key_found: bool = False
+def by_key(*results):
+    return {(each.held_out_set, each.id): each for each in results}
 
 
-def cells(table: str) -> list[list[str]]:
-    """What TensorBoard's own renderer makes of the table: each body row's cells, as text."""
-    rendered = markdown_to_safe_html(table)
-    assert not re.search(r"<(?!/?(table|thead|tbody|tr|th|td|br)\b)", rendered), rendered
-    rows = re.findall(r"<tr>(.*?)</tr>", rendered.split("<tbody>")[1], re.DOTALL)
-    return [
-        [html.unescape(cell) for cell in re.findall(r"<td>(.*?)</td>", row, re.DOTALL)]
-        for row in rows
+def test_a_row_shows_the_base_s_answer_beside_the_trained_one_and_what_became_of_it():
+    outputs = {1: (WRONG, RIGHT), 2: (RIGHT, RIGHT), 3: (RIGHT, WRONG), 4: (WRONG, WRONG)}
+    base = by_key(*(result(n, before) for n, (before, _) in outputs.items()))
+    table = answers_table([result(n, now) for n, (_, now) in outputs.items()], base)
+    assert table.columns == ["question", "accepted", "base", "trained", "outcome"]
+    accepted = ["レベッカ宮本です。", "天才少女、レベッカ宮本です。"]
+    assert table.rows == [
+        ["問1", accepted, WRONG, RIGHT, "gained"],
+        ["問2", accepted, RIGHT, RIGHT, "kept"],
+        ["問3", accepted, RIGHT, WRONG, "lost"],
+        ["問4", accepted, WRONG, WRONG, "never known"],
     ]
 
 
-def test_a_row_shows_question_output_accepted_answers_and_scores():
-    [row] = cells(answers_table([Scored("主人公は誰ですか?")]))
-    assert row[:2] == ["主人公は誰ですか?", "レベッカ宮本です。"]
-    assert row[2] == "レベッカ宮本です。<br>天才少女です。"
-    assert row[3:] == ["yes", "no"]
+def test_without_the_base_s_answers_a_row_tells_whether_the_answer_is_right():
+    table = answers_table([result(1, WRONG), result(2, RIGHT)], {})
+    assert table.columns == ["question", "accepted", "trained", "outcome"]
+    assert [row[2:] for row in table.rows] == [[WRONG, "wrong"], [RIGHT, "right"]]
 
 
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "a | b | c",
-    "line\n\n# head\r\n| x |",
-    "[link](https://example.org) ![image](x.png) https://example.org",
-    "`code` **bold** _it_ ~~no~~ &lt; &#60;b>",
-    "back\\slash \\| end\\",
-    "</td></tr></table><b>",
-]
+def test_long_texts_are_cut():
+    [row] = answers_table([result(1, WRONG)], {}, 2).rows
+    assert row[:3] == ["問1", ["レベ…", "天才…"], "知り…"]
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_shows_as_itself_and_keeps_the_table_whole(text):
-    [row] = cells(answers_table([Scored(text, output=text, answers=(text,))]))
-    assert row[:3] == [" ".join(text.split())] * 3
-
-
-@given(st.text(max_size=40))
-def test_any_text_stays_in_its_cell(text):
-    [row] = cells(answers_table([Scored("q", output=text)]))
-    assert len(row) == 5
-    expected = " ".join(text.split())
-    assert row[1] == "".join(sign if sign.isprintable() else "\ufffd" for sign in expected)
-
-
-def test_invisible_signs_become_visible():
-    assert escape("a\u202eb\x00c", 10) == "a\ufffdb\ufffdc"
-
-
-def test_a_long_text_is_cut_before_it_is_escaped():
-    assert escape("<<<", 2) == "&#60;&#60;…"
-
-
-class Answers(TinyModule):
-    def on_validation_epoch_start(self):
-        self.validation_answers = []
-
-    def validation_step(self, batch, batch_idx):
-        self.validation_answers += [Scored(f"問{number}") for number in range(30)]
-        self.validation_answers.append(Scored("首都は?", held_out_set="general"))
-
-
-def tables(folder, **settings):
+def tables(folder, *callbacks, **settings):
     logger = TensorBoardLogger(folder, name="")
-    trainer = make_trainer(folder, [QAExamples(examples_per_set=5)], logger=logger, **settings)
-    batches = loader([make_batch(0), make_batch(1)])
-    trainer.fit(Answers(), batches, loader([make_batch(2)]))
+    fit(folder, callbacks, logger=logger, **settings)
     events = EventAccumulator(logger.log_dir)
     events.Reload()
     return {
@@ -100,15 +49,17 @@ def tables(folder, **settings):
 
 
 def test_each_held_out_set_gets_a_table_of_the_same_questions_every_time(tmp_path):
-    written = tables(tmp_path, val_check_interval=1)
-    assert set(written) == {"qa_examples/unseen_work", "qa_examples/general"}
-    first, second = written["qa_examples/unseen_work"]
+    asked = [questions(ANIME, 30), questions(GENERAL, 8)]
+    written = tables(tmp_path, BaseFigures(), QAExamples(examples_per_set=5), asked=asked)
+    assert set(written) == {f"answers/{ANIME}", f"answers/{GENERAL}"}
+    first, second = written[f"answers/{ANIME}"]
     assert (first[0], second[0]) == (1, 2)
     assert first[1] == second[1]
-    questions = [row[0] for row in cells(first[1])]
-    assert len(questions) == 5
-    assert questions != [f"問{number}" for number in range(5)], "drawn by hash, not the first"
+    assert first[1].count("gained") == 5
+    shown = [line.split(" | ")[0].strip("| ") for line in first[1].splitlines()[2:]]
+    assert len(shown) == 5
+    assert shown != [f"問{number}" for number in range(5)], "drawn by hash, not the first"
 
 
-def test_the_sanity_check_writes_nothing(tmp_path):
-    assert tables(tmp_path, num_sanity_val_steps=1, limit_val_batches=1, max_steps=0) == {}
+def test_the_base_alone_writes_nothing(tmp_path):
+    assert tables(tmp_path, BaseFigures(), QAExamples(), max_steps=0) == {}

@@ -1,6 +1,7 @@
 import time
 
 import pytest
+from host_waits import HostWaits, TellsTheStep
 from lightning.pytorch.callbacks import Callback
 from tiny_run import TinyModule, loader, make_batch, make_trainer
 
@@ -53,3 +54,10 @@ def test_time_spent_in_validation_is_left_out(tmp_path):
 def test_without_a_period_of_its_own_it_follows_the_trainer(tmp_path):
     assert "train/tokens_per_second" in fit(tmp_path / "a", Throughput(), log_every_n_steps=4)
     assert "train/tokens_per_second" not in fit(tmp_path / "b", Throughput(), log_every_n_steps=5)
+
+
+def test_the_host_waits_for_the_device_once_in_a_window(tmp_path):
+    waits = HostWaits()
+    with waits:
+        fit(tmp_path, TellsTheStep(waits), Throughput(2))
+    assert waits.by_step == {2: ["tolist"], 4: ["tolist"]}

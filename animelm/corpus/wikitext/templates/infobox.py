@@ -12,7 +12,8 @@ from animelm.corpus.wikitext.tables import one_line
 from animelm.corpus.wikitext.templates.calls import Call
 from animelm.corpus.wikitext.templates.template_rules import BOX_KINDS, is_infobox
 
-_HEADERS = {"ja": ("項目", "内容"), "en": ("Field", "Value")}
+HEADERS = {"ja": ("項目", "内容"), "en": ("Field", "Value")}
+"""The first row of the table that an infobox becomes, by language."""
 _KIND = {"ja": "種類", "en": "kind"}
 # Files, sizes and colors concern only the look of a box.
 _LOOK = re.compile(
@@ -47,7 +48,7 @@ def infobox_table(call: Call, context: Context) -> str:
     kind = BOX_KINDS.get(call.name.rpartition("/")[2]) if "/" in call.name else None
     if kind:
         facts.insert(0, (_KIND[context.language], kind))
-    table = markdown_table([_HEADERS[context.language], *facts])
+    table = markdown_table([HEADERS[context.language], *facts])
     mark = context.keep_block(table)
     if not is_infobox(call.name):
         context.boxes[mark] = Box(call.name, tuple(facts))

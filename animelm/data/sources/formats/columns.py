@@ -1,5 +1,6 @@
 """Which columns hold the question, its answer, and what is known of them."""
 
+import json
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
@@ -19,6 +20,11 @@ PAIRS = (
     ("question", "answer"),
     ("instruction", "output"),
     ("prompt", "completion"),
+    ("質問", "答え"),
+    ("問題", "解答"),
+    ("問い", "答え"),
+    ("q", "a"),
+    ("input", "output"),
 )
 DIRECTIONS = ("forward", "reverse")
 # Fields of a record that a file may give.
@@ -134,7 +140,7 @@ class Columns:
         elif names:
             if isinstance(values[names[0]], list):
                 return _prompt_and_completion(row, names)
-            question, answers = _text(values, names[0], where), (_text(values, names[1], where),)
+            question, answers = _text(values, names[0], where), _answers(values, names[1], where)
             more = values.get(_INPUT)
             if names[0] == "instruction" and more is not None and str(more).strip():
                 question = f"{question}\n\n{_text(values, _INPUT, where)}"
@@ -209,8 +215,18 @@ def _thinking(values: Mapping[str, Any], where: str, answers: int) -> tuple[str,
 def _text(values: Mapping[str, Any], name: str, where: str) -> str:
     value = values.get(name)
     if not isinstance(value, str) or not value.strip():
-        raise UserError(f'{where}: "{name}" must be a non-empty text')
+        raise UserError(f'{where}: "{name}" must be a non-empty text{_not_quoted(value)}')
     return value.strip()
+
+
+def _answers(values: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
+    """One answer, a text or in JSON a number; or a list of accepted ones."""
+    value = values.get(name)
+    if isinstance(value, list):
+        return _texts(values, name, where)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return (str(value),)
+    return (_text(values, name, where),)
 
 
 def _texts(values: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
@@ -220,8 +236,19 @@ def _texts(values: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
         or not items
         or not all(isinstance(item, str) and item.strip() for item in items)
     ):
-        raise UserError(f'{where}: "{name}" must be a list of one or more texts')
+        given = items if isinstance(items, list) else [items]
+        unquoted = next(filter(None, map(_not_quoted, given)), "")
+        raise UserError(f'{where}: "{name}" must be a list of one or more texts{unquoted}')
     return tuple(items)
+
+
+def _not_quoted(value: object) -> str:
+    """What to do about a value that would be a text in quotation marks."""
+    if not isinstance(value, int | float):
+        return ""
+    kind = "boolean" if isinstance(value, bool) else "number"
+    written = json.dumps(value)
+    return f', and is the {kind} {written}; write "{written}"'
 
 
 def _key(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -12,13 +13,20 @@ from animelm.data.sources.formats.columns import Columns
 from animelm.errors import UserError
 from animelm.reading import read_utf8
 
+_DELIMITERS = (",", ";", "\t")
+_SEPARATOR = re.compile(r"\Asep=.\n", re.IGNORECASE)  # a hint that Excel writes
+
 
 def table_rows(path: Path, delimiter: str, columns: Columns) -> Iterator[Row]:
     """The rows of a table.
 
+    Spreadsheets write semicolons or tabs into .csv files as well: where the first line names the
+    columns between these alone, they are taken. A first column without a name may hold the numbers
+    of the rows, and a first line ``sep=…`` is left out.
+
     Args:
         path: the file, UTF-8.
-        delimiter: what stands between two values.
+        delimiter: what should stand between two values.
         columns: names the columns that must be there.
 
     Raises:
@@ -26,7 +34,9 @@ def table_rows(path: Path, delimiter: str, columns: Columns) -> Iterator[Row]:
             column, or text in quotes that is not closed.
     """
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the default refuses long answers
-    reader = csv.reader(io.StringIO(read_utf8(path), newline=""), strict=True, delimiter=delimiter)
+    text = _SEPARATOR.sub("\n", read_utf8(path), count=1)
+    delimiter = _delimiter(text, delimiter, columns)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     names: list[str] | None = None
     last = 0
     try:
@@ -37,6 +47,8 @@ def table_rows(path: Path, delimiter: str, columns: Columns) -> Iterator[Row]:
             if names is None:
                 names = _checked_names(values, where, columns)
                 continue
+            if not names[0] and values[0].strip().isdecimal():
+                values[0] = ""
             if beyond := [value for value in _beyond(names, values) if value.strip()]:
                 raise UserError(
                     f"{where}: holds {beyond[0].strip()!r} beyond the {sum(map(bool, names))} "
@@ -47,6 +59,19 @@ def table_rows(path: Path, delimiter: str, columns: Columns) -> Iterator[Row]:
             yield Row(where, f"on line {where.rpartition(':')[2]}", cells)
     except csv.Error as error:
         raise UserError(f"{path}:{reader.line_num}: not valid CSV: {error}") from error
+
+
+def _delimiter(text: str, expected: str, columns: Columns) -> str:
+    """The separator between which the first line names the columns; the expected one if none."""
+    first = next((line for line in text.split("\n") if line.strip()), "")
+    for delimiter in dict.fromkeys((expected, *_DELIMITERS)):
+        try:
+            [names] = csv.reader([first], delimiter=delimiter)
+            columns.wanted(filter(None, map(str.strip, names)))
+        except (UserError, ValueError, csv.Error):
+            continue
+        return delimiter
+    return expected
 
 
 def _checked_names(values: list[str], where: str, columns: Columns) -> list[str]:

@@ -9,29 +9,22 @@ intermediate width, P columns of an update. ``gate_up`` is [N, 2F], gates and up
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from animelm.model.lora.linear import dropout_mask
 from animelm.model.moe.expert_pass import ExpertLayers, draw_seed
-from animelm.model.moe.grouped.projection import (
-    GroupedEngine,
-    GroupedProjection,
-    are_alike,
-    masked,
-)
-from animelm.model.moe.routing import DeviceRouting, Groups
+from animelm.model.moe.grouped.gradients import accumulate
+from animelm.model.moe.grouped.operators import combine, gated_unit, gated_unit_backward
+from animelm.model.moe.grouped.projection import GroupedEngine, GroupedProjection, are_alike
+from animelm.model.moe.grouped.routing import DeviceRouting
+from animelm.model.moe.routing import Groups
 from animelm.model.moe.swiglu import SwiGLU
 
 
 class _Layer:
-    """The projections of one pass over a layer's experts, and its dropout masks.
-
-    The masks of gate_up and of down are drawn in this order, forward and backward.
-    """
+    """The projections of one pass over a layer's experts."""
 
     def __init__(
         self,
@@ -40,20 +33,13 @@ class _Layer:
         engine: GroupedEngine,
         groups: Groups,
         seed: int | None,
+        chosen: Tensor | None = None,
     ) -> None:
-        def projection(name: str) -> GroupedProjection:
+        def projection(name: str, number: int) -> GroupedProjection:
             linears = [getattr(expert, name) for expert in experts]
-            return GroupedProjection(linears, dtype, engine, groups)
+            return GroupedProjection(linears, dtype, engine, groups, (seed or 0) + number, chosen)
 
-        self.gate_up, self.down = projection("gate_up"), projection("down")
-        self.generator: torch.Generator | None = None
-        if seed is not None:
-            self.generator = torch.Generator(groups.ends.device).manual_seed(seed)
-
-    def mask(self, like: Tensor, projection: GroupedProjection) -> Tensor | None:
-        """The next dropout mask, of the shape and dtype of ``like``; None without dropout."""
-        rate = projection.dropout
-        return dropout_mask(like, rate, self.generator) if rate else None
+        self.gate_up, self.down = projection("gate_up", 0), projection("down", 1)
 
 
 class _GroupedPass(torch.autograd.Function):
@@ -63,32 +49,29 @@ class _GroupedPass(torch.autograd.Function):
         seed = draw_seed(experts[0])
         layer = _Layer(experts, hidden.dtype, engine, routing.groups, seed)
         x = hidden.index_select(0, routing.token)
-        gate_up, gate_up_hidden = layer.gate_up.forward(x, layer.mask(x, layer.gate_up))
+        gate_up, gate_up_hidden = layer.gate_up.forward(x)
         del x
-        unit = swiglu.forward(gate_up)
-        rows, down_hidden = layer.down.forward(unit, layer.mask(unit, layer.down))
-        state = [] if recompute else [gate_up, gate_up_hidden, down_hidden]
-        ctx.save_for_backward(
-            hidden, weights, routing.token, routing.place, *routing.groups, *state
-        )
+        unit = gated_unit(gate_up, swiglu.alpha, swiglu.limit)
+        state = [] if recompute else [gate_up, gate_up_hidden]
+        ctx.save_for_backward(hidden, weights, *routing, *state)
+        del gate_up
+        rows, _ = layer.down.forward(unit)
         ctx.experts, ctx.swiglu, ctx.engine, ctx.seed = experts, swiglu, engine, seed
-        return routing.combine(rows, weights.to(rows.dtype))
+        return routing.combine(rows, weights)
 
     @staticmethod
     def backward(ctx, grad_out):
-        hidden, weights, token, place, *rest = ctx.saved_tensors
-        groups, state = Groups(*rest[:3]), rest[3:]
-        routing = DeviceRouting(token, place, groups)
-        layer = _Layer(ctx.experts, hidden.dtype, ctx.engine, groups, ctx.seed)
-        row_weights = hidden.new_empty(len(token))
-        row_weights.scatter_(0, place.flatten(), weights.flatten().to(hidden.dtype))
-        x, grad_y = hidden.index_select(0, token), grad_out.index_select(0, token)
-        grad_x, grad_row_weights, grads = _backward(
-            layer, ctx.swiglu, x, state, grad_y, row_weights
+        hidden, weights, *rest = ctx.saved_tensors
+        routing, state = DeviceRouting(*rest[:5]), rest[5:]
+        layer = _Layer(ctx.experts, hidden.dtype, ctx.engine, routing.groups, ctx.seed)
+        x, grad_y = (rows.index_select(0, routing.token) for rows in (hidden, grad_out))
+        grad_x, grad_weights, grads = _backward(
+            layer, ctx.swiglu, x, state, grad_y, weights, routing.order
         )
-        grad_weights = grad_row_weights[place].to(weights.dtype)
         # By expert, each with the gradients of its A and B.
-        parameter_grads = [grad for expert in zip(*grads, strict=True) for grad in expert]
+        kinds = zip(*(expert.parameters for expert in ctx.experts), strict=True)
+        returned = [accumulate(kind, new) for kind, new in zip(kinds, grads, strict=True)]
+        parameter_grads = [grad for expert in zip(*returned, strict=True) for grad in expert]
         grad_hidden = routing.combine(grad_x, None)
         return grad_hidden, grad_weights, None, None, None, None, None, *parameter_grads
 
@@ -99,41 +82,68 @@ def _backward(
     x: Tensor,
     state: Sequence[Tensor],
     grad_y: Tensor,
-    row_weights: Tensor,
-) -> tuple[Tensor, Tensor, list[tuple[Tensor, ...]]]:
-    """Gradients of x [N, C], of the row weights [N], and of every expert's adapters.
+    weights: Tensor,
+    order: Tensor,
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Gradients of x [N, C], of the routing weights [T, K], and of all experts' adapters.
 
-    The last are four tuples with a tensor for each expert: of gate_up's A and B, and of down's.
+    The last are four stacks: of gate_up's A and B, and of down's.
 
     Args:
         layer, swiglu: as in the forward pass.
         x: [N, C].
-        state: gate_up [N, 2F] and both ``hidden`` [N, P]; empty: they are computed again.
+        state: gate_up [N, 2F] and its ``hidden`` [N, P]; empty: they are computed again.
         grad_y: [N, C], gradient of the tokens' sums, not yet weighted.
-        row_weights: [N], routing weights.
+        weights: [T, K], routing weights.
+        order: [N], the place of each row's weight.
     """
     first, second = layer.gate_up, layer.down
-    first_mask = layer.mask(x, first)
-    gate_up, first_hidden = state[:2] if state else first.forward(x, first_mask)
-    second_mask = layer.mask(gate_up[:, : gate_up.shape[1] // 2], second)
-    grad_unit, grad_hidden = second.input_gradient(grad_y, second_mask)
+    gate_up, first_hidden = state or first.forward(x)
+    grad_unit, grad_hidden = second.input_gradient(grad_y)
     # ⟨grad_y, W·unit + b⟩ = ⟨Wᵀ·grad_y, unit⟩ + ⟨grad_y, b⟩ needs no second down projection.
-    grad_gate_up, grad_row_weights, unit = swiglu.backward(gate_up, grad_unit, row_weights)
+    grad_gate_up, grad_weights, unit = gated_unit_backward(
+        gate_up,
+        grad_unit,
+        weights,
+        order,
+        second.bias_gradient(grad_hidden),
+        swiglu.alpha,
+        swiglu.limit,
+    )
     del gate_up, grad_unit
-    if second.has_bias:
-        grad_row_weights += grad_hidden[:, second.bias_column]
-    masked_unit = masked(unit, second_mask)
-    second_hidden = state[2] if state else second.hidden(unit, masked_unit)
-    row_weights = row_weights[:, None]
-    down_grads = second.adapter_gradients(
-        masked_unit, second_hidden * row_weights, grad_y, grad_hidden * row_weights
-    )
-    del unit, masked_unit, second_mask
-    grad_x, grad_hidden = first.input_gradient(grad_gate_up, first_mask)
+    # The unit is weighted, and stands for the rows' weights in the gradients of A and B alike.
+    unit = second.dropped(unit)
+    down_hidden = second.hidden(unit, bias=False)
+    down_grads = second.adapter_gradients(unit, down_hidden, grad_y, grad_hidden)
+    del unit
+    grad_x, grad_hidden = first.input_gradient(grad_gate_up)
     gate_up_grads = first.adapter_gradients(
-        masked(x, first_mask), first_hidden, grad_gate_up, grad_hidden
+        first.dropped(x), first_hidden, grad_gate_up, grad_hidden
     )
-    return grad_x, grad_row_weights, [*gate_up_grads, *down_grads]
+    return grad_x, grad_weights, [*gate_up_grads, *down_grads]
+
+
+def _few_tokens(
+    hidden: Tensor,
+    weights: Tensor,
+    indices: Tensor,
+    experts: Sequence[ExpertLayers],
+    swiglu: SwiGLU,
+    engine: GroupedEngine,
+) -> Tensor:
+    """The pass for fewer rows than experts, as in decoding: only chosen experts are dequantized.
+
+    Each row is a group of its own, so nothing is sorted; there is no backward pass.
+    """
+    choices = torch.arange(indices.numel() + 1, dtype=torch.int32, device=hidden.device)
+    groups = Groups(choices[:-1], choices[1:])
+    layer = _Layer(experts, hidden.dtype, engine, groups, draw_seed(experts[0]), indices.flatten())
+    repeated = hidden[:, None].expand(-1, indices.shape[1], -1)
+    x = repeated.reshape(-1, hidden.shape[1]).contiguous()  # a single token's rows are no copy yet
+    gate_up, _ = layer.gate_up.forward(x)
+    rows, _ = layer.down.forward(gated_unit(gate_up, swiglu.alpha, swiglu.limit))
+    summed: Tensor = combine(rows, choices[:-1].long().view_as(indices), weights)
+    return summed
 
 
 def fits_grouped_pass(experts: Sequence[ExpertLayers]) -> bool:
@@ -159,8 +169,9 @@ def grouped_expert_pass(
         experts: the layers of every expert, for which ``fits_grouped_pass`` is true.
         engine: how they are computed.
     """
+    if not torch.is_grad_enabled() and indices.numel() < len(experts):
+        return _few_tokens(hidden, weights, indices, experts, swiglu, engine)
     parameters: list[Any] = [p for layers in experts for p in layers.parameters]
-    interleaved = replace(swiglu, interleaved=True)
     return _GroupedPass.apply(
-        hidden, weights, indices, experts, interleaved, recompute, engine, *parameters
+        hidden, weights, indices, experts, swiglu, recompute, engine, *parameters
     )

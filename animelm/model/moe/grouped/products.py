@@ -31,7 +31,8 @@ class GroupedProducts(ABC):
     def outer(self, x: Tensor, y: Tensor, groups: Groups) -> Tensor:
         """Sum over each expert's rows of xᵀ y: x [N, I], y [N, O] -> [E, I, O].
 
-        It is zero for an expert without rows.
+        For an expert without rows it may be anything: PyTorch's kernel leaves it uninitialized
+        (pytorch#172439).
         """
 
     def add_rows(self, y: Tensor, x: Tensor, weights: Tensor, groups: Groups) -> None:
@@ -56,6 +57,4 @@ class GroupedMM(GroupedProducts):
         return F.grouped_mm(x, weights, offs=groups.ends)
 
     def outer(self, x: Tensor, y: Tensor, groups: Groups) -> Tensor:
-        product = F.grouped_mm(x.t(), y, offs=groups.ends)
-        # On CUDA the matrix of an expert without rows may stay uninitialized (pytorch#172439).
-        return product.masked_fill_(groups.empty, 0)
+        return F.grouped_mm(x.t(), y, offs=groups.ends)

@@ -4,6 +4,8 @@ Each value is a level times the scale of its block, both in float32, rounded onc
 differ in the order of a byte's two values, in the values of a block, and in how a scale is stored.
 """
 
+from functools import cache
+
 import torch
 import triton
 import triton.language as tl
@@ -13,7 +15,6 @@ from torch import Tensor
 from animelm.model.quantization import mxfp4, nf4
 from animelm.model.quantization.double_quantization import (
     NESTED_BLOCK,
-    NestedScales,
     nested_blocks,
     nested_levels,
 )
@@ -73,40 +74,49 @@ def unpack_kernel(
     tl.store(out + place, values.to(out.dtype.element_ty), mask=place < 2 * count)
 
 
-def unpack_mxfp4(packed: Tensor, scales: Tensor, out: Tensor) -> Tensor:
-    """As ``mxfp4.dequantize_mxfp4``, into ``out``, which is returned."""
+def unpack_mxfp4(packed: Tensor, scales: Tensor, out: Tensor) -> None:
+    """As ``mxfp4.dequantize_mxfp4``, into ``out``."""
     powers = mxfp4.powers(torch.float32, packed.device)
-    levels = (2 * mxfp4.E2M1).to(packed.device)
-    return _unpack(packed, scales, out, levels, BYTE, mxfp4.BLOCK, powers)
+    _unpack(packed, scales, out, _mxfp4_levels(packed.device), BYTE, mxfp4.BLOCK, powers)
 
 
-def unpack_nf4(packed: Tensor, scales: Tensor, out: Tensor) -> Tensor:
+def unpack_nf4(packed: Tensor, scales: Tensor, out: Tensor) -> None:
     """As ``nf4.dequantize_nf4``."""
-    return _unpack(packed, scales, out, _nf4_levels(packed.device), FLOAT, nf4.BLOCK)
+    _unpack(packed, scales, out, _nf4_levels(packed.device), FLOAT, nf4.BLOCK)
 
 
-def unpack_nested_nf4(packed: Tensor, scales: NestedScales, out: Tensor) -> Tensor:
+def unpack_nested_nf4(
+    packed: Tensor, codes: Tensor, largest: Tensor, mean: Tensor, out: Tensor
+) -> None:
     """NF4 whose scales are in 8 bits, of weights of one size whose parts are stacked.
 
     Args:
         packed: uint8, two values per byte.
-        scales: codes [weights, scales], largest values [weights, blocks] and means [weights, 1].
-        out: contiguous, of any float type; it is returned.
+        codes: [weights, scales].
+        largest: [weights, blocks].
+        mean: [weights, 1].
+        out: contiguous, of any float type.
     """
     levels = nested_levels(packed.device)
-    return _unpack(
+    _unpack(
         packed,
-        scales.codes,
+        codes,
         out,
         _nf4_levels(packed.device),
         NESTED,
         nf4.BLOCK,
         levels,
-        scales.largest,
-        scales.mean,
+        largest,
+        mean,
     )
 
 
+@cache  # else every call would wait for a copy to the device
+def _mxfp4_levels(device: torch.device) -> Tensor:
+    return (2 * mxfp4.E2M1).to(device)
+
+
+@cache
 def _nf4_levels(device: torch.device) -> Tensor:
     return get_4bit_type("nf4", device=device)
 
@@ -121,7 +131,7 @@ def _unpack(
     scale_levels: Tensor | None = None,
     largest: Tensor | None = None,
     mean: Tensor | None = None,
-) -> Tensor:
+) -> None:
     packed, scales = packed.contiguous(), scales.contiguous()
     per_weight = scales.shape[-1]
     count = packed.numel()
@@ -145,4 +155,3 @@ def _unpack(
         TILE=TILE_BYTES,
         enable_fp_fusion=False,  # a fused multiply-add would round once, where a CPU rounds twice
     )
-    return out

@@ -2,24 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
+from animelm.report.page.drawing.legend import draw_legend, legend_height
 from animelm.report.page.drawing.svg import (
     FAINT,
     INK,
     MARKERS,
     SERIES,
     STYLE,
+    WIDTH,
     new_figure,
     text_inches,
 )
 
-_WIDTH = 7.2  # inches: fits a portrait page with its margins
+_RIGHT, _BOTTOM = 0.3, 0.55  # inches beside and below the axes
+_BETWEEN_MODELS, _BETWEEN_GROUPS = 0.19, 0.16
+_LABEL = 0.24  # height of a label above its row
+_WIDEST_LABEL = 1.5  # wider ones stand above their rows
 
 
 @dataclass(frozen=True)
@@ -47,26 +52,19 @@ def dot_plot(rows: Mapping[str, Sequence[Point]], models: Sequence[str], axis: s
         axis: what is shown, under the axis.
     """
     with matplotlib.rc_context(STYLE):
-        step = 0.19 * len(models) + 0.16
-        left = min(3.0, max(map(text_inches, _lines(rows))) + 0.2)
-        top, bottom = _legend_height(models), 0.55
-        height = step * len(rows) + top + bottom
-        figure = new_figure(_WIDTH, height)
-        axes = figure.add_axes(
-            (left / _WIDTH, bottom / height, 1 - (left + 0.25) / _WIDTH, step * len(rows) / height)
-        )
-        for number, model in enumerate(models):
+        above = _stand_above(rows)
+        step = _BETWEEN_MODELS * len(models) + _BETWEEN_GROUPS + (_LABEL if above else 0)
+        figure, axes = _rows_of(list(rows), models, step, above)
+        # Where labels stand above, the dots fill the lower part of the row.
+        lower = _LABEL / step / 2 if above else 0.0
+        for number in range(len(models)):
             points = [points[number] for points in rows.values()]
-            shift = (number - (len(models) - 1) / 2) * 0.19 / step
-            _draw_points(axes, points, [row + shift for row in range(len(rows))], number, model)
-        axes.set_yticks(range(len(rows)), list(rows))
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.tick_params(axis="y", length=0)
-        axes.grid(axis="y", visible=False)
+            shift = (number - (len(models) - 1) / 2) * _BETWEEN_MODELS / step + lower
+            _draw_points(axes, points, [row + shift for row in range(len(rows))], number)
         for row in range(1, len(rows)):
             axes.axhline(row - 0.5, color=FAINT, linewidth=0.6)
         _share_axis(axes, axis)
-        _legend(figure, axes, len(models))
+        draw_legend(figure, [_handle(number) for number in range(len(models))], models)
         return figure
 
 
@@ -85,10 +83,10 @@ def trade_off(
         axes_names: what the horizontal and the vertical axis show.
     """
     with matplotlib.rc_context(STYLE):
-        top = _legend_height(models)
+        top = legend_height(models)
         height = 3.6 + top
-        figure = new_figure(_WIDTH, height)
-        axes = figure.add_axes((0.75 / _WIDTH, 0.6 / height, 1 - 1.0 / _WIDTH, 2.9 / height))
+        figure = new_figure(WIDTH, height)
+        axes = figure.add_axes((0.75 / WIDTH, 0.6 / height, 1 - 1.0 / WIDTH, 2.9 / height))
         for number, (up, right) in enumerate(zip(learned, kept, strict=True)):
             if up.value is None or right.value is None:
                 continue
@@ -97,9 +95,12 @@ def trade_off(
                 up.value,
                 xerr=[[each] for each in right.reach],
                 yerr=[[each] for each in up.reach],
-                **_mark(number),
+                fmt=MARKERS[number % len(MARKERS)],
+                color=SERIES[number % len(SERIES)],
+                elinewidth=1.3,
+                capsize=2.5,
+                clip_on=False,
                 markersize=8,
-                label=models[number],
             )
         axes.set_xlim(-0.03, 1.03)
         axes.set_ylim(-0.03, 1.03)
@@ -107,7 +108,7 @@ def trade_off(
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.set_xlabel(axes_names[0])
         axes.set_ylabel(axes_names[1])
-        _legend(figure, axes, len(models))
+        draw_legend(figure, [_handle(number) for number in range(len(models))], models)
         return figure
 
 
@@ -122,33 +123,50 @@ def before_and_after(
         axis: what is shown, under the axis.
     """
     with matplotlib.rc_context(STYLE):
-        left = min(3.0, max(map(text_inches, rows)) + 0.2)
-        top, bottom, step = _legend_height(list(models.values())), 0.55, 0.25
-        height = step * len(rows) + top + bottom
-        figure = new_figure(_WIDTH, height)
-        axes = figure.add_axes(
-            (left / _WIDTH, bottom / height, 1 - (left + 0.25) / _WIDTH, step * len(rows) / height)
-        )
-        for row, (before, after) in enumerate(rows.values()):
+        above = _stand_above(rows)
+        step = 0.25 + (_LABEL if above else 0)
+        figure, axes = _rows_of(list(rows), list(models.values()), step, above)
+        lower = _LABEL / step / 2 if above else 0.0
+        places = [row + lower for row in range(len(rows))]
+        for place, (before, after) in zip(places, rows.values(), strict=True):
             if before.value is not None and after.value is not None:
-                axes.plot([before.value, after.value], [row, row], color=FAINT, linewidth=3)
-        for side, (number, name) in enumerate(models.items()):
+                axes.plot([before.value, after.value], [place] * 2, color=FAINT, linewidth=5)
+        for side, number in enumerate(models):
             points = [points[side] for points in rows.values()]
             if side == 0:
                 points = [Point(point.value) for point in points]
-            _draw_points(axes, points, list(map(float, range(len(rows)))), number, name)
-        axes.set_yticks(range(len(rows)), list(rows))
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.tick_params(axis="y", length=0)
-        axes.grid(axis="y", visible=False)
+            _draw_points(axes, points, places, number)
         _share_axis(axes, axis)
-        _legend(figure, axes, 2)
+        draw_legend(figure, list(map(_handle, models)), list(models.values()))
         return figure
 
 
-def _draw_points(
-    axes: Axes, points: Sequence[Point], places: Sequence[float], number: int, name: str
-) -> None:
+def _stand_above(labels: Mapping[str, object]) -> bool:
+    """Whether labels stand above their rows, because beside them they would take the picture."""
+    return max(map(text_inches, labels)) > _WIDEST_LABEL
+
+
+def _rows_of(
+    labels: Sequence[str], models: Sequence[str], step: float, above: bool
+) -> tuple[Figure, Axes]:
+    """A figure with a row for each label, ``step`` inches high, and room for the legend."""
+    left = 0.25 if above else max(map(text_inches, labels)) + 0.3
+    height = step * len(labels) + legend_height(models) + _BOTTOM
+    figure = new_figure(WIDTH, height)
+    axes = figure.add_axes(
+        (left / WIDTH, _BOTTOM / height, 1 - (left + _RIGHT) / WIDTH, step * len(labels) / height)
+    )
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_yticks(range(len(labels)), ["" if above else label for label in labels])
+    axes.tick_params(axis="y", length=0, pad=8)
+    axes.grid(axis="y", visible=False)
+    if above:
+        for row, label in enumerate(labels):
+            axes.text(0.0, row - 0.5 + 0.6 * _LABEL / step, label, va="center")
+    return figure, axes
+
+
+def _draw_points(axes: Axes, points: Sequence[Point], places: Sequence[float], number: int) -> None:
     known = [(p, place) for p, place in zip(points, places, strict=True) if p.value is not None]
     if not known:
         return
@@ -156,22 +174,19 @@ def _draw_points(
         [point.value for point, _ in known if point.value is not None],
         [place for _, place in known],
         xerr=[[point.reach[side] for point, _ in known] for side in (0, 1)],
-        **_mark(number),
+        fmt=MARKERS[number % len(MARKERS)],
+        color=SERIES[number % len(SERIES)],
+        elinewidth=1.3,
+        capsize=2.5,
+        clip_on=False,
         markersize=5.5,
-        label=name,
     )
 
 
-def _mark(number: int) -> dict[str, Any]:
-    color = SERIES[number % len(SERIES)]
-    return {
-        "fmt": MARKERS[number % len(MARKERS)],
-        "color": color,
-        "ecolor": color,
-        "elinewidth": 1.3,
-        "capsize": 2.5,
-        "clip_on": False,
-    }
+def _handle(number: int) -> Line2D:
+    """The mark of a model in the legend, without its interval."""
+    color, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
+    return Line2D([], [], color=color, marker=marker, markersize=6, linestyle="none")
 
 
 def _share_axis(axes: Axes, name: str) -> None:
@@ -180,38 +195,3 @@ def _share_axis(axes: Axes, name: str) -> None:
     axes.set_xlabel(name)
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_color(INK)
-
-
-def _lines(labels: Mapping[str, object]) -> list[str]:
-    return [line for label in labels for line in label.split("\n")]
-
-
-def _legend_height(models: Sequence[str]) -> float:
-    return 0.3 * _legend_rows(models) + 0.1
-
-
-def _legend_rows(models: Sequence[str]) -> int:
-    return -(-len(models) // _columns(models))
-
-
-def _columns(models: Sequence[str]) -> int:
-    widest = max(map(text_inches, models)) + 0.55
-    return max(1, min(len(models), int((_WIDTH - 0.3) / widest)))
-
-
-def _legend(figure: Figure, axes: Axes, count: int) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    if not handles:
-        return
-    columns = _columns(labels)
-    # The library does not know how wide Japanese text is, so the columns are spread by hand.
-    spare = max(text_inches(label) for label in labels) - max(len(label) for label in labels) * 0.07
-    figure.legend(
-        handles,
-        labels,
-        loc="upper left",
-        bbox_to_anchor=(0.0, 1.0),
-        ncols=columns,
-        columnspacing=1.5 + max(0.0, spare) * 72 / 9,
-        handletextpad=0.3,
-    )

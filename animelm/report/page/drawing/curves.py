@@ -9,9 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from animelm.report.page.drawing.svg import DASHES, INK, MARKERS, SERIES, STYLE, new_figure
+from animelm.report.page.drawing.legend import draw_legend, legend_height
+from animelm.report.page.drawing.svg import (
+    DASHES,
+    INK,
+    MARKERS,
+    SERIES,
+    STYLE,
+    WIDTH,
+    new_figure,
+)
 
-_WIDTH = 7.2
 Curve = Sequence[tuple[int, float]]
 """Steps and values."""
 
@@ -29,13 +37,13 @@ def training_curves(
     with matplotlib.rc_context(STYLE):
         columns = 2
         rows = -(-len(panels) // columns)
-        top = 0.35 * (1 + (len(names) - 1) // 4)
-        height = 1.95 * rows + top
-        figure = new_figure(_WIDTH, height)
+        top = legend_height(names)
+        height = 1.85 * rows + top
+        figure = new_figure(WIDTH, height)
         grid = figure.subplots(rows, columns, squeeze=False)
         figure.subplots_adjust(
-            left=0.09, right=0.98, bottom=0.45 / height, top=1 - (top + 0.25) / height,
-            wspace=0.22, hspace=0.65,
+            left=0.12, right=0.98, bottom=0.45 / height, top=1 - (top + 0.25) / height,
+            wspace=0.32, hspace=0.7,
         )  # fmt: skip
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
@@ -43,8 +51,7 @@ def training_curves(
             _draw_curves(axes, curves, names)
             axes.set_title(title, loc="left")
             axes.set_xlabel(step, labelpad=2)
-        handles = [_line(number) for number in range(len(names))]
-        figure.legend(handles, list(names), loc="upper left", ncols=4, bbox_to_anchor=(0.0, 1.0))
+        draw_legend(figure, [_line(number) for number in range(len(names))], names)
         return figure
 
 
@@ -61,7 +68,7 @@ def _draw_curves(axes: Axes, curves: Mapping[str, Curve], names: Sequence[str]) 
             marker=MARKERS[number % len(MARKERS)] if len(curve) < 12 else None,
             markersize=4,
         )
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
 
 
@@ -84,17 +91,17 @@ def router_maps(
     Args:
         maps: [layers, experts] in percent, by title.
         signed: titles of the maps of differences, which are colored around 0.
-        labels: words for the expert, the layer and the unit of the color bars.
+        labels: words for the expert and the layer, and the unit.
     """
     with matplotlib.rc_context({**STYLE, "axes.grid": False}):
         layers = next(iter(maps.values())).shape[0]
         rows = -(-len(maps) // 2)
-        panel = float(np.clip(0.17 * layers, 0.9, 3.6))
+        panel = float(np.clip(0.15 * layers, 0.9, 3.2))
         height = (panel + 0.85) * rows + 0.05
-        figure = new_figure(_WIDTH, height)
+        figure = new_figure(WIDTH, height)
         grid = figure.subplots(rows, 2, squeeze=False)
         figure.subplots_adjust(
-            left=0.08, right=0.97, bottom=0.5 / height, top=1 - 0.3 / height, wspace=0.16,
+            left=0.09, right=0.96, bottom=0.5 / height, top=1 - 0.3 / height, wspace=0.3,
             hspace=0.85 / panel,
         )  # fmt: skip
         shares = [values for title, values in maps.items() if title not in signed]
@@ -109,13 +116,12 @@ def router_maps(
                 colors = {"cmap": "cividis", "vmin": 0.0, "vmax": highest or 1.0}
             mesh = axes.pcolormesh(values, edgecolors="none", linewidth=0, **colors)
             axes.set_ylim(layers, 0)
-            axes.set_title(title, loc="left")
+            axes.set_title(f"{title} ({labels[2]})", loc="left")
             axes.set_xlabel(labels[0], labelpad=2)
             axes.set_ylabel(labels[1])
             for axis, count in ((axes.xaxis, values.shape[1]), (axes.yaxis, layers)):
                 every = -(-count // 8)
                 axis.set_ticks(np.arange(0, count, every) + 0.5, range(0, count, every))
-            bar = figure.colorbar(mesh, ax=axes, pad=0.03)
-            bar.set_label(labels[2])
+            bar = figure.colorbar(mesh, ax=axes, pad=0.03, aspect=12)
             bar.outline.set_edgecolor(INK)
         return figure

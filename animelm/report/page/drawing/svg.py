@@ -16,11 +16,14 @@ SERIES = ("#666666", "#d55e00", "#56b4e9", "#009e73", "#cc79a7", "#0072b2", "#e6
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 DASHES: tuple[Literal["-", "--", "-.", ":"], ...] = ("-", "--", "-.", ":")
 INK, FAINT = "#1a1b1c", "#d0d1d2"
-_FONTS = (
+FONTS = (
     "'Hiragino Sans', 'Noto Sans CJK JP', 'Noto Sans JP', 'Yu Gothic', 'Meiryo', 'IPAGothic', "
     "sans-serif"
 )
 _POINTS_PER_INCH = 72
+WIDTH = 5.0
+"""Inches of a picture: text stays legible when a phone's screen is that wide."""
+_REM_PER_INCH = 6.5  # on the page, where text is then somewhat smaller than the page's own
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text, and is shown in the reader's own font
@@ -74,14 +77,18 @@ def to_svg(figure: Figure, name: str, label: str, themed: bool = True) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)
+    # Equal color bars are images of one id, to which nothing refers.
+    text = re.sub(r'(<image [^>]*?) id="[^"]*"', r"\1", text)
     # Ids of defs are numbered from 1 in every picture.
     text = re.sub(r'(id="|xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
-    text = text.replace("'DejaVu Sans'", _FONTS)
+    text = text.replace("'DejaVu Sans'", FONTS)
     if themed:
         text = text.replace(INK, "var(--ink)").replace(FAINT, "var(--faint)")
         for number, color in enumerate(SERIES):
             text = text.replace(color, f"var(--series-{number})")
     head = f'<svg role="img" aria-label="{_attribute(label)}" '
+    if themed:
+        head += f'style="width: {_REM_PER_INCH * figure.get_figwidth():.4g}rem" '
     return text.replace("<svg ", head, 1).strip()
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
-from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from animelm.errors import UserError
 from animelm.reading import read_json
 from animelm.train.callbacks.router.layers import RouterLayers
+from animelm.train.callbacks.without_adapters import without_adapters
 
 DEFAULT_PROBE = {
     "anime": (
@@ -67,7 +67,7 @@ class RouterProbe:
             self.input_ids[name] = torch.tensor(ids[:_LONGEST])
 
     def choices(self, module: nn.Module, routers: RouterLayers) -> dict[str, Tensor]:
-        """The experts chosen now, [N, T, k] int64 on the CPU, by name of text.
+        """The experts chosen now, [N, T, k] int64 on the model's device, by name of text.
 
         Runs in evaluation mode without gradients. Every submodule's mode and all random states are
         restored.
@@ -78,19 +78,23 @@ class RouterProbe:
             for name, ids in self.input_ids.items():
                 indices.clear()
                 routers.decoder(input_ids=ids[None].to(device), use_cache=False)
-                chosen[name] = torch.stack(indices).cpu()
+                chosen[name] = torch.stack(indices)
         return chosen
 
     def base_choices(self, module: nn.Module, routers: RouterLayers) -> dict[str, Tensor]:
         """As :meth:`choices`, with the adapters disabled, if the model has any."""
-        with _adapters_disabled(module):
+        with without_adapters(module):
             return self.choices(module, routers)
 
 
-def changed_share(before: Tensor, after: Tensor) -> float:
-    """Mean over layers and tokens of 1 - |A ∩ B| / k, for the chosen sets A and B ([N, T, k])."""
+def changed_share(before: Tensor, after: Tensor) -> Tensor:
+    """Mean over layers and tokens of 1 - |A ∩ B| / k, for the chosen sets A and B ([N, T, k]).
+
+    Returns:
+        [], float32, on the device of the choices.
+    """
     kept = (before[..., :, None] == after[..., None, :]).any(-1)
-    return 1 - kept.double().mean().item()
+    return (~kept).float().mean()
 
 
 @contextmanager
@@ -117,19 +121,3 @@ def _undisturbed(module: nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes:
             part.training = training
-
-
-@contextmanager
-def _adapters_disabled(module: nn.Module) -> Iterator[None]:
-    adapted = next((part for part in module.modules() if isinstance(part, PeftModel)), None)
-    if adapted is None:
-        yield
-        return
-    # Enabling the adapters again makes every active one trainable, also one that was kept frozen.
-    trainable = [(parameter, parameter.requires_grad) for parameter in adapted.parameters()]
-    try:
-        with adapted.disable_adapter():
-            yield
-    finally:
-        for parameter, requires_grad in trainable:
-            parameter.requires_grad_(requires_grad)

@@ -1,5 +1,6 @@
 """Logs which experts the routers choose during training."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -18,6 +18,7 @@ from animelm.train.callbacks.router.probe import RouterProbe, changed_share, rea
 from animelm.train.callbacks.router.table import RouterTable
 from animelm.train.callbacks.router.window import RouterSummary, RouterWindow
 from animelm.train.callbacks.schedule import EveryNSteps
+from animelm.train.loggers.run_log import RunLog
 
 TABLE_NAME = "router_statistics.csv"
 
@@ -30,11 +31,14 @@ class RouterStatistics(Callback):
     the counting, and recomputation calls the layers below it). Batches are summed up to the logging
     step, at which processes are summed once.
 
-    Logs, as means over layers, ``router/entropy``, ``router/chosen_mass``, ``router/imbalance`` and
-    ``router/dead_experts`` (see :class:`RouterSummary`); the same per layer under
-    ``router_layers/layer_<i>/``; ``router_drift/<text>``, the share of the base model's choices on
-    a fixed text that have changed; the picture ``router/heat_map`` in TensorBoard; and all of these
-    except the drift in ``router_statistics.csv``. Does nothing in a model without routers.
+    Logs, as means over layers, ``train_router/entropy``, ``chosen_mass``, ``imbalance`` and
+    ``dead_experts`` (see :class:`RouterSummary`); the same per layer under
+    ``train_router_layers/layer_<i>/``; ``train_router_drift/<text>``, the share of the base model's
+    choices on a fixed text that have changed; the picture ``train_router/heat_map``; and all of
+    these except the drift in ``router_statistics.csv``. A figure that has been 0 so far, as
+    ``dead_experts`` often is, gets no chart. Does nothing in a model without routers.
+
+    Sums and choices stay on the device; the host waits for them once in every period.
 
     A checkpoint holds the sums since the last logging step and the base's choices. Of several
     processes only the first one's sums are saved; the table's column ``tokens`` gives the number of
@@ -69,6 +73,7 @@ class RouterStatistics(Callback):
         self._batch_open = False
         self._recording = False
         self._counted: Tensor | None = None
+        self._charted: set[str] = set()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         log_dir = trainer.log_dir  # asked on every process, since it broadcasts
@@ -123,7 +128,7 @@ class RouterStatistics(Callback):
         return {
             "window": None if sums is None else sums.detach().cpu().clone(),
             "probe": self._probe.input_ids if self._probe else {},
-            "base_choices": self._base_choices,
+            "base_choices": {name: chosen.cpu() for name, chosen in self._base_choices.items()},
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -169,14 +174,15 @@ class RouterStatistics(Callback):
         if before.keys() == self._probe.input_ids.keys() and all(
             ids.equal(before[name]) for name, ids in self._probe.input_ids.items()
         ):
-            self._base_choices = restored["base_choices"]
+            choices = restored["base_choices"].items()
+            self._base_choices = {name: chosen.to(pl_module.device) for name, chosen in choices}
             return
         with trainer.precision_plugin.forward_context():
             self._base_choices = self._probe.base_choices(pl_module, routers)
 
     def _drift(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, routers: RouterLayers
-    ) -> dict[str, float]:
+    ) -> dict[str, Tensor]:
         if self._probe is None:
             return {}
         with trainer.precision_plugin.forward_context():
@@ -190,21 +196,29 @@ class RouterStatistics(Callback):
         if sums is None:
             rank_zero_warn("Router statistics: the decoder ran no training forward.")
             return
-        summary = RouterSummary.from_sums(trainer.strategy.reduce(sums, reduce_op="sum"))
+        sums = trainer.strategy.reduce(sums, reduce_op="sum")
         drift = self._drift(trainer, pl_module, routers)
+        # One copy for all figures, so that the host waits for the device once.
+        values = torch.cat([sums.flatten(), *(share[None] for share in drift.values())]).cpu()
+        summary = RouterSummary.from_sums(values[: sums.numel()].view(sums.shape))
         if not trainer.is_global_zero or summary.tokens == 0:
             return
-        step = trainer.global_step
-        scalars = {f"router_drift/{name}": value for name, value in drift.items()}
-        for name, values in summary.per_layer().items():
-            scalars[f"router/{name}"] = values.mean().item()
-            for layer, value in zip(routers.layers, values.tolist(), strict=True):
-                scalars[f"router_layers/layer_{layer:02d}/{name}"] = value
-        for logger in trainer.loggers:
-            logger.log_metrics(scalars, step=step)
-            if isinstance(logger, TensorBoardLogger):
-                title = f"Share of routed choices per expert, step {step}"
-                picture = router_heat_map(summary.shares.numpy(), title)
-                logger.experiment.add_image("router/heat_map", picture, step, dataformats="HWC")
+        shares = dict(zip(drift, values[sums.numel() :].tolist(), strict=True))
+        step, log = trainer.global_step, RunLog(trainer.loggers)
+        log.figures(self._figures(summary, shares, routers.layers), step)
+        title = f"Share of routed choices per expert, step {step}"
+        log.picture("train_router/heat_map", router_heat_map(summary.shares.numpy(), title), step)
         if self._table:
             self._table.append(step, routers.layers, summary)
+
+    def _figures(
+        self, summary: RouterSummary, drift: Mapping[str, float], layers: Sequence[int]
+    ) -> dict[str, float]:
+        figures = {f"train_router_drift/{name}": value for name, value in drift.items()}
+        for name, values in summary.per_layer().items():
+            figures[f"train_router/{name}"] = values.mean().item()
+            for layer, value in zip(layers, values.tolist(), strict=True):
+                figures[f"train_router_layers/layer_{layer:02d}/{name}"] = value
+        figures = {name: v for name, v in figures.items() if v or name in self._charted}
+        self._charted |= figures.keys()
+        return figures

@@ -32,8 +32,8 @@ class RouterSummary:
 
     @staticmethod
     def from_sums(sums: Tensor) -> "RouterSummary":
-        """Reads the sums [N, E + 3] of a :class:`RouterWindow` that has counted tokens."""
-        sums = sums.cpu().double()
+        """Reads the sums [N, E + 3], on the CPU, of a :class:`RouterWindow` that counted tokens."""
+        sums = sums.double()
         choices, entropy, mass, tokens = sums[:, :-3], sums[:, -3], sums[:, -2], sums[:, -1]
         shares = choices / choices.sum(-1, keepdim=True)
         return RouterSummary(

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from animelm.model.quantization import linear4bit, mxfp4
-from animelm.model.quantization.double_quantization import NestedScales
+from animelm.model import operators
 from animelm.model.quantization.linear4bit import LinearDouble4bit, make_linear, stacked_weight
 from animelm.model.quantization.mxfp4 import dequantize_mxfp4
 from animelm.model.quantization.nf4 import dequantize_nf4, quantize_nf4
@@ -40,7 +39,8 @@ def test_every_byte_and_every_scale_of_mxfp4_is_dequantized_as_on_a_cpu(unpack, 
 def test_nf4_is_dequantized_as_on_a_cpu(unpack, dtype: torch.dtype, shape) -> None:
     torch.manual_seed(0)
     packed, scales = quantize_nf4(torch.randn(shape))
-    out = unpack.unpack_nf4(packed, scales, torch.empty(shape, dtype=dtype))
+    out = torch.empty(shape, dtype=dtype)
+    unpack.unpack_nf4(packed, scales, out)
     assert torch.equal(out, nf4_like(packed, scales, dtype, shape))
 
 
@@ -53,13 +53,14 @@ def test_scales_in_8_bits_are_dequantized_as_on_a_cpu(unpack, dtype: torch.dtype
         layer.load_weight(torch.randn(40, 512) + 0.3)
         layers.append(layer)
     parts = zip(*(layer.scale_parameters() for layer in layers), strict=True)
-    scales = NestedScales(*map(torch.stack, parts))
+    scales = map(torch.stack, parts)
     packed = torch.stack([layer.weight.detach() for layer in layers])
-    out = unpack.unpack_nested_nf4(packed, scales, torch.empty(2, 40, 512, dtype=dtype))
+    out = torch.empty(2, 40, 512, dtype=dtype)
+    unpack.unpack_nested_nf4(packed, *scales, out)
     assert torch.equal(out, torch.stack([layer.dequantize(dtype) for layer in layers]))
 
 
-@pytest.mark.parametrize("quantization", ["nf4-double", "mxfp4"])
+@pytest.mark.parametrize("quantization", ["nf4", "nf4-double", "mxfp4"])
 def test_layers_use_the_kernels_where_these_serve(
     unpack, quantization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,8 +75,7 @@ def test_layers_use_the_kernels_where_these_serve(
     expected = stacked_weight(layers, torch.bfloat16)
     runs: list = []
     monkeypatch.setattr(unpack, "unpack_kernel", Counted(unpack.unpack_kernel, runs))
-    for module in (linear4bit, mxfp4):
-        monkeypatch.setattr(module, "kernels_serve", lambda _: True)
+    monkeypatch.setattr(operators, "kernels_serve", lambda _: True)
     assert torch.equal(stacked_weight(layers, torch.bfloat16), expected)
     assert len(runs) == 1
 

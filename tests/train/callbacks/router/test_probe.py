@@ -41,8 +41,8 @@ def test_changed_share_is_the_part_of_each_set_that_is_new_whatever_the_order(ca
     before = torch.tensor([[row[0] for row in rows]])
     after = torch.tensor([[row[1] for row in rows]])
     expected = sum(1 - len(set(a) & set(b)) / k for a, b in rows) / len(rows)
-    assert changed_share(before, after) == pytest.approx(expected)
-    assert changed_share(before, before.flip(-1)) == pytest.approx(0)
+    assert float(changed_share(before, after)) == pytest.approx(expected)
+    assert float(changed_share(before, before.flip(-1))) == pytest.approx(0)
 
 
 def test_choices_are_those_of_the_router_and_base_choices_those_without_the_adapter():

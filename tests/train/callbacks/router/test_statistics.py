@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from host_waits import HostWaits, TellsTheStep
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -306,15 +307,47 @@ def test_scalars_heat_map_and_drift_reach_tensorboard(tmp_path):
 
     events = EventAccumulator(logger.log_dir)
     events.Reload()
-    names = ("entropy", "chosen_mass", "imbalance", "dead_experts")
-    expected = {f"router/{name}" for name in names}
-    expected |= {f"router_layers/layer_0{layer}/{name}" for layer in range(2) for name in names}
-    expected |= {"router_drift/anime", "router_drift/general"}
-    assert expected <= set(events.Tags()["scalars"])
-    assert [event.step for event in events.Scalars("router/entropy")] == [2, 4]
-    assert [event.step for event in events.Images("router/heat_map")] == [2, 4]
+    names = ("entropy", "chosen_mass", "imbalance")
+    expected = {f"train_router/{name}" for name in names}
+    expected |= {
+        f"train_router_layers/layer_0{layer}/{name}" for layer in range(2) for name in names
+    }
+    expected |= {"train_router_drift/anime", "train_router_drift/general"}
+    found = set(events.Tags()["scalars"])
+    assert expected <= found
+    assert not any("dead_experts" in name for name in found), "a chart of zeros"
+    assert [event.step for event in events.Scalars("train_router/entropy")] == [2, 4]
+    assert [event.step for event in events.Images("train_router/heat_map")] == [2, 4]
     # The adapter starts with random weights, so the routers see other states than the base's.
-    assert 0 < events.Scalars("router_drift/anime")[0].value <= 1
+    assert 0 < events.Scalars("train_router_drift/anime")[0].value <= 1
+
+
+def test_dead_experts_have_a_chart_once_there_are_some(tmp_path):
+    def always_the_first(module, args, output):
+        logits, scores, indices = output
+        return logits, scores, torch.arange(CHOSEN).expand_as(indices)
+
+    model = tiny_model()
+    model.model.layers[0].mlp.router.register_forward_hook(always_the_first)
+    logger = TensorBoardLogger(tmp_path, name="")
+    trainer = make_trainer(tmp_path, [RouterStatistics(1, {})], logger=logger)
+    trainer.fit(TinyModule(model), loader(BATCHES[:2]))
+    events = EventAccumulator(logger.log_dir)
+    events.Reload()
+    values = [event.value for event in events.Scalars("train_router_layers/layer_00/dead_experts")]
+    assert values == [EXPERTS - CHOSEN] * 2
+    assert "train_router_layers/layer_01/dead_experts" not in events.Tags()["scalars"]
+
+
+def test_the_host_waits_for_the_device_once_in_a_period(tmp_path):
+    waits = HostWaits()
+    batches = [make_batch(seed) for seed in range(8)]
+    trainer = make_trainer(tmp_path, [TellsTheStep(waits), RouterStatistics(4, PROBE)])
+    module = TinyModule(adapted_model())
+    with waits:
+        trainer.fit(module, loader(batches))
+    assert {step for step, names in waits.by_step.items() if names and step} == {4, 8}
+    assert waits.by_step[4].count("cpu") == 1
 
 
 def test_statistics_do_not_disturb_training(tmp_path):

@@ -1,6 +1,6 @@
-"""Scores of one answer: exact match, key accuracy, character F1.
+"""Scores of one answer: exact match, key accuracy in two spellings, character F1.
 
-The first and the last follow SQuAD's exact match and F1 (arXiv 1606.05250), over characters instead
+Exact match and F1 follow SQuAD's exact match and F1 (arXiv 1606.05250), over characters instead
 of words.
 """
 
@@ -9,16 +9,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from animelm.data.sources.qa import QARecord
-from animelm.evaluate.normalization import normalize, occurrences
+from animelm.evaluate.normalization import normalize, occurrences, searchable
+from animelm.evaluate.scoring.assertion import asserts
+from animelm.evaluate.scoring.spelling import one_spelling
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one answer, each from 0 to 1; ``accuracy`` is the key accuracy."""
+    """Scores of one answer, each from 0 to 1.
+
+    Attributes:
+        accuracy: the key accuracy, the stricter of two: keys as they are spelled.
+        exact_match: whether the answer equals an accepted one.
+        character_f1: the best F1 over characters.
+        loose_accuracy: the looser key accuracy, which counts more spellings as equal; never below
+            ``accuracy``.
+    """
 
     accuracy: float
     exact_match: float
     character_f1: float
+    loose_accuracy: float
 
 
 def exact_match(output: str, answers: Iterable[str]) -> float:
@@ -43,7 +54,10 @@ def _multiset_f1(produced: Counter[str], expected: Counter[str]) -> float:
 def key_accuracy(
     output: str, keys: Iterable[str], distractors: Iterable[str], context: Iterable[str] = ()
 ) -> float:
-    """1.0 if the output names an accepted key and no distractor, else 0.0.
+    """1.0 if the output gives an accepted key as its answer and names no distractor, else 0.0.
+
+    A key that is denied (西田ではありません) or is one of several candidates (西田か東田) is not
+    given as the answer, unless an accepted answer or the question puts it so itself.
 
     Args:
         output: the generated answer.
@@ -56,15 +70,44 @@ def key_accuracy(
         context: the question and the accepted answers in full. An answer may repeat what they name.
     """
     accepted = tuple(keys)
-    harmless = (*accepted, *context)
     named = [(start, end, False) for key in accepted for start, end in occurrences(key, output)]
     if not named:
         return 0.0
+    context = tuple(context)
+    harmless = (*accepted, *context)
     for distractor in distractors:
         spans = occurrences(distractor, output)
         if spans and not any(occurrences(distractor, text) for text in harmless):
             named.extend((start, end, True) for start, end in spans)
-    return float(not any(is_distractor for *_, is_distractor in _without_overlaps(named)))
+    names = _without_overlaps(named)
+    if any(is_distractor for *_, is_distractor in names):
+        return 0.0
+    return float(
+        _asserts_one([(start, end) for start, end, _ in names], output)
+        or any(_only_denies(accepted, text) for text in context)
+    )
+
+
+def loose_key_accuracy(
+    output: str, keys: Iterable[str], distractors: Iterable[str], context: Iterable[str] = ()
+) -> float:
+    """``key_accuracy`` where spellings of one name count as equal (see ``spelling``)."""
+    return key_accuracy(
+        one_spelling(output),
+        map(one_spelling, keys),
+        map(one_spelling, distractors),
+        map(one_spelling, context),
+    )
+
+
+def _asserts_one(names: list[tuple[int, int]], text: str) -> bool:
+    return any(asserts(searchable(text), name, names) for name in names)
+
+
+def _only_denies(keys: Iterable[str], text: str) -> bool:
+    """Whether a text names a key and gives none as its answer."""
+    names = [span for key in keys for span in occurrences(key, text)]
+    return bool(names) and not _asserts_one(names, text)
 
 
 def _without_overlaps(named: list[tuple[int, int, bool]]) -> list[tuple[int, int, bool]]:
@@ -109,11 +152,22 @@ class Distractors:
         return (record.question, *record.answers, *self._statements.get(_fact(record), ()))
 
     def score(self, output: str, record: QARecord) -> Scores:
-        """All three scores of ``output`` as an answer to ``record``."""
+        """All scores of ``output`` as an answer to ``record``."""
         return Scores(
-            accuracy=key_accuracy(output, record.keys, self.of(record), self.context(record)),
+            accuracy=self.accuracy(output, record),
             exact_match=exact_match(output, record.answers),
             character_f1=character_f1(output, record.answers),
+            loose_accuracy=self.loose_accuracy(output, record),
+        )
+
+    def accuracy(self, output: str, record: QARecord) -> float:
+        """The stricter key accuracy of ``output``."""
+        return key_accuracy(output, record.keys, self.of(record), self.context(record))
+
+    def loose_accuracy(self, output: str, record: QARecord) -> float:
+        """The looser key accuracy of ``output``, which is never below the stricter one."""
+        return self.accuracy(output, record) or loose_key_accuracy(
+            output, record.keys, self.of(record), self.context(record)
         )
 
 

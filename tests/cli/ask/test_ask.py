@@ -1,6 +1,12 @@
 import io
 import json
+import os
+import pty
+import select
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -57,18 +63,109 @@ def test_base_and_adapter_answer_side_by_side(ask, adapter: Path) -> None:
 
 
 def test_without_a_question_each_line_is_asked_until_the_end(ask, monkeypatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"{QUESTION}\n\n作品は?\n"))
+    monkeypatch.setattr("sys.stdin", piped(f"{QUESTION}\n\n作品は?\n".encode()))
     called = ask("--format=json")
     assert called.status == 0, called.err
     lines = [json.loads(line) for line in called.out.splitlines()]
     assert [line["question"] for line in lines] == [QUESTION, "作品は?"]
 
 
-def test_the_prompt_ends_with_ctrl_d(ask, monkeypatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"{QUESTION}\n"))
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp932", "euc_jp", "iso2022_jp"])
+def test_lines_of_any_encoding_are_answered_below_their_question(
+    ask, monkeypatch, encoding: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", piped(f"{QUESTION}\n作品は?\n".encode(encoding)))
     called = ask()
     assert called.status == 0, called.err
-    assert called.out.count("質問>") == 2
+    asked = [line for line in called.out.splitlines() if line.startswith("質問>")]
+    assert asked == [f"質問> {QUESTION}", "質問> 作品は?"]
+
+
+def test_a_line_that_cannot_be_read_ends_nothing_but_is_told_at_the_end(ask, monkeypatch) -> None:
+    monkeypatch.setattr("sys.stdin", piped(b"\xff\xfe\xff\n".rjust(9, b"a") + QUESTION.encode()))
+    called = ask("--format=json")
+    assert [json.loads(line)["question"] for line in called.out.splitlines()] == [QUESTION]
+    assert called.status == 2
+    assert "question 1: not UTF-8" in called.err
+    assert "1 of 2 questions were not answered" in called.err
+
+
+def test_no_question_at_all_is_a_mistake(ask, monkeypatch) -> None:
+    monkeypatch.setattr("sys.stdin", piped(b"\n \n"))
+    called = ask()
+    assert (called.status, called.out) == (2, "")
+    assert "no question" in called.err
+
+
+def test_a_conversation_remembers_until_a_new_one_begins(ask, monkeypatch) -> None:
+    lines = [QUESTION, "作品は?", "/new", QUESTION]
+    monkeypatch.setattr("sys.stdin", piped("\n".join(lines).encode()))
+    called = ask("--format=json", "--conversation")
+    assert called.status == 0, called.err
+    first, second, afresh = map(json.loads, called.out.splitlines())
+    assert first == afresh
+    assert "(new conversation)" in called.err
+    alone = json.loads(ask("作品は?", "--format=json").out)
+    assert second["question"] == alone["question"] and second != alone
+
+
+def test_drawn_answers_come_back_with_their_seed(ask) -> None:
+    drawn = ["--temperature=1.5", "--format=json"]
+    answers = [ask(QUESTION, *drawn, f"--seed={seed}").out for seed in (0, 1, 0)]
+    assert answers[0] == answers[2] != answers[1]
+    likeliest = ask(QUESTION, "--format=json").out
+    assert ask(QUESTION, "--temperature=1.5", "--top_p=0.000001", "--format=json").out == likeliest
+
+
+def test_a_session_at_a_terminal(tiny_base: Path, project_root: Path) -> None:
+    arguments = [f"--base={tiny_base}", "--compute_type=float32", "--max_new_tokens=4"]
+    terminal, inner = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "animelm", "ask", *arguments],
+        stdin=inner,
+        stdout=inner,
+        stderr=inner,
+        cwd=project_root,
+        env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
+    )
+    os.close(inner)
+    shown = Shown(terminal)
+    shown.until("質問>")
+    os.write(terminal, "主人公鋼鉄".encode() + b"\x7f\x7f\r")  # two kanji are taken back
+    shown.until("質問>")
+    os.write(terminal, b"\x1b[A" + "\x1b[D名\x1b[C?".encode() + b"\r")  # up, left, right
+    answered = shown.until("質問>")
+    assert "主人名公?" in answered
+    os.write(terminal, "主人公は".encode("euc_jp") + b"\r")
+    shown.until("質問>")
+    os.write(terminal, b"\x04")
+    assert process.wait(timeout=60) == 0
+    os.close(terminal)
+
+
+class Shown:
+    """What a terminal shows."""
+
+    def __init__(self, terminal: int) -> None:
+        self._terminal = terminal
+
+    def until(self, text: str, seconds: float = 120) -> str:
+        """Reads until a text has come and nothing follows for a moment."""
+        found, end = b"", time.monotonic() + seconds
+        while time.monotonic() < end:
+            waiting, _, _ = select.select([self._terminal], [], [], 0.5)
+            if waiting:
+                try:
+                    found += os.read(self._terminal, 1 << 16)
+                except OSError:  # the process has ended
+                    break
+            elif text.encode() in found:
+                return found.decode("utf-8", "replace")
+        pytest.fail(f"{text!r} did not come: {found!r}")
+
+
+def piped(content: bytes) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BufferedReader(io.BytesIO(content)))
 
 
 @pytest.mark.parametrize(
@@ -78,6 +175,11 @@ def test_the_prompt_ends_with_ctrl_d(ask, monkeypatch) -> None:
         (["--adapter=nowhere"], "nowhere: no such folder"),
         (["--max_new_tokens=0"], "max_new_tokens is 0"),
         (["--answer_from=middle"], "answer_from"),
+        (["--temperature=-1"], "temperature is -1.0"),
+        (["--temperature=.inf"], "temperature is inf"),
+        (["--temperature=1", "--top_p=0"], "top_p is 0"),
+        (["--temperature=1", "--seed=-1"], "seed is -1"),
+        (["--seed=1"], "give a --temperature above 0"),
     ],
 )
 def test_a_mistake_is_reported_in_one_message(ask, arguments: list[str], expected: str) -> None:

@@ -16,6 +16,14 @@ def test_exact_match_ignores_width_brackets_and_spaces() -> None:
     assert exact_match("", answers) == 0.0
 
 
+def test_texts_of_symbols_are_no_empty_texts() -> None:
+    assert exact_match("◎", ["「◎」"]) == 1.0
+    assert exact_match("○", ["◎"]) == exact_match("", ["◎"]) == 0.0
+    assert character_f1("", ["◎"]) == 0.0
+    assert key_accuracy("答えは◎です。", ["◎"], ["○"]) == 1.0
+    assert key_accuracy("答えは◎か○です。", ["◎"], ["○"]) == 0.0
+
+
 def test_character_f1_is_the_best_over_the_answers() -> None:
     assert character_f1("平沢唯", ["秋山澪", "平沢憂"]) == pytest.approx(2 / 3)
     assert character_f1("「平沢唯」。", ["平沢唯"]) == 1.0

@@ -1,0 +1,1 @@
+"""Every option of every command, listed from the code."""

@@ -1,0 +1,1 @@
+"""Tasks of lm-evaluation-harness, answered by 4-bit models with adapters (the extra lm-eval)."""

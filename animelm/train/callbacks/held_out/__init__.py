@@ -1,0 +1,1 @@
+"""What validations show of the base and of the trained model."""

@@ -1,0 +1,1 @@
+"""Where a run is logged: pictures, tables and settings in every kind of logger."""

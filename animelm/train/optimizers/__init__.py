@@ -1,0 +1,1 @@
+"""Optimizers that take many small tensors in few operations."""
