@@ -1,6 +1,7 @@
 """The commands of the guides, in their order, on tiny bases with the names of the real ones."""
 
 import contextlib
+import csv
 import io
 import json
 import re
@@ -43,7 +44,7 @@ SMALL = {
     "export": ["--check=false"],
 }
 SMALL["validate"] = SMALL["fit"]
-OTHER_TOOLS = ("hf ", "export HF_HUB_OFFLINE=1", "pip install ")
+OTHER_TOOLS = ("hf ", "export HF_HUB_OFFLINE=1", "pip install ", "tensorboard ")
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -103,6 +104,12 @@ def test_the_commands_of_a_guide_run_one_after_another(
     write_questions(tmp_path / "data" / f"{questions}.jsonl", works)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    ran = run_commands(page)
+    assert {"plan", "questions", "fit", "validate", "compare", "ask", "export"} <= set(ran)
+
+
+def run_commands(page: str) -> list[str]:
+    """Runs the commands of a page at toy size in the working directory; their names."""
     ran = []
     for line in commands(page):
         if line.startswith(OTHER_TOOLS) or "…" in line:
@@ -114,13 +121,52 @@ def test_the_commands_of_a_guide_run_one_after_another(
             status = main([command, *options, *SMALL.get(command, ())])
         assert status == 0, f"{line}\n{said.getvalue()}"
         ran.append(command)
-    assert {"plan", "questions", "fit", "validate", "compare", "ask", "export"} <= set(ran)
+    return ran
 
 
-@pytest.mark.parametrize("page", ["gpt-oss-20b.md", "llm-jp.md", "python-api.md"])
+def write_own_questions(folder: Path, works: int) -> None:
+    """Questions on works of the sample in the three forms that the first hour shows."""
+    write_questions(folder / "all.jsonl", works)
+    lines = (folder / "all.jsonl").read_text(encoding="utf-8").splitlines()
+    (folder / "all.jsonl").unlink()
+    pairs = [(row["question"], row["answers"][0]) for row in map(json.loads, lines)]
+    with (folder / "a.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("質問", "出力"), *pairs[::3]])
+    objects = [{"question": question, "answer": answer} for question, answer in pairs[1::3]]
+    rows = [json.dumps(each, ensure_ascii=False) for each in objects]
+    (folder / "b.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    told = [f"質問：{question}\n出力：{answer}\n" for question, answer in pairs[2::3]]
+    (folder / "c.txt").write_text("\n".join(told), encoding="utf-8")
+
+
+def test_the_commands_of_the_first_hour_run_in_an_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tmp_path / "checkpoints" / "nano-gpt-oss-ja"
+    base.mkdir(parents=True)
+    write_tiny_base(base)
+    write_works(tmp_path, 4)
+    (tmp_path / "articles").rename(tmp_path / "my_articles")
+    write_own_questions(tmp_path / "my_questions", 4)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    ran = run_commands("first-hour.md")
+    assert ran == [
+        *("questions", "plan", "fit", "fit", "validate", "fit", "validate"),
+        *("compare", "report", "ask"),
+    ]
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {
+        "my-cpt",
+        "my-sft",
+        "my-compare",
+    }
+    assert (tmp_path / "runs" / "my-compare" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("page", ["first-hour.md", "gpt-oss-20b.md", "llm-jp.md", "python-api.md"])
 def test_the_japanese_page_has_the_same_code(page: str) -> None:
     twin = page.replace(".md", ".ja.md")
-    for language in ("sh", "json"):
+    for language in ("sh", "json", "csv", "text"):
         assert blocks(twin, language) == blocks(page, language)
     for ours, theirs in zip(blocks(page, "python"), blocks(twin, "python"), strict=True):
         assert ours == theirs
