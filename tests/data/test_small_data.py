@@ -24,14 +24,22 @@ def test_a_small_set_is_named_with_its_questions_and_works(make_records):
 
 @pytest.mark.parametrize(
     ("batches", "accumulated", "epochs", "most", "steps", "passes"),
-    [(4, 2, 1, -1, 2, 50), (3, 2, 3, -1, 6, 50), (1000, 1, 5, 7, 7, 1), (1, 1, 1, -1, 1, 100)],
+    [(4, 2, 1, -1, 2, 50), (3, 2, 3, -1, 6, 50), (1, 1, 1, -1, 1, 100)],
 )
 def test_a_short_run_is_told_how_many_passes_it_needs(
     batches, accumulated, epochs, most, steps, passes
 ):
     text = few_steps(batches, accumulated, epochs, most)
     assert text.startswith(f"the run takes {steps} optimizer step")
-    assert f"to {passes} passes" in text
+    assert f"raise trainer.max_epochs to {passes} passes" in text
+    assert "max_steps" not in text
+
+
+def test_a_run_that_max_steps_ends_is_told_of_max_steps():
+    text = few_steps(1000, 1, 5, 7)
+    assert text.startswith("the run takes 7 optimizer steps")
+    assert text.endswith("; raise trainer.max_steps")
+    assert "; raise trainer.max_steps, and raise trainer.max_epochs to 50" in few_steps(4, 2, 1, 1)
 
 
 @pytest.mark.parametrize(
