@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pyarrow.parquet import ParquetFile, read_metadata
+from pyarrow.parquet import ParquetFile
 
 from animelm.data.sources.folder_files import find_files
 from animelm.errors import UserError
@@ -60,7 +60,7 @@ def column_names(shard: Path) -> list[str]:
         UserError: it cannot be read as Parquet.
     """
     try:
-        with ParquetFile(shard) as file:
+        with _open(shard) as file:
             return list(file.schema_arrow.names)
     except Exception as error:
         raise _unreadable(shard, error) from error
@@ -106,7 +106,7 @@ def _read_batches(
     Raises:
         MemoryError: a few rows take more than ``_MEMORY``.
     """
-    with ParquetFile(shard) as file:
+    with _open(shard) as file:
         for group in range(file.num_row_groups):
             # Threads would need memory of their own.
             batches = file.iter_batches(_ROWS_AT_ONCE, [group], list(columns), use_threads=False)
@@ -122,7 +122,8 @@ def _read_batches(
 def _require_bounded(shard: Path, columns: Sequence[str]) -> None:
     """Refuses what is packed so densely that a few rows fill the memory, before it is unpacked."""
     try:
-        metadata = read_metadata(shard)
+        with _open(shard) as file:
+            metadata = file.metadata
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
         for chunk in chunks:
@@ -141,6 +142,11 @@ def _require_bounded(shard: Path, columns: Sequence[str]) -> None:
         raise
     except Exception as error:
         raise _unreadable(shard, error) from error
+
+
+def _open(shard: Path) -> ParquetFile:
+    open_regular(shard).close()  # Arrow would wait for a pipe's writer
+    return ParquetFile(shard)
 
 
 def file_hash(path: Path) -> bytes:
