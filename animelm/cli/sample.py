@@ -21,7 +21,8 @@ def sample(out: Path = GENERATED, works: int | None = 24) -> None:
         works: Number of anime works to write. null writes all works of the table.
     """
     written = write_sample(out, works)
+    works_written = f"{written.works} anime work{'s' * (written.works != 1)}"
     say(
-        f"{out}: {written.works} anime works with {written.anime_questions:,} questions, "
+        f"{out}: {works_written} with {written.anime_questions:,} questions, "
         f"{written.subjects} other subjects with {written.general_questions:,}"
     )

@@ -187,8 +187,10 @@ class TrainerCLI(LightningCLI):
         folder = own[self._output.key] if self._output.key else None
         own["trainer.default_root_dir"] = None if folder is None else str(folder)
         own["output"] = None if folder is None else Path(folder)
+        # A checkpoint brings all weights; the run that wrote it may have no adapter yet.
+        from_checkpoint = self.subcommand != "fit" and own.get("ckpt_path")
         if folder and self._output.own_adapter and not own["model.from_scratch"]:
-            own["model.adapter.evaluate"] = Path(folder) / "adapter"
+            own["model.adapter.evaluate"] = None if from_checkpoint else Path(folder) / "adapter"
 
     def _parse_ckpt_path(self) -> None:
         """Does nothing: Lightning would take settings from the checkpoint's hyper-parameters."""

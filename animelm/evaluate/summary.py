@@ -203,28 +203,18 @@ def read_summary(path: Path) -> Summary:
 
 
 def _is_plain(summary: Summary) -> bool:
-    """Whether a summary that was read holds numbers and texts where they are expected."""
-    scores = [each for model in summary.models.values() for each in model.sets.values()]
-    means = [*scores, *(each for score in scores for each in score.directions.values())]
-    differences = [each for sets in summary.differences.values() for each in sets.values()]
-    numbers: list[object] = [
-        summary.seconds,
-        *(value for each in means for value in vars(each).values()),
-        *(value for each in differences for value in vars(each).values()),
-        *(p for m in summary.models.values() for p in (m.perplexity_anime, m.perplexity_general)),
-        *summary.trainable_parameters_per_target.values(),
-    ]
+    """Whether a summary that was read has numbers where they are expected."""
     has_seeds = bool(summary.seeds) and all(type(seed) is int for seed in summary.seeds)
-    return has_seeds and summary.seconds is not None and all(map(_is_number, numbers))
+    return has_seeds and summary.seconds is not None and _holds_numbers(asdict(summary))
 
 
-def _is_number(value: object) -> bool:
+def _holds_numbers(value: object) -> bool:
     """Whether a value is a finite number, none, or a collection of such."""
-    if isinstance(value, tuple):
-        return all(map(_is_number, value))
     if isinstance(value, dict):
-        return all(isinstance(each, MeanScores) or _is_number(each) for each in value.values())
-    return value is None or (type(value) in (int, float) and math.isfinite(value))  # type: ignore[arg-type]
+        return all(map(_holds_numbers, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_holds_numbers, value))
+    return value is None or (isinstance(value, int | float) and math.isfinite(value))
 
 
 def pool_summaries(summaries: Sequence[Summary], results: Sequence[Result]) -> Summary:

@@ -184,7 +184,7 @@ def _fuse_layers(
     base: CausalLM, settings: ModelSettings, trainer: L.Trainer, dtype: torch.dtype
 ) -> None:
     device = trainer.strategy.root_device
-    if device.type != "cuda" or not settings.compute.fused_layers:
+    if device.type == "cpu" or not settings.compute.fused_layers:
         return
     problem = problem_with_fused_layers(base, device, dtype)
     if problem is None:

@@ -72,6 +72,28 @@ def test_a_base_is_made_on_the_cpu_for_the_device_that_it_will_run_on(
     assert {tensor.device.type for tensor in made} == {"cpu"}
 
 
+@pytest.mark.parametrize(
+    ("setting", "problem"), [(True, None), (True, "it is slow"), (False, None)]
+)
+def test_layers_are_fused_on_a_gpu_unless_something_speaks_against_it(
+    setting: bool, problem: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_base(tmp_path)
+    said: list[str] = []
+    monkeypatch.setattr(build_module, "problem_with_fused_layers", lambda *_: problem)
+    monkeypatch.setattr(build_module, "rank_zero_info", said.append)
+    compute = ComputeSettings("float32", fused_layers=setting)
+    model = AdaptedLM(str(tmp_path), compute=compute)
+    strategy = SingleDeviceStrategy(torch.device("meta"))  # in the place of a GPU, as above
+    trainer = L.Trainer(accelerator="cpu", strategy=strategy, logger=False)
+    strategy.connect(model)
+    model.trainer = trainer
+    _call_configure_model(trainer)
+    attention = model.model.get_base_model().model.layers[0].self_attn
+    assert ("forward" in vars(attention)) == (setting and problem is None)
+    assert any("it is slow" in message for message in said) == (problem is not None)
+
+
 def test_mixed_precision_is_refused_for_the_compute_type(fit, batches) -> None:
     with pytest.raises(UserError, match=r"bf16-mixed.*--model\.compute\.dtype"):
         fit(batches(1), trainer={"precision": "bf16-mixed"})

@@ -235,8 +235,8 @@ def sink_attention(
 def uses_tiled_attention(device: str, dtype: torch.dtype) -> bool:
     """Whether attention with sinks is computed by ``tiled_attention``.
 
-    On a CPU, bf16 matrix products are faster than its flash kernel; PyTorch has no flash kernel
-    with sinks for a GPU.
+    On a CPU, bf16 matrix products are faster than its flash kernel. A GPU computes so only where
+    its layers are not fused (``fused.attention``).
     """
     return device != "cpu" or dtype == torch.bfloat16
 

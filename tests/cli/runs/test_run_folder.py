@@ -1,6 +1,7 @@
 """One name for a run: what a fit writes, keeps, says, and what the other commands find there."""
 
 import shlex
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,15 @@ def test_fine_tuning_starts_from_the_folder_of_a_run(
     called = call("fit", "--config=sft.yaml", *small(tmp_path), *questions_of, start)
     assert called.status == 0, called.err
     assert read_record(tmp_path / "adapter")[1].init_adapter == str(run.folder / "adapter")
+
+
+def test_the_last_checkpoint_is_validated_before_there_is_an_adapter(
+    call, run: Run, tmp_path: Path
+) -> None:
+    shutil.copytree(run.folder / "version_0", tmp_path / "version_0")
+    called = call("validate", *run.options, f"--output={tmp_path}", "--ckpt_path=last")
+    assert called.status == 0, called.err
+    assert not (tmp_path / "adapter").exists()
 
 
 @pytest.mark.parametrize("command", ["fit", "validate"])
