@@ -29,7 +29,7 @@ TAUGHT = {
     "compare": ("--cpt_adapter", "--sft_adapter", "95 % intervals"),
     "report": ("--language", "--format", "fit, compare, demo or reproduce"),
     "harness": ("--tasks", "--task_folder", "pip install 'animelm[lm-eval]'"),
-    "ask": ("--answer_from", "so that gpt-oss can think first", "until Ctrl-D"),
+    "ask": ("--answer_from", "so that gpt-oss can think first", "Ctrl-D ends"),
     "demo": ("--output",),
     "reproduce": ("--output", "--works"),
     "export": ("--adapter", "--to", "--verify"),

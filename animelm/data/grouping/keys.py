@@ -98,10 +98,7 @@ def derive_keys(
         return (named,)
     if several and len(answers) == 1:
         return ()
-    if shared := _news(questions, bodies):
-        return (shared,)
-    each = [_news(questions, [body]) for body in bodies]
-    return _distinct(each) if len(bodies) > 1 and all(each) else ()
+    return _news_of_all(questions, bodies)
 
 
 def _body(answer: str) -> str:
@@ -166,6 +163,14 @@ def _predicate(body: str, question: str) -> str:
     ):
         return ""
     return said
+
+
+def _news_of_all(questions: Sequence[str], bodies: Sequence[str]) -> tuple[str, ...]:
+    """What is new in all bodies, else what is new in each."""
+    if shared := _news(questions, bodies):
+        return (shared,)
+    each = [_news(questions, [body]) for body in bodies]
+    return _distinct(each) if len(bodies) > 1 and all(each) else ()
 
 
 def _news(questions: Sequence[str], bodies: Sequence[str]) -> str | None:

@@ -1,23 +1,28 @@
 """Reads rows of Parquet files, the format of most published datasets."""
 
+import glob
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyarrow.parquet import ParquetFile, read_metadata
+from pyarrow.parquet import ParquetFile
 
 from animelm.data.sources.folder_files import find_files
 from animelm.errors import UserError
 from animelm.processes import bounded_memory
 from animelm.reading import LONGEST_TEXT, open_regular
 
+if TYPE_CHECKING:
+    from datasets import IterableDataset
+
 SUFFIX = ".parquet"
 _ROWS_AT_ONCE = 256
 # Text is packed to a tenth or a third of its size.
 _LARGEST_RATIO = 100
 _UNPACKED_BYTES = 512 << 20
-# While rows are read. What a file says of its own sizes may be wrong.
+# For a few rows. What a file says of its own sizes may be wrong.
 _MEMORY = 800 << 20
 _TOO_LARGE = "unpacks to far more than text does, and would fill the memory"
 
@@ -60,7 +65,7 @@ def column_names(shard: Path) -> list[str]:
         UserError: it cannot be read as Parquet.
     """
     try:
-        with ParquetFile(shard) as file:
+        with _open(shard) as file:
             return list(file.schema_arrow.names)
     except Exception as error:
         raise _unreadable(shard, error) from error
@@ -76,53 +81,44 @@ def read_rows(shard: Path, columns: Sequence[str]) -> Iterator[Row]:
     Raises:
         UserError: it cannot be read as Parquet, or unpacks to far more than text does.
     """
-    number = 0
+    number, read = 0, 0
     _require_bounded(shard, columns)
-    most = max(_UNPACKED_BYTES, _LARGEST_RATIO * _LARGEST_RATIO * shard.stat().st_size)
-    read = 0
+    most = _most_text(shard)
     try:
-        for size, rows in _read_batches(shard, columns):
-            read += size
-            for values in rows:
-                number += 1
-                lengths = [len(value) for value in values.values() if isinstance(value, str)]
-                read += sum(lengths)
-                if max(lengths, default=0) > LONGEST_TEXT or read > most:
-                    raise UserError(f"{shard}: row {number}: {_TOO_LARGE}")
-                yield Row(shard, number, values)
+        # Arrow keeps all row groups of a scan in memory; as separate shards they are released.
+        for number, values in enumerate(_stream(shard, columns).reshard(), start=1):
+            lengths = [len(value) for value in values.values() if isinstance(value, str)]
+            read += sum(lengths)
+            if max(lengths, default=0) > LONGEST_TEXT or read > most:
+                raise UserError(f"{shard}: row {number}: {_TOO_LARGE}")
+            yield Row(shard, number, values)
     except UserError:
         raise
-    except MemoryError as error:
-        raise UserError(f"{shard}: after row {number}: {_TOO_LARGE}") from error
     except Exception as error:
         raise _unreadable(shard, error, number) from error
 
 
-def _read_batches(
-    shard: Path, columns: Sequence[str]
-) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """Sizes in bytes, and rows, of a few rows at a time.
+def _stream(shard: Path, columns: Sequence[str]) -> "IterableDataset":
+    from datasets import IterableDataset  # takes a second; most runs read no Parquet
 
-    Raises:
-        MemoryError: a few rows take more than ``_MEMORY``.
-    """
-    with ParquetFile(shard) as file:
-        for group in range(file.num_row_groups):
-            # Threads would need memory of their own.
-            batches = file.iter_batches(_ROWS_AT_ONCE, [group], list(columns), use_threads=False)
-            while True:
-                with bounded_memory(_MEMORY):
-                    batch = next(batches, None)
-                    if batch is None:
-                        break
-                    rows = batch.to_pylist()
-                yield batch.nbytes, rows
+    # It would print the error that is raised here as well.
+    logging.getLogger("datasets.packaged_modules.parquet").setLevel(logging.CRITICAL)
+    # Not load_dataset("parquet"): the same reader, but every call contacts the hub to be counted.
+    dataset = IterableDataset.from_parquet(
+        glob.escape(str(shard.absolute())), columns=list(columns), batch_size=_ROWS_AT_ONCE
+    )
+    return dataset.decode(False)
 
 
 def _require_bounded(shard: Path, columns: Sequence[str]) -> None:
-    """Refuses what is packed so densely that a few rows fill the memory, before it is unpacked."""
+    """Refuses what is packed so densely that a few rows fill the memory, before rows are made.
+
+    The sizes that the file states are looked at first, and then, since they may be wrong, a few
+    rows at a time are unpacked within bounds.
+    """
     try:
-        metadata = read_metadata(shard)
+        with _open(shard) as file:
+            metadata = file.metadata
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
         for chunk in chunks:
@@ -137,10 +133,40 @@ def _require_bounded(shard: Path, columns: Sequence[str]) -> None:
             if is_dense or dictionary > LONGEST_TEXT:
                 name = chunk.path_in_schema
                 raise UserError(f'{shard}: column "{name}": {_TOO_LARGE}')
+        _unpack_once(shard, columns)
     except UserError:
         raise
     except Exception as error:
         raise _unreadable(shard, error) from error
+
+
+def _most_text(shard: Path) -> int:
+    """Bytes that all rows of a file may take; a file of text takes far less."""
+    return max(_UNPACKED_BYTES, _LARGEST_RATIO * _LARGEST_RATIO * shard.stat().st_size)
+
+
+def _unpack_once(shard: Path, columns: Sequence[str]) -> None:
+    rows, room = 0, _most_text(shard)
+    with _open(shard) as file:
+        for group in range(file.num_row_groups):
+            # Threads would need memory of their own.
+            batches = file.iter_batches(_ROWS_AT_ONCE, [group], list(columns), use_threads=False)
+            while True:
+                try:
+                    with bounded_memory(_MEMORY):
+                        batch = next(batches, None)
+                except MemoryError as error:
+                    raise UserError(f"{shard}: after row {rows}: {_TOO_LARGE}") from error
+                if batch is None:
+                    break
+                rows, room = rows + len(batch), room - batch.nbytes
+                if room < 0:
+                    raise UserError(f"{shard}: row {rows}: {_TOO_LARGE}")
+
+
+def _open(shard: Path) -> ParquetFile:
+    open_regular(shard).close()  # Arrow would wait for a pipe's writer
+    return ParquetFile(shard)
 
 
 def file_hash(path: Path) -> bytes:
@@ -157,7 +183,7 @@ def file_hash(path: Path) -> bytes:
 
 
 def _unreadable(shard: Path, error: Exception, rows_read: int = 0) -> UserError:
-    """For any exception: those of Arrow and its codecs share no base class."""
+    """For any exception: those of Arrow, its codecs and datasets share no base class."""
     reason = str(error).partition("\n")[0] or type(error).__name__
     after = f" after row {rows_read}" if rows_read else ""
     return UserError(f"{shard}: cannot be read as Parquet{after}: {reason}")

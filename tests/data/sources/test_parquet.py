@@ -1,4 +1,5 @@
 import hashlib
+import os
 
 import psutil
 import pyarrow
@@ -137,6 +138,13 @@ def test_a_damaged_file_gives_rows_or_a_clear_error(tmp_path_factory, data):
         values_of(shard)
     except UserError as error:
         assert str(error).startswith(f"{shard}: ")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.parquet")
+    for read in (column_names, lambda shard: list(read_rows(shard, ["text"]))):
+        with pytest.raises(UserError, match=r"a\.parquet: is a pipe or device"):
+            read(tmp_path / "a.parquet")
 
 
 def test_the_hash_is_that_of_the_bytes(tmp_path):

@@ -39,7 +39,7 @@ def result(number: int, output: str) -> Result:
     """An answer to a question of ``ANIME``."""
     answer = Answer(record(number), ANIME, output, reached_end=True)
     right = float(output == RIGHT)
-    return make_result("trained", answer, Scores(right, right, right), seed=0)
+    return make_result("trained", answer, Scores(right, right, right, right), seed=0)
 
 
 def questions(name: str, count: int) -> QuestionBatch:
