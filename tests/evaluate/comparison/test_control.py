@@ -17,7 +17,7 @@ def _asked(make_record: Make, *keys: tuple[str, ...]) -> list[Result]:
         make_result(
             "base",
             Answer(make_record(id=str(number), keys=each), "own", "", reached_end=True),
-            Scores(0.0, 0.0, 0.0),
+            Scores(0.0, 0.0, 0.0, 0.0),
             seed=0,
         )
         for number, each in enumerate(keys)
