@@ -66,15 +66,21 @@ def few_steps(batches: int, accumulated: int, epochs: int | None, most: int) -> 
         most: optimizer steps, at most; -1 for any number.
     """
     a_pass = math.ceil(batches / accumulated)
-    steps = a_pass * epochs if epochs is not None and epochs >= 0 else math.inf
-    steps = min(steps, most if most >= 0 else math.inf)
+    of_epochs = a_pass * epochs if epochs is not None and epochs >= 0 else math.inf
+    steps = min(of_epochs, most if most >= 0 else math.inf)
     if steps >= FEW_STEPS or not a_pass:
         return ""
+    advice = []
+    if 0 <= most < FEW_STEPS:
+        advice.append(f"raise trainer.max_steps, which is {most}")
+    if of_epochs < FEW_STEPS:
+        advice.append(
+            f"raise trainer.max_epochs to {math.ceil(FEW_STEPS / a_pass)} passes, or lower "
+            "data.blocks_per_batch or trainer.accumulate_grad_batches"
+        )
     return (
         f"the run takes {steps:.0f} optimizer step{'s' * (steps != 1)}: with fewer than "
-        f"{FEW_STEPS} little is learned; raise trainer.max_epochs to "
-        f"{math.ceil(FEW_STEPS / a_pass)} passes, or lower data.blocks_per_batch or "
-        "trainer.accumulate_grad_batches"
+        f"{FEW_STEPS} little is learned; {', and '.join(advice)}"
     )
 
 

@@ -24,14 +24,22 @@ def test_a_small_set_is_named_with_its_questions_and_works(make_records):
 
 @pytest.mark.parametrize(
     ("batches", "accumulated", "epochs", "most", "steps", "passes"),
-    [(4, 2, 1, -1, 2, 50), (3, 2, 3, -1, 6, 50), (1000, 1, 5, 7, 7, 1), (1, 1, 1, -1, 1, 100)],
+    [(4, 2, 1, -1, 2, 50), (3, 2, 3, -1, 6, 50), (1, 1, 1, -1, 1, 100)],
 )
 def test_a_short_run_is_told_how_many_passes_it_needs(
     batches, accumulated, epochs, most, steps, passes
 ):
     text = few_steps(batches, accumulated, epochs, most)
     assert text.startswith(f"the run takes {steps} optimizer step")
-    assert f"to {passes} passes" in text
+    assert f"to {passes} passes" in text and "max_steps" not in text
+
+
+@pytest.mark.parametrize(("epochs", "more_passes"), [(5, False), (-1, False), (1, True)])
+def test_a_run_that_max_steps_ends_is_told_to_raise_it(epochs, more_passes):
+    text = few_steps(80, 1, epochs, 20)
+    assert text.startswith("the run takes 20 optimizer steps")
+    assert "raise trainer.max_steps, which is 20" in text
+    assert ("trainer.max_epochs to 2 passes" in text) == more_passes
 
 
 @pytest.mark.parametrize(
