@@ -66,15 +66,20 @@ def few_steps(batches: int, accumulated: int, epochs: int | None, most: int) -> 
         most: optimizer steps, at most; -1 for any number.
     """
     a_pass = math.ceil(batches / accumulated)
-    steps = a_pass * epochs if epochs is not None and epochs >= 0 else math.inf
-    steps = min(steps, most if most >= 0 else math.inf)
+    in_passes = a_pass * epochs if epochs is not None and epochs >= 0 else math.inf
+    in_steps = most if most >= 0 else math.inf
+    steps = min(in_passes, in_steps)
     if steps >= FEW_STEPS or not a_pass:
         return ""
+    advice = ["trainer.max_steps"] if in_steps < FEW_STEPS else []
+    if in_passes < FEW_STEPS:
+        advice.append(
+            f"trainer.max_epochs to {math.ceil(FEW_STEPS / a_pass)} passes, or lower "
+            "data.blocks_per_batch or trainer.accumulate_grad_batches"
+        )
     return (
         f"the run takes {steps:.0f} optimizer step{'s' * (steps != 1)}: with fewer than "
-        f"{FEW_STEPS} little is learned; raise trainer.max_epochs to "
-        f"{math.ceil(FEW_STEPS / a_pass)} passes, or lower data.blocks_per_batch or "
-        "trainer.accumulate_grad_batches"
+        f"{FEW_STEPS} little is learned; raise {', and '.join(advice)}"
     )
 
 

@@ -24,7 +24,7 @@ def test_a_small_set_is_named_with_its_questions_and_works(make_records):
 
 @pytest.mark.parametrize(
     ("batches", "accumulated", "epochs", "most", "steps", "passes"),
-    [(4, 2, 1, -1, 2, 50), (3, 2, 3, -1, 6, 50), (1000, 1, 5, 7, 7, 1), (1, 1, 1, -1, 1, 100)],
+    [(4, 2, 1, -1, 2, 50), (3, 2, 3, -1, 6, 50), (1, 1, 1, -1, 1, 100)],
 )
 def test_a_short_run_is_told_how_many_passes_it_needs(
     batches, accumulated, epochs, most, steps, passes
@@ -32,6 +32,19 @@ def test_a_short_run_is_told_how_many_passes_it_needs(
     text = few_steps(batches, accumulated, epochs, most)
     assert text.startswith(f"the run takes {steps} optimizer step")
     assert f"to {passes} passes" in text
+    assert "max_steps" not in text
+
+
+@pytest.mark.parametrize("epochs", [3, None])
+def test_a_long_run_cut_short_by_its_steps_is_told_to_raise_those_alone(epochs):
+    text = few_steps(252, 1, epochs, 7)
+    assert text.startswith("the run takes 7 optimizer steps")
+    assert text.endswith("little is learned; raise trainer.max_steps")
+
+
+def test_a_short_run_cut_shorter_by_its_steps_is_told_to_raise_both():
+    text = few_steps(40, 2, 1, 7)
+    assert "raise trainer.max_steps, and trainer.max_epochs to 5 passes, or lower" in text
 
 
 @pytest.mark.parametrize(
