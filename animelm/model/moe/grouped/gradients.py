@@ -40,7 +40,7 @@ def _only_adds(parameters: Sequence[Tensor], nodes: Sequence[Node | None]) -> bo
     if any(node is None or p._backward_hooks for p, node in zip(parameters, nodes, strict=True)):
         return False
     try:
-        return all(map(torch._C._will_engine_execute_node, nodes))
+        return all(torch._C._will_engine_execute_node(node) for node in nodes if node is not None)
     except RuntimeError:  # raised where torch.autograd.grad asks for one of them
         return False
 
