@@ -84,7 +84,7 @@ def errors_in_one_message(command: str) -> Iterator[None]:
         for cause in _causes(error):
             if isinstance(cause, UserError):
                 raise cause from None
-            if isinstance(cause, ImportError):
+            if isinstance(cause, ImportError) and not _REFUSED_CLASS.search(str(cause)):
                 raise _missing_package(cause, str(error)) from error
         if not isinstance(error, ArgumentError):
             raise

@@ -66,13 +66,14 @@ def few_steps(batches: int, accumulated: int, epochs: int | None, most: int) -> 
         most: optimizer steps, at most; -1 for any number.
     """
     a_pass = math.ceil(batches / accumulated)
-    planned = a_pass * epochs if epochs is not None and epochs >= 0 else math.inf
-    limit = most if most >= 0 else math.inf
-    steps = min(planned, limit)
+    of_epochs = a_pass * epochs if epochs is not None and epochs >= 0 else math.inf
+    steps = min(of_epochs, most if most >= 0 else math.inf)
     if steps >= FEW_STEPS or not a_pass:
         return ""
-    advice = ["raise trainer.max_steps"] if limit < FEW_STEPS else []
-    if planned < FEW_STEPS:
+    advice = []
+    if 0 <= most < FEW_STEPS:
+        advice.append(f"raise trainer.max_steps, which is {most}")
+    if of_epochs < FEW_STEPS:
         advice.append(
             f"raise trainer.max_epochs to {math.ceil(FEW_STEPS / a_pass)} passes, or lower "
             "data.blocks_per_batch or trainer.accumulate_grad_batches"

@@ -49,7 +49,7 @@ def question_tables(
         parts.append(_asked_again(again, answered_differently(records), shown))
     if alike := suspects(split):
         parts.append(_suspects(alike, shown))
-    parts.append(_split(split))
+    parts.append(_split(split, len(records)))
     if lists:
         parts.append(_held_out(split))
     return Group(*parts, *_warnings(records, split))
@@ -157,13 +157,20 @@ def _held_out(split: QuestionSplit) -> Table:
     return table
 
 
-def _split(split: QuestionSplit) -> Table:
+def _split(split: QuestionSplit, count: int) -> Table:
+    """The sizes of all sets; the last row makes them add up to the number of questions."""
     table = _table("Split", "", ">questions", ">facts", ">works", ">dev", ">test")
     table.add_row("trained", *_sizes(split.train), "", "")
     for name in DOMAIN_SETS:
         dev, test = split.dev.get(name, []), split.test.get(name, [])
         sizes = _sizes([*dev, *test])
         table.add_row(_SETS[name], *sizes, f"{len(dev):,}", f"{len(test):,}")
+        count -= len(dev) + len(test)
+    if unused := count - len(split.train):
+        table.add_row(
+            "neither trained nor asked: their fact or question is asked in a set above",
+            f"{unused:,}",
+        )
     return table
 
 

@@ -599,6 +599,7 @@ def test_compare_prints_one_table_and_writes_the_summary(
         f"--articles={sample.articles}",
         f"--general_articles={sample.general_articles}",
         "--questions_per_set=6",
+        "--trained_questions=5",
         "--max_new_tokens=4",
         "--compute_type=float32",
         f"--output={tmp_path}",
@@ -616,7 +617,7 @@ def test_compare_prints_one_table_and_writes_the_summary(
         assert model["perplexity_anime"] > 1 and model["perplexity_general"] > 1
     assert summary["trainable_parameters_per_target"]["down_proj"] > 0
     answers = (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()
-    assert len(answers) == 3 * 4 * 6
+    assert len(answers) == 3 * (4 * 6 + 5)
     assert "summary.json" in called.out
 
 

@@ -137,8 +137,8 @@ def test_generation_ends_when_every_row_has(
     batches = QuestionLoader(_records(make_record), chat, "set")
     answers = list(answer_questions(model, tokenizer, batches, max_new_tokens=50))
     assert all(answer.reached_end and not answer.output for answer in answers)
-    # The shared beginning, and the rest of the prompts of each length; nothing after it.
-    assert len(passes) == 1 + len({len(chat.encode_prompt(question)) for question in QUESTIONS})
+    # The shared beginning, and the rest of the prompts in groups of similar length; nothing after.
+    assert 2 <= len(passes) <= 1 + len({len(chat.encode_prompt(each)) for each in QUESTIONS})
 
 
 @pytest.fixture

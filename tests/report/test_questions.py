@@ -48,6 +48,13 @@ def test_the_sizes_of_the_split_are_those_of_training() -> None:
     assert "works that are never asked about" in text
 
 
+def test_the_sizes_of_the_split_add_up_to_all_questions() -> None:
+    lines = printed(records(8, 4)).partition("Split")[2].splitlines()
+    rows = [[cell.strip() for cell in line.split("│")[1:3]] for line in lines if "│" in line]
+    assert sum(int(number) for _, number in rows if number) == 8 * 4
+    assert [number for name, number in rows if name.startswith("neither trained")] == ["6"]
+
+
 def test_unknown_works_and_whole_answers_are_told() -> None:
     unknown = [replace(r, work=r.fact, whole_answers=True) for r in records(4, 2)]
     text = printed(unknown)

@@ -13,7 +13,7 @@ _INTERVAL = re.compile(
     r"batches \((\d+)\)"
 )
 _WATCHED = re.compile(r"Early stopping conditioned on metric `(.+?)` which is not available")
-_METRIC = re.compile(r"`((?:train|validation)/[^`]+)`")
+_METRIC = re.compile(r"`((?:train|validation|accuracy)/[^`]+)`")
 
 
 def require_other_batches(trainer: L.Trainer) -> None:

@@ -33,15 +33,30 @@ def test_a_task_of_the_folder_and_those_of_the_harness_are_known(tmp_path: Path)
     ("line", "message"),
     [
         ("process_docs: !function utils.read", r"own\.yaml:8: .*!function"),
-        ("include: ../other.yaml", r"own\.yaml: include: \.\./other\.yaml lies outside of"),
+        ("include: ../other.yaml", r"own\.yaml: include: \.\./other\.yaml is no YAML file in"),
+        ("include: calls.txt", r"own\.yaml: include: calls\.txt is no YAML file in"),
+        ("metric_list: [{metric: {a: 1}}]", "metric: {'a': 1} is unknown"),
         ("metric_list: [{metric: someone/metric}]", "metric: 'someone/metric' is unknown"),
         ("metric_list: [{metric: acc, hf_evaluate: true}]", "hf_evaluate would run a program"),
         ("unsafe_code: true", "unsafe_code would run a program"),
     ],
 )
 def test_a_task_that_would_run_code_is_refused(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "calls.txt").write_text("process_docs: !function utils.read\n", encoding="utf-8")
     (tmp_path / "own.yaml").write_text(f"{TASK}{line}\n", encoding="utf-8")
     with pytest.raises(UserError, match=message):
+        find_tasks(["own"], tmp_path)
+
+
+def test_a_task_may_include_another_file_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "common.yaml").write_text(TASK.replace("task: own\n", ""), encoding="utf-8")
+    (tmp_path / "own.yaml").write_text("task: own\ninclude: common.yaml\n", encoding="utf-8")
+    assert find_tasks(["own"], tmp_path).match_tasks(["own"]) == ["own"]
+
+
+def test_a_task_whose_name_is_a_path_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(TASK.replace("own", "../own"), encoding="utf-8")
+    with pytest.raises(UserError, match=r"task: '\.\./own' is no name"):
         find_tasks(["own"], tmp_path)
 
 

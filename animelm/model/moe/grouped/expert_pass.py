@@ -69,8 +69,12 @@ class _GroupedPass(torch.autograd.Function):
             layer, ctx.swiglu, x, state, grad_y, weights, routing.order
         )
         # By expert, each with the gradients of its A and B.
-        kinds = zip(*(expert.parameters for expert in ctx.experts), strict=True)
-        returned = [accumulate(kind, new) for kind, new in zip(kinds, grads, strict=True)]
+        kinds = list(zip(*(expert.parameters for expert in ctx.experts), strict=True))
+        nodes = [node for node, _ in ctx.next_functions[-len(kinds) * len(ctx.experts) :]]
+        returned = [
+            accumulate(kind, nodes[number :: len(kinds)], new)
+            for number, (kind, new) in enumerate(zip(kinds, grads, strict=True))
+        ]
         parameter_grads = [grad for expert in zip(*returned, strict=True) for grad in expert]
         grad_hidden = routing.combine(grad_x, None)
         return grad_hidden, grad_weights, None, None, None, None, None, *parameter_grads

@@ -7,27 +7,42 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import Node
 
 
-def accumulate(parameters: Sequence[Tensor], new: Tensor) -> Sequence[Tensor | None]:
+def accumulate(
+    parameters: Sequence[Tensor], nodes: Sequence[Node | None], new: Tensor
+) -> Sequence[Tensor | None]:
     """What a backward pass returns for one parameter of each expert.
 
     Autograd keeps the gradients of the first batch as it gets them: as views of one stack. To those
     of further batches it would add expert by expert. If the gradients so far lie in one stack,
-    ``new`` is added to it here, and nothing is left for autograd to add.
+    ``new`` is added to it here, and nothing is left for autograd to add. Hooks on gradients, and
+    ``torch.autograd.grad``, need what autograd adds itself.
 
     Args:
         parameters: [E], each of the shape of the others; leaves, whose ``.grad`` is changed.
+        nodes: [E], where autograd adds to each; None for one that needs no gradient.
         new: [E, …], their gradients of this batch.
 
     Returns:
         [E] gradients, or None for each.
     """
     stack = _stack([parameter.grad for parameter in parameters], new)
-    if stack is None:
+    if stack is None or not _only_adds(parameters, nodes):
         return new.unbind()
     stack.add_(new)
     return [None] * len(parameters)
+
+
+def _only_adds(parameters: Sequence[Tensor], nodes: Sequence[Node | None]) -> bool:
+    """Whether the backward pass that runs adds to every ``.grad``, and shows it to nothing else."""
+    if any(node is None or p._backward_hooks for p, node in zip(parameters, nodes, strict=True)):
+        return False
+    try:
+        return all(map(torch._C._will_engine_execute_node, nodes))
+    except RuntimeError:  # raised where torch.autograd.grad asks for one of them
+        return False
 
 
 def _stack(gradients: Sequence[Tensor | None], like: Tensor) -> Tensor | None:
