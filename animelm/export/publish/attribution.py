@@ -1,4 +1,4 @@
-"""Whose texts an adapter was trained or measured on: read from the corpora, and listed in a file."""
+"""Whose texts an adapter was trained or measured on: read from corpora, and listed in a file."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
