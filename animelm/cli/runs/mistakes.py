@@ -13,7 +13,7 @@ _INTERVAL = re.compile(
     r"batches \((\d+)\)"
 )
 _WATCHED = re.compile(r"Early stopping conditioned on metric `(.+?)` which is not available")
-_METRIC = re.compile(r"`((?:train|validation|accuracy)/[^`]+)`")
+_METRIC = re.compile(r"`((?:accuracy|train|validation)/[^`]+)`")
 
 
 def require_other_batches(trainer: L.Trainer) -> None:
@@ -58,4 +58,3 @@ def _explain(error: Exception) -> None:
             f"trainer.callbacks: EarlyStopping watches {found[1]}, which is not logged; expected "
             f"one of {', '.join(logged)}"
         ) from error
-    return None

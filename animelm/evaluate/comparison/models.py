@@ -107,7 +107,7 @@ def answers_from(model: ComparedModel) -> AnswerFrom:
 
 
 def _read_models(settings: CompareSettings, name: str, given: Any) -> list[ComparedModel]:
-    if not name.strip() or "/" in name:
+    if name.strip() in ("", ".", "..") or "/" in name:
         raise UserError(f"models: {name!r} is not a name; expected a word without a slash")
     values = {} if given is None else given
     if not isinstance(values, Mapping):

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from animelm.data.tokenization.chat import ChatFormat
 from animelm.data.tokenization.tokenizer import load_tokenizer
+from animelm.errors import UserError
 from animelm.evaluate.compare import with_adapter
 from animelm.evaluate.comparison.environment import describe_environment
 from animelm.evaluate.comparison.models import ComparedModel, answers_from, compared_models
@@ -43,8 +44,8 @@ def run_harness(settings: HarnessSettings) -> dict[str, Scores]:
         UserError: the harness, a task, a model or an adapter is missing or malformed, an adapter
             was trained on another base, or the output cannot be written.
     """
-    manager = find_tasks(settings.tasks, settings.task_folder)
     models = _models(settings)
+    manager = find_tasks(settings.tasks, settings.task_folder)
     make_folder(settings.output, "--output")  # before hours of answering
     found = {name: _ask(settings, name, model, manager) for name, model in models.items()}
     content = {
@@ -61,7 +62,12 @@ def run_harness(settings: HarnessSettings) -> dict[str, Scores]:
 
 
 def _models(settings: HarnessSettings) -> dict[str, ComparedModel]:
-    """The models by name; of several adapters of a row, each has a name of its own."""
+    """The models by name; of several adapters of a row, each has a name of its own.
+
+    Raises:
+        UserError: two models have one name, one is to read articles, or an adapter was trained on
+            another base.
+    """
     given = CompareSettings(
         settings.base,
         models={"base": None} if settings.models is None else settings.models,
@@ -70,7 +76,12 @@ def _models(settings: HarnessSettings) -> dict[str, ComparedModel]:
     )
     models: dict[str, ComparedModel] = {}
     for model in compared_models(given):
-        models[f"{model.name} {model.run + 1}" if model.run else model.name] = model
+        name = f"{model.name} {model.run + 1}" if model.run else model.name
+        if name in models:
+            raise UserError(f"models: two are called {name!r}; give one of them another name")
+        if model.retrieval:
+            raise UserError(f"models.{name}: tasks have no articles for retrieval; leave it out")
+        models[name] = model
         if model.adapter and (steps := read_record(model.adapter)):
             require_same_base(model.adapter, steps, record_base(model.checkpoint))
     return models

@@ -1,4 +1,4 @@
-"""Whose texts an adapter was trained on: read from the corpora, and listed in a file."""
+"""Whose texts an adapter was trained or measured on: read from corpora, and listed in a file."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,9 +17,10 @@ UNKNOWN = "unknown"
 _HEAD = """\
 # Attribution
 
-The model was trained on the texts below. They are the work of the authors that the pages' histories
-name, and were changed: markup was removed, and they were cut into tokens. Texts under CC BY-SA may
-be passed on, and built upon, under the same license and with these names.
+The model was trained on texts from those below; some were held out, to measure what it learned.
+They are the work of the authors that the pages' histories name, and were changed: markup was
+removed, and they were cut into tokens. Texts under CC BY-SA may be passed on, and built upon, under
+the same license and with these names.
 """
 
 

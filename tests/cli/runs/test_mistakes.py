@@ -16,13 +16,13 @@ def test_batches_that_would_not_be_repeated_are_not_called_overfitting() -> None
 
 
 def test_a_metric_that_nothing_logs_is_told_with_those_that_are() -> None:
-    logged = {"train/loss": 1, "validation/a/accuracy": 1, "validation_directions/a/accuracy": 1}
+    logged = {"train/loss": 1, "accuracy/a": 1, "validation_directions/a/accuracy": 1}
     trainer = SimpleNamespace(callback_metrics=logged, fast_dev_run=False)
     with pytest.raises(UserError) as refused, lightnings_refusals():
         EarlyStopping("nope")._run_early_stopping_check(trainer)
     assert str(refused.value) == (
         "trainer.callbacks: EarlyStopping watches nope, which is not logged; expected one of "
-        "train/loss, validation/a/accuracy"
+        "train/loss, accuracy/a"
     )
 
 

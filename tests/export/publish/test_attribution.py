@@ -38,6 +38,7 @@ def test_the_file_names_every_text_once_with_revision_and_license(tmp_path: Path
     assert [each.record for each in found] == [articles, questions]
     assert [each.licenses for each in found] == [{CC: 2}, {}]
     text = (tmp_path / ATTRIBUTION).read_text(encoding="utf-8")
+    assert "some were held out" in text
     assert text.count("- 銀魂: https://example.org/銀魂, revision 7, CC BY-SA 4.0") == 1
 
 

@@ -37,10 +37,11 @@ def accumulate(
 
 def _only_adds(parameters: Sequence[Tensor], nodes: Sequence[Node | None]) -> bool:
     """Whether the backward pass that runs adds to every ``.grad``, and shows it to nothing else."""
-    if any(node is None or p._backward_hooks for p, node in zip(parameters, nodes, strict=True)):
+    needed = [node for node in nodes if node is not None]
+    if len(needed) < len(nodes) or any(parameter._backward_hooks for parameter in parameters):
         return False
     try:
-        return all(torch._C._will_engine_execute_node(node) for node in nodes if node is not None)
+        return all(map(torch._C._will_engine_execute_node, needed))
     except RuntimeError:  # raised where torch.autograd.grad asks for one of them
         return False
 
