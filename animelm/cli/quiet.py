@@ -11,6 +11,8 @@ _WARNINGS: tuple[tuple[str, type[Warning]], ...] = (
     ("LightningCLI's args parameter", UserWarning),
     # The loaders read mapped memory, which worker processes would only copy.
     (".*does not have many workers", UserWarning),
+    # A run that goes on writes into the folder that it began.
+    ("Checkpoint directory .* exists and is not empty", UserWarning),
     # Lightning and PEFT use names that torch and transformers have deprecated.
     (".*LeafSpec", FutureWarning),
     (".*is_gradient_checkpointing", FutureWarning),
@@ -19,9 +21,11 @@ _LOG_LINES = (
     "litlogger",  # an advertisement
     "TPU available: False",
     "Loading `train_dataloader` to estimate",
+    "`weights_only` was not set",
 )
 _LOGGERS = (
     "lightning.pytorch.utilities.rank_zero",
+    "lightning.pytorch.trainer.connectors.checkpoint_connector",
     "lightning.pytorch.trainer.connectors.logger_connector",
 )
 

@@ -10,6 +10,7 @@ from animelm.cli.quiet import quiet_libraries
     ("message", "category"),
     [
         ("The 'train_dataloader' does not have many workers which may be", UserWarning),
+        ("Checkpoint directory runs/cpt/version_0/checkpoints exists and is not empty.", UserWarning),
         ("`isinstance(treespec, LeafSpec)` is deprecated", FutureWarning),
         ("`is_gradient_checkpointing` is deprecated and will be removed in v6", FutureWarning),
     ],
@@ -40,3 +41,11 @@ def test_advertisements_are_not_logged_and_other_lines_are(caplog) -> None:
     assert [record.getMessage() for record in caplog.records] == [
         "`Trainer.fit` stopped: `max_steps=3` reached."
     ]
+
+
+def test_saving_at_a_signal_says_nothing_of_how_files_are_read(caplog) -> None:
+    logger = logging.getLogger("lightning.pytorch.trainer.connectors.checkpoint_connector")
+    with caplog.at_level(logging.INFO, logger=logger.name), quiet_libraries():
+        logger.info("`weights_only` was not set, defaulting to `False`.")
+        logger.info("Restored all states")
+    assert [record.getMessage() for record in caplog.records] == ["Restored all states"]
