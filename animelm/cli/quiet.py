@@ -22,11 +22,13 @@ _LOG_LINES = (
     "TPU available: False",
     "Loading `train_dataloader` to estimate",
     "`weights_only` was not set",
+    "Detected out of order event.step",  # what a resumed run logged again
 )
 _LOGGERS = (
     "lightning.pytorch.utilities.rank_zero",
     "lightning.pytorch.trainer.connectors.checkpoint_connector",
     "lightning.pytorch.trainer.connectors.logger_connector",
+    "tensorboard",
 )
 
 
