@@ -11,7 +11,7 @@ _WARNINGS: tuple[tuple[str, type[Warning]], ...] = (
     ("LightningCLI's args parameter", UserWarning),
     # The loaders read mapped memory, which worker processes would only copy.
     (".*does not have many workers", UserWarning),
-    # A run that goes on writes beside its earlier checkpoints.
+    # A run that goes on writes into the folder that it began.
     ("Checkpoint directory .* exists and is not empty", UserWarning),
     # Lightning and PEFT use names that torch and transformers have deprecated.
     (".*LeafSpec", FutureWarning),
@@ -23,11 +23,13 @@ _LOG_LINES = (
     "Loading `train_dataloader` to estimate",
     # On saving a checkpoint; ours are always read without running code.
     "`weights_only` was not set",
+    "Detected out of order event.step",  # what a resumed run logged again
 )
 _LOGGERS = (
     "lightning.pytorch.utilities.rank_zero",
     "lightning.pytorch.trainer.connectors.checkpoint_connector",
     "lightning.pytorch.trainer.connectors.logger_connector",
+    "tensorboard",
 )
 
 

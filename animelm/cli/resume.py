@@ -48,8 +48,9 @@ class ResumePoint:
         """
         place = re.fullmatch(r"version_(\d+)", self.checkpoint.parent.parent.name)
         if place and self.checkpoint.resolve().parents[2] == output.resolve():
-            # What was logged after the checkpoint will be logged again.
-            return {"version": int(place[1]), "purge_step": self.step}
+            # What was logged after the checkpoint will be logged again. Figures of its own step,
+            # such as a validation's, will not.
+            return {"version": int(place[1]), "purge_step": self.step + 1}
         return {}
 
 

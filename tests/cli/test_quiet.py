@@ -10,10 +10,7 @@ from animelm.cli.quiet import quiet_libraries
     ("message", "category"),
     [
         ("The 'train_dataloader' does not have many workers which may be", UserWarning),
-        (
-            "Checkpoint directory runs/cpt/version_0/checkpoints exists and is not empty.",
-            UserWarning,
-        ),
+        ("Checkpoint directory runs/checkpoints exists and is not empty.", UserWarning),
         ("`isinstance(treespec, LeafSpec)` is deprecated", FutureWarning),
         ("`is_gradient_checkpointing` is deprecated and will be removed in v6", FutureWarning),
     ],
@@ -46,8 +43,19 @@ def test_advertisements_are_not_logged_and_other_lines_are(caplog) -> None:
     ]
 
 
-def test_nothing_is_said_of_how_a_checkpoint_would_be_read_while_it_is_saved(caplog) -> None:
+def test_saving_at_a_signal_says_nothing_of_how_files_are_read(caplog) -> None:
     logger = logging.getLogger("lightning.pytorch.trainer.connectors.checkpoint_connector")
     with caplog.at_level(logging.INFO, logger=logger.name), quiet_libraries():
         logger.info("`weights_only` was not set, defaulting to `False`.")
-    assert not caplog.records
+        logger.info("Restored all states")
+    assert [record.getMessage() for record in caplog.records] == ["Restored all states"]
+
+
+def test_a_log_in_which_a_run_went_on_is_read_without_a_word(caplog) -> None:
+    logger = logging.getLogger("tensorboard")
+    with caplog.at_level(logging.WARNING, logger=logger.name), quiet_libraries():
+        logger.warning("Detected out of order event.step likely caused by a TensorFlow restart.")
+        logger.warning("Found more than one graph event per run")
+    assert [record.getMessage() for record in caplog.records] == [
+        "Found more than one graph event per run"
+    ]

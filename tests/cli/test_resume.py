@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard import SummaryWriter
 
 from animelm.cli.resume import check_checkpoint
 from animelm.errors import UserError
@@ -101,11 +103,26 @@ def test_weights_alone_can_be_evaluated_but_not_trained_further(tmp_path: Path) 
         check_checkpoint(str(tmp_path / "a.ckpt"), tmp_path)
 
 
+def test_figures_taken_after_the_checkpoints_last_step_stay_in_the_log(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    """Those of a validation or of the routers, which the resumed run does not take again."""
+    found = check_checkpoint(str(checkpoint), tmp_path)
+    folder = str(tmp_path / "version_1")
+    with SummaryWriter(folder) as first:
+        for step in range(found.step + 2):
+            first.add_scalar("accuracy", step, step)
+    with SummaryWriter(folder, purge_step=found.log_place(tmp_path)["purge_step"]) as second:
+        second.add_scalar("accuracy", 9, found.step + 1)
+    log = EventAccumulator(folder).Reload()
+    assert [event.value for event in log.Scalars("accuracy")] == [0, 1, 9]
+
+
 def test_a_run_that_goes_on_logs_where_the_earlier_one_did(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     found = check_checkpoint(str(checkpoint), tmp_path)
-    assert found.log_place(tmp_path) == {"version": 1, "purge_step": 1}
+    assert found.log_place(tmp_path) == {"version": 1, "purge_step": 2}
     assert found.log_place(tmp_path / "elsewhere") == {}
     moved = checkpoint.rename(tmp_path / "moved.ckpt")
     assert check_checkpoint(str(moved), tmp_path).log_place(tmp_path) == {}
