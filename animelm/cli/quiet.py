@@ -11,6 +11,8 @@ _WARNINGS: tuple[tuple[str, type[Warning]], ...] = (
     ("LightningCLI's args parameter", UserWarning),
     # The loaders read mapped memory, which worker processes would only copy.
     (".*does not have many workers", UserWarning),
+    # predict writes each answer with its question, and needs no numbers of batches.
+    ("Couldn't infer the batch indices", UserWarning),
     # Lightning and PEFT use names that torch and transformers have deprecated.
     (".*LeafSpec", FutureWarning),
     (".*is_gradient_checkpointing", FutureWarning),

@@ -10,6 +10,7 @@ from animelm.cli.quiet import quiet_libraries
     ("message", "category"),
     [
         ("The 'train_dataloader' does not have many workers which may be", UserWarning),
+        ("Couldn't infer the batch indices fetched from your dataloader: `X`", UserWarning),
         ("`isinstance(treespec, LeafSpec)` is deprecated", FutureWarning),
         ("`is_gradient_checkpointing` is deprecated and will be removed in v6", FutureWarning),
     ],
