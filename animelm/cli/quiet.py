@@ -13,6 +13,8 @@ _WARNINGS: tuple[tuple[str, type[Warning]], ...] = (
     (".*does not have many workers", UserWarning),
     # A run that goes on writes into the folder that it began.
     ("Checkpoint directory .* exists and is not empty", UserWarning),
+    # predict writes each answer with its question, and needs no numbers of batches.
+    ("Couldn't infer the batch indices", UserWarning),
     # Lightning and PEFT use names that torch and transformers have deprecated.
     (".*LeafSpec", FutureWarning),
     (".*is_gradient_checkpointing", FutureWarning),

@@ -17,6 +17,7 @@ from animelm.data.batches.mixing import TrainingSource
 from animelm.data.held_out import (
     ANIME_ARTICLES,
     GENERAL_ARTICLES,
+    ONLY_READ,
     UNREHEARSED,
     QuestionSplit,
     SplitSettings,
@@ -237,21 +238,10 @@ class DomainData:
         Empty where no article on the domain that is trained holds the subject of one with an
         answer to it.
         """
-        parts = (self.questions.dev, self.questions.test)
-        asked = [record for part in parts for record in part.get(UNREHEARSED, [])]
+        asked = self._held_out(UNREHEARSED)
         if not asked or self.articles is None:
             return ""
-        chosen = set(_articles_of(self.articles, self._held_out_titles()).chosen.tolist())
-        subjects = Mentions({record.work for record in asked})
-        answers = Mentions({key for record in asked for key in record.keys})
-        named: set[str] = set()
-        rehearsed: dict[str, QARecord] = {}
-        for number, text in enumerate(_texts_of(self.paths.articles)):
-            if number in chosen and (found := subjects.found_in(text)):
-                named |= found
-                known = answers.found_in(text)
-                told = (r for r in asked if r.work in found and not known.isdisjoint(r.keys))
-                rehearsed |= {record.id: record for record in told}
+        named, rehearsed = self._read_of(asked)
         if not rehearsed:
             return ""
         first = next(iter(rehearsed.values()))
@@ -262,6 +252,56 @@ class DomainData:
             f"{first.question!r}; the subjects of {count:,} are named there. What the set says of "
             "forgetting holds for the others"
         )
+
+    def about_unread(self) -> str:
+        """A sentence on questions called only read of which no trained article tells.
+
+        Empty where a trained article tells of each: it names the work in its title, or the work and
+        the answer in its text.
+        """
+        asked = self._held_out(ONLY_READ)
+        if not asked or self.articles is None:
+            return ""
+        _, told = self._read_of(asked)
+        titles = "\n".join(self.articles.titles[number] for number in self._read_numbers())
+        titled = Mentions({record.work for record in asked}).found_in(titles)
+        unread = [r for r in asked if r.id not in told and r.work not in titled]
+        if not unread:
+            return ""
+        return (
+            f"{len(unread):,} of {len(asked):,} questions on works that are only read are on works "
+            f"of which no trained article tells, such as {unread[0].question!r}: they say nothing "
+            "of what reading teaches. Add articles on their works to data.folder, or leave these "
+            "questions out"
+        )
+
+    def _held_out(self, name: str) -> list[QARecord]:
+        parts = (self.questions.dev, self.questions.test)
+        return [record for part in parts for record in part.get(name, [])]
+
+    def _read_numbers(self) -> set[int]:
+        """Numbers of the articles on the domain that are trained."""
+        return set(_articles_of(self.articles, self._held_out_titles()).chosen.tolist())
+
+    def _read_of(self, asked: Sequence[QARecord]) -> tuple[set[str], dict[str, QARecord]]:
+        """What the trained articles on the domain tell of some questions.
+
+        Returns:
+            The works that an article names, and the questions whose work stands with an answer in
+            an article, by id.
+        """
+        chosen = self._read_numbers()
+        works = Mentions({record.work for record in asked})
+        answers = Mentions({key for record in asked for key in record.keys})
+        named: set[str] = set()
+        told: dict[str, QARecord] = {}
+        for number, text in enumerate(_texts_of(self.paths.articles)):
+            if number in chosen and (found := works.found_in(text)):
+                named |= found
+                known = answers.found_in(text)
+                both = (r for r in asked if r.work in found and not known.isdisjoint(r.keys))
+                told |= {record.id: record for record in both}
+        return named, told
 
     def _pairs(self, records: Sequence[QARecord], block_size: int) -> TrainingSource:
         documents = self.chat.encode_records(records)

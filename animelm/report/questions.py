@@ -27,6 +27,7 @@ _SETS = {
     UNSEEN_FACT: "facts that are never asked about (their works are not known)",
 }
 _LONGEST = 60
+_VERBS = ("ます", "ました", "ません", "ませんでした")
 _WORDINGS = 4  # of a fact that is shown
 
 
@@ -182,7 +183,7 @@ def _sizes(records: Sequence[QARecord]) -> tuple[str, str, str]:
 
 def _warnings(records: Sequence[QARecord], split: QuestionSplit) -> list[Text]:
     abouts = (without_short_keys(records), about_answers(records), about_suspects(split))
-    texts = list(filter(None, abouts))
+    texts = list(filter(None, (*abouts, _about_verbs(records))))
     unknown = sum(not record.work_is_known for record in records)
     if unknown:
         texts.append(
@@ -201,6 +202,19 @@ def _warnings(records: Sequence[QARecord], split: QuestionSplit) -> list[Text]:
     if not split.dev and not split.test:
         texts.append("Nothing is held out: validate, test and predict would have nothing to ask.")
     return [Text(f"! {text}") for text in texts]
+
+
+def _about_verbs(records: Sequence[QARecord]) -> str:
+    """A sentence on derived keys that a right answer in other words would not hold."""
+    keys = [key for r in records if "keys" in r.derived and not r.whole_answers for key in r.keys]
+    found = [key for key in keys if key.endswith(_VERBS)]
+    if not found:
+        return ""
+    return (
+        f"{len(found):,} of {len(keys):,} derived keys end in a verb, such as {found[0]!r}: an "
+        "answer that gives the same in other words would count as wrong. Shorten them in the file "
+        "that --output writes."
+    )
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -11,6 +11,7 @@ from animelm.cli.quiet import quiet_libraries
     [
         ("The 'train_dataloader' does not have many workers which may be", UserWarning),
         ("Checkpoint directory runs/checkpoints exists and is not empty.", UserWarning),
+        ("Couldn't infer the batch indices fetched from your dataloader: `X`", UserWarning),
         ("`isinstance(treespec, LeafSpec)` is deprecated", FutureWarning),
         ("`is_gradient_checkpointing` is deprecated and will be removed in v6", FutureWarning),
     ],

@@ -62,6 +62,14 @@ def test_unknown_works_and_whole_answers_are_told() -> None:
     assert "8 of 8 questions have no short key" in text
 
 
+def test_derived_keys_that_end_in_a_verb_are_told() -> None:
+    first, *others = [replace(record, derived=("keys",)) for record in records(4, 2)]
+    long = replace(first, keys=("1964年に独立しました",))
+    about = "1 of 8 derived keys end in a verb, such as '1964年に独立しました'"
+    assert about in " ".join(printed([long, *others]).split())
+    assert "end in a verb" not in printed([replace(long, derived=()), *others])
+
+
 def test_one_known_work_does_not_hide_that_the_others_are_unknown() -> None:
     known, *others = records(4, 2)
     text = printed([known, *(replace(record, work=record.fact) for record in others)])

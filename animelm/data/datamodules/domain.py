@@ -319,8 +319,9 @@ class DomainDataModule(L.LightningDataModule):
             limits = (run.accumulate_grad_batches, run.max_epochs, run.max_steps)
             if text := few_steps(batches, *limits):
                 rank_zero_warn(text)
-        if "articles" in wanted and (text := self.data.about_unrehearsed()):
-            rank_zero_warn(text)
+        if "articles" in wanted:
+            for text in filter(None, (self.data.about_unrehearsed(), self.data.about_unread())):
+                rank_zero_warn(text)
         for name, source in sources.items():
             if not len(source.chosen):
                 rank_zero_warn(

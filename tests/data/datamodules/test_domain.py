@@ -601,6 +601,25 @@ def test_subjects_not_rehearsed_that_an_own_article_tells_are_counted(
     assert about.startswith(f"{told} of {len(asked)} questions on general subjects")
 
 
+def test_works_called_only_read_of_which_no_article_tells_are_counted(
+    make_module, articles, warned
+):
+    questions = make_module().data.questions
+    asked = [r for part in (questions.dev, questions.test) for r in part["anime_only_read"]]
+    told, titled = sorted({record.work for record in asked})[:2]
+    key = next(record.keys[0] for record in asked if record.work == told)
+    make_module().train_dataloader()
+    [about] = [text for text in warned if "no trained article tells" in text]
+    assert about.startswith(f"{len(asked)} of {len(asked)} questions on works that are only read")
+    for title, text in (("x", f"{told}の主人公は{key}。"), (titled, "庭の話。")):
+        (articles / f"{title}.md").write_text(f"---\ntitle: {title}\n---\n{text}", encoding="utf-8")
+    warned.clear()
+    make_module(validation_share=0.0).train_dataloader()
+    others = sum(record.work not in (told, titled) for record in asked)
+    texts = [text for text in warned if "no trained article tells" in text]
+    assert [text.split()[0] for text in texts] == [str(others)] * (others > 0)
+
+
 def test_questions_that_may_be_trained_in_other_words_are_told(make_module, tmp_path, warned):
     path = tmp_path / "own.csv"
     others = "".join(f"第{n}の庭の木は?,木{n}\n" for n in range(8))
