@@ -7,7 +7,7 @@ from typing import NamedTuple
 from animelm.data.grouping.facts import is_yes_or_no, joins_nothing
 from animelm.data.grouping.names import Names
 from animelm.data.grouping.rewordings import ALIKE, Wordings
-from animelm.data.grouping.text import key_of, occurs, without_copula
+from animelm.data.grouping.text import forms_of, key_of, occurs, without_copula
 from animelm.data.held_out import UNSEEN_FACT, QuestionSplit
 from animelm.data.sources.qa import QARecord
 
@@ -72,7 +72,8 @@ def suspects(split: QuestionSplit) -> list[Suspect]:
 
 def _keys(record: QARecord) -> list[str]:
     """The keys other than yes and no, as they are compared."""
-    return [key for key in dict.fromkeys(map(key_of, record.keys)) if not is_yes_or_no(key)]
+    forms = dict.fromkeys(form for key in record.keys for form in forms_of(key))
+    return [form for form in forms if not is_yes_or_no(form)]
 
 
 def _alike(wordings: Wordings, one: int, other: int, says_little: bool) -> bool:

@@ -10,6 +10,7 @@ from animelm.data.grouping.names import Names
 from animelm.data.grouping.rewordings import ALIKE, Wordings
 from animelm.data.grouping.text import (
     asked_core,
+    forms_of,
     key_of,
     occurs,
     quoted_names,
@@ -131,7 +132,8 @@ def _join_by_key(questions: Sequence[Question], unions: Unions[int]) -> None:
             continue
         for key in question.keys:
             if not is_yes_or_no(key) and key_of(key) not in key_of(question.question):
-                by_key[key_of(question.work), key_of(key)].append(number)
+                for form in forms_of(key):
+                    by_key[key_of(question.work), form].append(number)
     for (_, key), numbers in by_key.items():
         needed = _SAME_NUMBER if joins_nothing(key) else 0.0
         firsts = list(dict.fromkeys(map(unions.of, numbers)))
@@ -153,8 +155,10 @@ def _join_rewordings(questions: Sequence[Question], unions: Unions[int]) -> None
     by_key: defaultdict[str, list[int]] = defaultdict(list)
     for number, question in enumerate(questions):
         if question.fact is None:
-            for key in dict.fromkeys(map(key_of, question.keys)):
-                if not is_yes_or_no(key) and key not in key_of(question.question):
+            asked = key_of(question.question)
+            held = [key for key in question.keys if key_of(key) not in asked]
+            for key in dict.fromkeys(form for each in held for form in forms_of(each)):
+                if not is_yes_or_no(key):
                     by_key[key].append(number)
     for key, numbers in by_key.items():
         for one, other in wordings.pairs_on_one_thing(numbers):

@@ -25,6 +25,7 @@ _COPULA = re.compile(
     r"(?:なの|なん)?(?:です|でした|でしょう|だった|である|であった|だ|になります|となります|"
     r"となっています|といいます|と言います|という|と呼ばれています|だと思います)(?:ね|よ)?$"
 )
+_LISTED = re.compile(r"[、,，・/／&＆+＋と]|\band\b", re.IGNORECASE)
 _END = " \t\n。．.！!、,"
 _ASKING = re.compile(
     r"(?:を?(?:教えて|答えて|示して|書いて)(?:ください|下さい)?|の?(?:です|でしょう|だろう|だと言えます)か|"
@@ -41,6 +42,15 @@ def folded(text: str) -> str:
 def key_of(text: str) -> str:
     """The form in which questions, names and answers are compared; never empty."""
     return text_key(text) or folded(text).strip() or text
+
+
+def forms_of(key: str) -> list[str]:
+    """The forms in which a key is compared: as it is, and as a list without order.
+
+    So マルタ語、英語 and 英語とマルタ語 have a form in common.
+    """
+    parts = sorted({key_of(part) for part in _LISTED.split(key) if part.strip()})
+    return [key_of(key), "、".join(parts)] if len(parts) > 1 else [key_of(key)]
 
 
 def quoted_names(text: str) -> list[str]:

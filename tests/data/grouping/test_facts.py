@@ -18,6 +18,14 @@ def test_a_shared_answer_alone_joins_nothing():
     ) == [0, 1]
 
 
+def test_a_list_is_the_same_key_in_any_order_and_with_any_separator():
+    assert groups(
+        asked("マルタの公用語は何?", "マルタ語、英語", keys=["マルタ語、英語"]),
+        asked("マルタの公用語を教えて", "英語とマルタ語です", keys=["英語とマルタ語"]),
+        asked("インドの公用語を教えて", "英語とヒンディー語です", keys=["英語とヒンディー語"]),
+    ) == [0, 0, 2]
+
+
 @pytest.mark.parametrize("answer", ["YES", "はい", "いいえ。", "1999年", "３人", "約20万", "A型"])
 def test_yes_no_numbers_and_years_never_join(answer):
     questions = [asked(f"『月の庭』の{what}は?", answer, "月の庭") for what in ("一つ", "二つ")]
