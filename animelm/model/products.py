@@ -13,16 +13,31 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _FEWEST_ROWS = 16  # with fewer, oneDNN takes longer to begin than it saves
-_PROBE = (96, 256, 256)  # rows, output and input width
+_ROWS = 96  # for which a weight is put in order; other numbers of rows may come
+_PROBE = (_ROWS, 256, 256)  # rows, output and input width
 _REPETITIONS, _TRIES = 20, 5
 
 
-def linear_without_gradient(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """``F.linear``: x [n, I], weight [O, I], bias [O] or None -> [n, O]."""
-    suits = x.dtype == torch.float32 and x.device.type == "cpu" and len(x) >= _FEWEST_ROWS
-    if suits and _onednn_is_faster():
-        return _by_onednn(x, weight, bias)
-    return F.linear(x, weight, bias)
+class FrozenProduct:
+    """``F.linear`` with one weight and bias, many times, without gradients.
+
+    Args:
+        weight: [O, I].
+        bias: [O], or None.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self._weight, self._bias = weight, bias
+        self._ordered: Tensor | None = None
+        if weight.dtype == torch.float32 and weight.device.type == "cpu" and _onednn_is_faster():
+            # In the order in which oneDNN reads it; otherwise it is put in order for each product.
+            self._ordered = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x [n, I] -> [n, O]."""
+        if self._ordered is None or len(x) < _FEWEST_ROWS:
+            return F.linear(x, self._weight, self._bias)
+        return _by_onednn(x, self._ordered, self._bias)
 
 
 def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

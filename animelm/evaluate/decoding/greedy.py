@@ -21,11 +21,11 @@ from animelm.evaluate.decoding.last_position import last_position_alone
 CausalModel = PreTrainedModel | PeftModel
 
 # Rows leave when so many have ended: each time, the whole cache is copied.
-_LEAVING_SHARE = 0.125
+_LEAVING_SHARE = 0.2
 # Prompts that are read together: at most so many tokens, and the shortest no shorter than a share
 # of the longest, since the difference is padding.
 _MOST_TOKENS = 4096
-_SHORTEST = 0.8
+_SHORTEST = 0.7
 
 
 @torch.no_grad()  # not inference_mode: tensors that FSDP2 gathers in it cannot be trained

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from animelm.model.lora.linear import ActiveLora, LoraLinear, LoraUpdate
-from animelm.model.products import linear_without_gradient
+from animelm.model.products import FrozenProduct
 from animelm.model.quantization.linear4bit import weight_in
 from animelm.model.quantization.packed_linear import PackedLinear, evens_first
 
@@ -76,6 +76,7 @@ class Projection:
         self.below = [self._update(each, dtype) for each in linear.below]
         if merged and dtype == torch.float32:
             self._merge()
+        self._product: FrozenProduct | None = None
 
     def _merge(self) -> None:
         for update in self._updates():
@@ -108,7 +109,9 @@ class Projection:
 
     def output(self, x: Tensor) -> Tensor:
         """x [n, I] -> [n, O], where no gradient follows."""
-        y = linear_without_gradient(x, self.weight, self.bias)
+        if self._product is None:
+            self._product = FrozenProduct(self.weight, self.bias)
+        y = self._product(x)
         for update in self._updates():
             update.add_to(y, update.hidden(x, None))
         return y
