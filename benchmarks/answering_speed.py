@@ -35,7 +35,7 @@ _ALONE = 24  # questions that stock answers one by one
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--questions", type=int, default=384)
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
     folder = str(find_shipped(Path(_BASE)))
     chat = ChatFormat(load_tokenizer(folder))
@@ -54,12 +54,13 @@ def main() -> None:
         }
         return [answers[record.id] for record in records]
 
-    ours_seconds, ours_answers = _best(own, given.repeats)
-    measured = {
-        size: _best(lambda size=size: _stock_answers(stock, chat, records, size), given.repeats)
-        for size in _BATCHES
-    }
-    alone, _ = _best(lambda: _stock_answers(stock, chat, records[:_ALONE], 1), given.repeats)
+    contenders: dict[str, Callable[[], list[str]]] = {"ours": own}
+    for size in _BATCHES:
+        contenders[f"stock {size}"] = lambda size=size: _stock_answers(stock, chat, records, size)
+    contenders["alone"] = lambda: _stock_answers(stock, chat, records[:_ALONE], 1)
+    measured = _best_in_turn(contenders, given.repeats)
+    ours_seconds, ours_answers = measured.pop("ours")
+    alone, _ = measured.pop("alone")
     best_seconds, stock_answers = min(measured.values(), key=lambda each: each[0])
     each = ours_seconds / len(records)
     same = sum(map(str.__eq__, ours_answers, stock_answers)) / len(records)
@@ -73,14 +74,17 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-def _best(run: Callable[[], list[str]], repeats: int) -> tuple[float, list[str]]:
-    """The shortest of several runs, and its answers."""
-    found = []
+def _best_in_turn(
+    contenders: dict[str, Callable[[], list[str]]], repeats: int
+) -> dict[str, tuple[float, list[str]]]:
+    """The shortest of several runs of each, and its answers; they take turns."""
+    found: dict[str, list[tuple[float, list[str]]]] = {name: [] for name in contenders}
     for _ in range(repeats):
-        begin = time.perf_counter()
-        answers = run()
-        found.append((time.perf_counter() - begin, answers))
-    return min(found, key=lambda each: each[0])
+        for name, run in contenders.items():
+            begin = time.perf_counter()
+            answers = run()
+            found[name].append((time.perf_counter() - begin, answers))
+    return {name: min(runs, key=lambda each: each[0]) for name, runs in found.items()}
 
 
 @torch.inference_mode()

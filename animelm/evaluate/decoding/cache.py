@@ -90,7 +90,10 @@ class GenerationCache(Cache):
         full = self._mask(new, None, dtype)
         mask: Any = full
         if isinstance(config, GptOssConfig):
-            mask = {"full_attention": full, "sliding_attention": self._mask(new, window, dtype)}
+            # No position is further back than there are slots.
+            is_short = window is None or self.positions.shape[1] <= window
+            sliding = full if is_short else self._mask(new, window, dtype)
+            mask = {"full_attention": full, "sliding_attention": sliding}
         return {
             "attention_mask": mask,
             "position_ids": new.clamp(min=0),
