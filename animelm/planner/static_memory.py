@@ -3,7 +3,7 @@
 Counted on the model itself, built on the meta device, without its weights.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from math import prod
 from typing import Literal
@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from animelm.model.architecture import empty_model
+from animelm.model.architecture import Config, empty_model
 from animelm.model.checkpoint.hub import load_config
 from animelm.model.inspection import count_parameters
 from animelm.model.lora.adapters import LoraSettings, add_adapter
@@ -119,12 +119,27 @@ def static_memory(
     return StaticMemory(size.parameters, size.audit, held, adapters, adapters, states)
 
 
-@cache
+@dataclass(frozen=True)
+class _Described:
+    """A configuration that is equal to others of the same text, whatever folder they are from."""
+
+    text: str
+    config: Config = field(compare=False)
+
+
 def measure_model(
     base: str, quantization: Quantization, lora: LoraSettings, dtype: torch.dtype
 ) -> ModelSize:
     """Builds a base with adapters on the meta device, and adds up its sizes."""
-    model = empty_model(load_config(base), quantization)
+    config = load_config(base)
+    return _measure(_Described(config.to_json_string(), config), quantization, lora, dtype)
+
+
+@cache
+def _measure(
+    described: _Described, quantization: Quantization, lora: LoraSettings, dtype: torch.dtype
+) -> ModelSize:
+    model = empty_model(described.config, quantization)
     weights, layer, norm, head = (
         weight_bytes(part, dtype)
         for part in (model, model.model.layers[0], model.model.norm, model.lm_head)
