@@ -29,15 +29,15 @@ def dequantized_once(model: nn.Module, largest: int = _LARGEST) -> Iterator[None
         return
     inside = {id(module) for each in experts for module in each.modules()}
     replaced = [(module, linear) for module, linear in layers if id(module) not in inside]
-    for module, linear in replaced:
-        module.forward = _KeptLinear(linear)
-    for each in experts:
-        each.kept = {}
     try:
+        for module, linear in replaced:
+            module.forward = _KeptLinear(linear)
+        for each in experts:
+            each.kept = {}
         yield
     finally:
         for module, _ in replaced:
-            del module.forward
+            vars(module).pop("forward", None)
         for each in experts:
             each.kept = None
 

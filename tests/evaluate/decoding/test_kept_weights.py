@@ -51,3 +51,10 @@ def test_a_model_that_is_too_large_is_left_as_it_is(
         first = len(dequantized)
         model(ids)
     assert len(dequantized) == 2 * first > 0
+
+
+def test_an_error_while_answering_leaves_the_model_as_it_was(model: CausalLM) -> None:
+    with pytest.raises(RuntimeError, match="stopped"), dequantized_once(model):
+        raise RuntimeError("stopped")
+    assert not any("forward" in vars(module) for module in model.modules())
+    assert not any(vars(module).get("kept") is not None for module in model.modules())
